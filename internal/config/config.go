@@ -1,0 +1,108 @@
+// Package config reads tlstunnel's TOML file: types, defaults, strict loading
+// and validation, with a position in every message.
+//
+// It opens no file but the one it is asked to load: whether a certificate
+// exists and fits its key is found out by whoever uses it, who reports through
+// [Config.Problem] to get the same kind of message.
+//
+//	cfg, problems, err := config.Load("/etc/tlstunnel/config.toml")
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Config is one loaded file. Load fills in every default, so a reader never
+// has to know what an absent key means. It isn't changed after Load and may be
+// read by several goroutines.
+type Config struct {
+	// File is the absolute path that the config was loaded from.
+	File string
+
+	// ShutdownGrace is how long a stop waits for connections to end by
+	// themselves.
+	ShutdownGrace time.Duration `toml:"shutdown_grace"`
+
+	Log     Log      `toml:"log"`
+	PKI     PKI      `toml:"pki"`
+	Tunnels []Tunnel `toml:"tunnel"`
+
+	positions positions
+}
+
+// Log says what is logged and where.
+type Log struct {
+	Level      string        `toml:"level"`       // debug, info, warn, error
+	Format     string        `toml:"format"`      // text, json
+	File       string        `toml:"file"`        // absolute, or "-": stderr only
+	MaxSize    int64         `toml:"max_size"`    // bytes, whole MiB
+	MaxBackups int           `toml:"max_backups"` // 0: keep all
+	MaxAge     time.Duration `toml:"max_age"`     // whole days; 0: keep for ever
+	Compress   bool          `toml:"compress"`
+}
+
+// PKI says how our own CA and server certificate are made on first run, and
+// where they live.
+type PKI struct {
+	Dir          string        `toml:"dir"` // absolute
+	KeyType      string        `toml:"key_type"`
+	CAValidity   time.Duration `toml:"ca_validity"`
+	CertValidity time.Duration `toml:"cert_validity"`
+	Names        []string      `toml:"names"` // DNS names and IP addresses
+	Subject      Subject       `toml:"subject"`
+}
+
+// Subject holds the fields of a certificate's subject. An empty one is left
+// out of the certificate.
+type Subject struct {
+	Country            string `toml:"country"`
+	State              string `toml:"state"`
+	Locality           string `toml:"locality"`
+	Organization       string `toml:"organization"`
+	OrganizationalUnit string `toml:"organizational_unit"`
+	CommonName         string `toml:"common_name"`
+	Email              string `toml:"email"`
+}
+
+// The modes of a tunnel.
+const (
+	ModeServer = "server" // TLS in, plain out
+	ModeClient = "client" // plain in, TLS out
+)
+
+// Own, in a list of CA files, stands for our own CA.
+const Own = "own"
+
+// Tunnel is one pair of endpoints.
+type Tunnel struct {
+	Name   string   `toml:"name"`
+	Mode   string   `toml:"mode"`   // ModeServer, ModeClient
+	Listen string   `toml:"listen"` // host:port, the host may be empty
+	Target []string `toml:"target"` // host:port; tried in this order
+
+	Cert string `toml:"cert"` // absolute path; empty in server mode: our own server certificate
+	Key  string `toml:"key"`
+
+	// Server mode only.
+	ClientAuth string   `toml:"client_auth"` // none, require
+	ClientCA   []string `toml:"client_ca"`   // absolute paths, or Own; never empty when ClientAuth is require
+
+	// Client mode only.
+	ServerName string   `toml:"server_name"` // empty: the host of the target
+	CA         []string `toml:"ca"`          // absolute paths, or Own; empty: the system's roots
+
+	Profile string   `toml:"profile"` // default, modern
+	ALPN    []string `toml:"alpn"`
+
+	AllowFrom           []netip.Prefix `toml:"allow_from"`             // empty: anybody
+	DenyFrom            []netip.Prefix `toml:"deny_from"`              // wins over AllowFrom
+	MaxConnections      int            `toml:"max_connections"`        // 0: no limit
+	MaxConnectionsPerIP int            `toml:"max_connections_per_ip"` // 0: no limit
+
+	HandshakeTimeout time.Duration `toml:"handshake_timeout"`
+	ConnectTimeout   time.Duration `toml:"connect_timeout"`
+	IdleTimeout      time.Duration `toml:"idle_timeout"` // 0: never
+	Keepalive        time.Duration `toml:"keepalive"`    // 0: off
+	HalfCloseTimeout time.Duration `toml:"half_close_timeout"`
+}
