@@ -1,0 +1,198 @@
+// Package atomicfile writes files whole or not at all, born with their final
+// permissions and never over an existing file.
+//
+// Data goes to a temporary file in the folder of its target, is synced to the
+// disk, and only then gets its name. A process that is killed at any instant
+// leaves no half-written file under that name, at worst a temporary one, which
+// [Leftovers] finds. The package doesn't lock: who shares a folder with other
+// processes brings their own lock.
+//
+//	err := atomicfile.Create("/var/lib/tlstunnel/pki/ca.key", pem, atomicfile.Secret)
+//	if errors.Is(err, fs.ErrExist) { … }
+package atomicfile
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// Access says who may read what is created.
+type Access int
+
+const (
+	// Public is for everybody to read: 0644 for a file and 0755 for a folder,
+	// less the umask; on Windows what the parent folder hands down.
+	Public Access = iota
+
+	// Secret is for the current user only: 0600 for a file and 0700 for a
+	// folder; on Windows a protected DACL for SYSTEM, Administrators and the
+	// current user.
+	Secret
+)
+
+// TestOnlyStep is called after every step that changes the disk, with the
+// name of the step. Only tests set it, before they start anything: it lets
+// them end the process at each step in turn.
+var TestOnlyStep = func(step string) {}
+
+// Create makes the file at path with data in it. When path exists already, be
+// it as a dangling symlink, it is left alone and the error wraps
+// [fs.ErrExist]. After an error nothing is left behind.
+func Create(path string, data []byte, access Access) error {
+	pending, err := Prepare(path, data, access)
+	if err != nil {
+		return err
+	}
+	return pending.Publish()
+}
+
+// Pending is a file that is safely on the disk but not under its name yet.
+// End it with Publish or Discard.
+type Pending struct {
+	path string
+	temp string
+}
+
+// Prepare does all of [Create] that can fail for want of space or permission:
+// who has several files to create prepares them all before publishing any.
+// After an error nothing is left behind.
+func Prepare(path string, data []byte, access Access) (*Pending, error) {
+	temp := tempName(path)
+	f, err := createExclusive(temp, access)
+	if err != nil {
+		return nil, fmt.Errorf("creating %q: %w", path, cause(err))
+	}
+	TestOnlyStep("temporary file created")
+
+	if err := writeAndSync(f, data); err != nil {
+		os.Remove(temp)
+		return nil, fmt.Errorf("writing %q: %w", path, cause(err))
+	}
+	TestOnlyStep("temporary file synced")
+	return &Pending{path: path, temp: temp}, nil
+}
+
+// Publish gives the file its name, as [Create] does, and returns when that too
+// is on the disk. After an error neither the file nor the temporary one is
+// left.
+func (p *Pending) Publish() error {
+	if err := publish(p.temp, p.path); err != nil {
+		p.Discard()
+		return fmt.Errorf("creating %q: %w", p.path, cause(err))
+	}
+	if err := syncDir(filepath.Dir(p.path)); err != nil {
+		os.Remove(p.path)
+		return fmt.Errorf("syncing the folder of %q: %w", p.path, cause(err))
+	}
+	TestOnlyStep("published")
+	return nil
+}
+
+// Discard removes the temporary file. After Publish it does nothing.
+func (p *Pending) Discard() {
+	os.Remove(p.temp)
+}
+
+// MkdirAll makes the folder path with access, and the missing ones above it
+// as [Public]. An existing folder is left as it is.
+func MkdirAll(path string, access Access) error {
+	if isDir(path) {
+		return nil
+	}
+	parent := filepath.Dir(path)
+	if parent != path {
+		if err := MkdirAll(parent, Public); err != nil {
+			return err
+		}
+	}
+
+	err := mkdir(path, access)
+	if errors.Is(err, fs.ErrExist) && isDir(path) {
+		return nil // another process was faster
+	}
+	if err != nil {
+		return fmt.Errorf("creating folder %q: %w", path, cause(err))
+	}
+	TestOnlyStep("folder created")
+
+	if err := syncDir(parent); err != nil {
+		return fmt.Errorf("syncing folder %q: %w", parent, cause(err))
+	}
+	return nil
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// Leftovers lists the temporary files that killed processes left behind for
+// these targets. It can't tell them from those of a process that is still
+// writing: remove them only under a lock that all writers take. A missing
+// folder has none.
+func Leftovers(targets ...string) ([]string, error) {
+	var found []string
+	for _, target := range targets {
+		dir := filepath.Dir(target)
+		entries, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("listing folder %q: %w", dir, cause(err))
+		}
+		for _, entry := range entries {
+			if isTempName(entry.Name(), filepath.Base(target)) {
+				found = append(found, filepath.Join(dir, entry.Name()))
+			}
+		}
+	}
+	return found, nil
+}
+
+const (
+	tempSuffix = ".tmp"
+	tempRandom = 8 // bytes, written as hex: no two writers ever meet
+)
+
+// tempName makes a new name such as ".ca.key.0123456789abcdef.tmp".
+func tempName(path string) string {
+	random := make([]byte, tempRandom)
+	rand.Read(random) // never fails
+	name := "." + filepath.Base(path) + "." + hex.EncodeToString(random) + tempSuffix
+	return filepath.Join(filepath.Dir(path), name)
+}
+
+func isTempName(name, base string) bool {
+	random, ok := strings.CutPrefix(name, "."+base+".")
+	if !ok {
+		return false
+	}
+	random, ok = strings.CutSuffix(random, tempSuffix)
+	if !ok {
+		return false
+	}
+	b, err := hex.DecodeString(random)
+	return err == nil && len(b) == tempRandom
+}
+
+func writeAndSync(f *os.File, data []byte) error {
+	_, err := f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// cause strips the path that package os puts into its errors: ours name the
+// target, and the name of a temporary file helps nobody.
+func cause(err error) error {
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		return errno
+	}
+	return err
+}

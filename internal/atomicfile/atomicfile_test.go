@@ -1,0 +1,126 @@
+package atomicfile
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"testing"
+)
+
+func TestCreate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.key")
+	if err := Create(path, []byte("first"), Secret); err != nil {
+		t.Fatal(err)
+	}
+	err := Create(path, []byte("second"), Secret)
+	if !errors.Is(err, fs.ErrExist) {
+		t.Errorf("second time: got %v, want fs.ErrExist", err)
+	}
+	if data, err := os.ReadFile(path); string(data) != "first" {
+		t.Errorf("got %q, %v, want the first data", data, err)
+	}
+	if got := names(t, filepath.Dir(path)); !slices.Equal(got, []string{"a.key"}) {
+		t.Errorf("got files %q, want a.key only", got)
+	}
+}
+
+func TestCreateErrors(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "none", "a.key")
+	err := Create(path, nil, Secret)
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no folder: got %v, want fs.ErrNotExist", err)
+	}
+	if want := "creating " + strconv.Quote(path) + ": no such file or directory"; runtime.GOOS != "windows" && err.Error() != want {
+		t.Errorf("got %s, want %s", err, want)
+	}
+}
+
+func TestPrepare(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.key")
+	pending, err := Prepare(path, []byte("data"), Public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("before Publish: got %v, want fs.ErrNotExist", err)
+	}
+	pending.Discard()
+	if got := names(t, filepath.Dir(path)); len(got) != 0 {
+		t.Errorf("after Discard: got files %q, want none", got)
+	}
+	if err := pending.Publish(); err == nil {
+		t.Error("Publish after Discard: got no error")
+	}
+}
+
+func TestLeftovers(t *testing.T) {
+	dir := t.TempDir()
+	target := filepath.Join(dir, "a.key")
+	if _, err := Prepare(target, nil, Secret); err != nil { // as if killed here
+		t.Fatal(err)
+	}
+	for _, other := range []string{
+		"a.key", ".a.key.tmp", ".a.key.0123.tmp", ".a.key.0123456789abcdeX.tmp", ".b.key.0123456789abcdef.tmp", "a.key.0123456789abcdef.tmp",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, other), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := Leftovers(target, filepath.Join(dir, "none", "a.key"))
+	if err != nil || len(got) != 1 || !isTempName(filepath.Base(got[0]), "a.key") {
+		t.Errorf("got %q, %v, want the temporary file only", got, err)
+	}
+}
+
+func TestMkdirAll(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "b")
+	for range 2 {
+		if err := MkdirAll(dir, Secret); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := MkdirAll(file, Secret); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("a file in the way: got %v, want fs.ErrExist", err)
+	}
+	if err := MkdirAll(filepath.Join(file, "below"), Secret); err == nil {
+		t.Error("below a file: got no error")
+	}
+}
+
+func TestSecretSDDL(t *testing.T) {
+	const user = "S-1-5-21-1-2-3-1001"
+	for _, test := range []struct {
+		sid  string
+		kind kind
+		want string
+	}{
+		{user, file, "D:P(A;;FA;;;SY)(A;;FA;;;BA)(A;;FA;;;" + user + ")"},
+		{user, folder, "D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FA;;;" + user + ")"},
+		{systemSID, file, "D:P(A;;FA;;;SY)(A;;FA;;;BA)"},
+	} {
+		if got := secretSDDL(test.sid, test.kind); got != test.want {
+			t.Errorf("got %s, want %s", got, test.want)
+		}
+	}
+}
+
+func names(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return names
+}

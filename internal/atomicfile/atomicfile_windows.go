@@ -1,0 +1,78 @@
+package atomicfile
+
+import (
+	"fmt"
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/windows"
+)
+
+func createExclusive(path string, access Access) (*os.File, error) {
+	name, err := windows.UTF16PtrFromString(path)
+	if err != nil {
+		return nil, err
+	}
+	attributes, err := access.securityAttributes(file)
+	if err != nil {
+		return nil, err
+	}
+	handle, err := windows.CreateFile(name, windows.GENERIC_WRITE, windows.FILE_SHARE_READ|windows.FILE_SHARE_DELETE,
+		attributes, windows.CREATE_NEW, windows.FILE_ATTRIBUTE_NORMAL, 0)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(handle), path), nil
+}
+
+func mkdir(path string, access Access) error {
+	name, err := windows.UTF16PtrFromString(path)
+	if err != nil {
+		return err
+	}
+	attributes, err := access.securityAttributes(folder)
+	if err != nil {
+		return err
+	}
+	return windows.CreateDirectory(name, attributes)
+}
+
+// publish renames: without MOVEFILE_REPLACE_EXISTING that never overwrites,
+// and WRITE_THROUGH returns only when the rename is on the disk.
+func publish(temp, path string) error {
+	from, err := windows.UTF16PtrFromString(temp)
+	if err != nil {
+		return err
+	}
+	to, err := windows.UTF16PtrFromString(path)
+	if err != nil {
+		return err
+	}
+	if err := windows.MoveFileEx(from, to, windows.MOVEFILE_WRITE_THROUGH); err != nil {
+		return err
+	}
+	TestOnlyStep("renamed")
+	return nil
+}
+
+// syncDir has nothing to do: see publish. Windows can't sync a folder.
+func syncDir(string) error { return nil }
+
+// securityAttributes is nil for Public: the parent folder decides.
+func (a Access) securityAttributes(k kind) (*windows.SecurityAttributes, error) {
+	if a != Secret {
+		return nil, nil
+	}
+	user, err := windows.GetCurrentProcessToken().GetTokenUser()
+	if err != nil {
+		return nil, fmt.Errorf("looking up the current user: %w", err)
+	}
+	descriptor, err := windows.SecurityDescriptorFromString(secretSDDL(user.User.Sid.String(), k))
+	if err != nil {
+		return nil, fmt.Errorf("making the access list: %w", err)
+	}
+	return &windows.SecurityAttributes{
+		Length:             uint32(unsafe.Sizeof(windows.SecurityAttributes{})),
+		SecurityDescriptor: descriptor,
+	}, nil
+}

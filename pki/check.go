@@ -1,0 +1,41 @@
+package pki
+
+import (
+	"crypto/rsa"
+	"crypto/x509"
+	"fmt"
+	"time"
+)
+
+const (
+	minRSABits = 2048 // what the CA/Browser Forum and NIST SP 800-131A demand
+
+	dateLayout = "2006-01-02 15:04:05 UTC"
+)
+
+// checkValidity says in one sentence what is wrong with the dates of a
+// certificate. The remedy is for one that has expired.
+func checkValidity(file string, cert *x509.Certificate, now time.Time, remedy string) error {
+	switch {
+	case now.Before(cert.NotBefore):
+		return fmt.Errorf("certificate %q isn't valid before %s, and the clock says %s: check the clock of this machine", file, date(cert.NotBefore), date(now))
+	case now.After(cert.NotAfter):
+		return fmt.Errorf("certificate %q expired on %s: %s", file, date(cert.NotAfter), remedy)
+	}
+	return nil
+}
+
+func checkStrength(file string, cert *x509.Certificate) error {
+	if key, ok := cert.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() < minRSABits {
+		return fmt.Errorf("certificate %q has a weak key, RSA with %d bits: at least %d are needed", file, key.N.BitLen(), minRSABits)
+	}
+	switch cert.SignatureAlgorithm {
+	case x509.MD2WithRSA, x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1:
+		return fmt.Errorf("certificate %q has a weak signature, %s: one signed with SHA-256 or better is needed", file, cert.SignatureAlgorithm)
+	}
+	return nil
+}
+
+func date(t time.Time) string {
+	return t.UTC().Format(dateLayout)
+}

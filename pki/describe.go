@@ -1,0 +1,231 @@
+package pki
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Description is what a person looks for in a certificate, in words.
+type Description struct {
+	Subject            string    `json:"subject"` // C=KR, O=Example, CN=host
+	Issuer             string    `json:"issuer"`
+	Names              []string  `json:"names"`      // the SANs: DNS names, IP and email addresses, URIs
+	PublicKey          string    `json:"public_key"` // RSA 2048 bits
+	NotBefore          time.Time `json:"not_before"`
+	NotAfter           time.Time `json:"not_after"`
+	Validity           string    `json:"validity"` // valid, 364 days left
+	Serial             string    `json:"serial"`
+	SignatureAlgorithm string    `json:"signature_algorithm"`
+	Fingerprint        string    `json:"fingerprint"` // see [Fingerprint]
+	CA                 string    `json:"ca"`          // yes, path length 0
+	KeyUsage           []string  `json:"key_usage"`
+	ExtKeyUsage        []string  `json:"ext_key_usage"`
+	SubjectKeyID       string    `json:"subject_key_id"`
+	AuthorityKeyID     string    `json:"authority_key_id"`
+}
+
+// Describe describes cert as it is at the time now. All text in the result can
+// be printed as it is: a foreign certificate can't send control characters to
+// a terminal.
+func Describe(cert *x509.Certificate, now time.Time) Description {
+	return Description{
+		Subject:            nameText(cert.Subject),
+		Issuer:             nameText(cert.Issuer),
+		Names:              sanText(cert),
+		PublicKey:          publicKeyText(cert),
+		NotBefore:          cert.NotBefore.UTC(),
+		NotAfter:           cert.NotAfter.UTC(),
+		Validity:           validityText(cert, now),
+		Serial:             colonHex(cert.SerialNumber.Bytes()),
+		SignatureAlgorithm: cert.SignatureAlgorithm.String(),
+		Fingerprint:        Fingerprint(cert),
+		CA:                 caText(cert),
+		KeyUsage:           keyUsageText(cert.KeyUsage),
+		ExtKeyUsage:        extKeyUsageText(cert),
+		SubjectKeyID:       colonHex(cert.SubjectKeyId),
+		AuthorityKeyID:     colonHex(cert.AuthorityKeyId),
+	}
+}
+
+// WriteText writes a line "name:  value" for each part, with the values
+// aligned and each SAN on a line of its own. Empty parts are left out.
+func (d Description) WriteText(w io.Writer) error {
+	var b strings.Builder
+	for _, part := range []struct {
+		name   string
+		values []string
+	}{
+		{"subject", []string{d.Subject}},
+		{"issuer", []string{d.Issuer}},
+		{"names", d.Names},
+		{"public key", []string{d.PublicKey}},
+		{"not before", []string{date(d.NotBefore)}},
+		{"not after", []string{date(d.NotAfter)}},
+		{"validity", []string{d.Validity}},
+		{"CA", []string{d.CA}},
+		{"key usage", []string{strings.Join(d.KeyUsage, ", ")}},
+		{"extended usage", []string{strings.Join(d.ExtKeyUsage, ", ")}},
+		{"signature", []string{d.SignatureAlgorithm}},
+		{"serial", []string{d.Serial}},
+		{"subject key", []string{d.SubjectKeyID}},
+		{"authority key", []string{d.AuthorityKeyID}},
+		{"SHA-256", []string{d.Fingerprint}},
+	} {
+		label := part.name + ":"
+		for _, value := range part.values {
+			if value != "" {
+				fmt.Fprintf(&b, "%-16s %s\n", label, value)
+				label = ""
+			}
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// Fingerprint is the SHA-256 of the whole certificate (its DER), written as
+// "AB:CD:…": what browsers and `openssl x509 -fingerprint -sha256` show.
+func Fingerprint(cert *x509.Certificate) string {
+	sum := sha256.Sum256(cert.Raw)
+	return colonHex(sum[:])
+}
+
+func colonHex(b []byte) string {
+	var pairs []string
+	for _, octet := range b {
+		pairs = append(pairs, strings.ToUpper(hex.EncodeToString([]byte{octet})))
+	}
+	return strings.Join(pairs, ":")
+}
+
+// nameText writes the fields in the order of the certificate. The String of
+// pkix.Name reverses them and shows an email address as hex.
+func nameText(name pkix.Name) string {
+	var fields []string
+	for _, field := range name.Names {
+		key := field.Type.String()
+		for _, a := range attributes {
+			if a.oid.Equal(field.Type) {
+				key = a.short
+			}
+		}
+		fields = append(fields, key+"="+quoteOdd(fmt.Sprint(field.Value)))
+	}
+	return strings.Join(fields, ", ")
+}
+
+// quoteOdd quotes what would be misread in a list, or can't be printed.
+func quoteOdd(s string) string {
+	if s == "" || strings.ContainsAny(s, `,=+"\`) || strings.TrimSpace(s) != s || strconv.Quote(s) != `"`+s+`"` {
+		return strconv.Quote(s)
+	}
+	return s
+}
+
+func sanText(cert *x509.Certificate) []string {
+	var names []string
+	for _, name := range cert.DNSNames {
+		names = append(names, quoteOdd(name))
+	}
+	for _, ip := range cert.IPAddresses {
+		names = append(names, ip.String())
+	}
+	for _, email := range cert.EmailAddresses {
+		names = append(names, quoteOdd(email))
+	}
+	for _, uri := range cert.URIs {
+		names = append(names, quoteOdd(uri.String()))
+	}
+	return names
+}
+
+func publicKeyText(cert *x509.Certificate) string {
+	switch key := cert.PublicKey.(type) {
+	case *rsa.PublicKey:
+		return fmt.Sprintf("RSA %d bits", key.N.BitLen())
+	case *ecdsa.PublicKey:
+		return "ECDSA " + key.Curve.Params().Name
+	case ed25519.PublicKey:
+		return "Ed25519"
+	}
+	return cert.PublicKeyAlgorithm.String()
+}
+
+func validityText(cert *x509.Certificate, now time.Time) string {
+	switch {
+	case now.Before(cert.NotBefore):
+		return "not valid yet, " + days(cert.NotBefore.Sub(now)) + " to go"
+	case now.After(cert.NotAfter):
+		return "expired " + days(now.Sub(cert.NotAfter)) + " ago"
+	}
+	return "valid, " + days(cert.NotAfter.Sub(now)) + " left"
+}
+
+func days(d time.Duration) string {
+	switch n := int(d / (24 * time.Hour)); n {
+	case 0:
+		return "less than a day"
+	case 1:
+		return "1 day"
+	default:
+		return fmt.Sprintf("%d days", n)
+	}
+}
+
+func caText(cert *x509.Certificate) string {
+	switch {
+	case !cert.BasicConstraintsValid || !cert.IsCA:
+		return "no"
+	case cert.MaxPathLen > 0 || cert.MaxPathLen == 0 && cert.MaxPathLenZero:
+		return fmt.Sprintf("yes, path length %d", cert.MaxPathLen)
+	}
+	return "yes, any path length"
+}
+
+func keyUsageText(usage x509.KeyUsage) []string {
+	var words []string
+	for bit, word := range []string{ // in the order of RFC 5280, section 4.2.1.3, and of the constants
+		"digital signature", "content commitment", "key encipherment", "data encipherment", "key agreement",
+		"certificate signing", "CRL signing", "encipher only", "decipher only",
+	} {
+		if usage&(1<<bit) != 0 {
+			words = append(words, word)
+		}
+	}
+	return words
+}
+
+var extKeyUsages = map[x509.ExtKeyUsage]string{
+	x509.ExtKeyUsageAny:             "any",
+	x509.ExtKeyUsageServerAuth:      "TLS server",
+	x509.ExtKeyUsageClientAuth:      "TLS client",
+	x509.ExtKeyUsageCodeSigning:     "code signing",
+	x509.ExtKeyUsageEmailProtection: "email protection",
+	x509.ExtKeyUsageTimeStamping:    "time stamping",
+	x509.ExtKeyUsageOCSPSigning:     "OCSP signing",
+}
+
+func extKeyUsageText(cert *x509.Certificate) []string {
+	var words []string
+	for _, usage := range cert.ExtKeyUsage {
+		word, ok := extKeyUsages[usage]
+		if !ok {
+			word = "other (" + usage.String() + ")"
+		}
+		words = append(words, word)
+	}
+	for _, oid := range cert.UnknownExtKeyUsage {
+		words = append(words, oid.String())
+	}
+	return words
+}

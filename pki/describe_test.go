@@ -1,0 +1,82 @@
+package pki
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"math/big"
+	"net"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestDescribeText(t *testing.T) {
+	d := Describe(&x509.Certificate{
+		Raw:                   []byte("DER"),
+		Subject:               pkix.Name{Names: []pkix.AttributeTypeAndValue{{Type: attributes[0].oid, Value: "KR"}, {Type: attributes[3].oid, Value: "Example Co., Ltd."}, {Type: oidEmail, Value: "a@b.example"}}},
+		Issuer:                pkix.Name{Names: []pkix.AttributeTypeAndValue{{Type: attributes[5].oid, Value: "evil\x1b[2J"}, {Type: []int{1, 2, 3}, Value: "other"}}},
+		DNSNames:              []string{"host.example"},
+		IPAddresses:           []net.IP{net.IPv4(192, 0, 2, 7)},
+		SerialNumber:          big.NewInt(0x01ab),
+		SignatureAlgorithm:    x509.SHA256WithRSA,
+		NotBefore:             now,
+		NotAfter:              now.Add(49 * time.Hour),
+		BasicConstraintsValid: true,
+		IsCA:                  true,
+		MaxPathLenZero:        true,
+		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		SubjectKeyId:          []byte{0xca, 0xfe},
+		PublicKeyAlgorithm:    x509.DSA,
+	}, now)
+	var b strings.Builder
+	if err := d.WriteText(&b); err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256([]byte("DER"))
+	want := `subject:         C=KR, O="Example Co., Ltd.", emailAddress=a@b.example
+issuer:          CN="evil\x1b[2J", 1.2.3=other
+names:           host.example
+                 192.0.2.7
+public key:      DSA
+not before:      2026-11-23 07:40:00 UTC
+not after:       2026-11-25 08:40:00 UTC
+validity:        valid, 2 days left
+CA:              yes, path length 0
+key usage:       digital signature, certificate signing, CRL signing
+extended usage:  TLS server, TLS client
+signature:       SHA256-RSA
+serial:          01:AB
+subject key:     CA:FE
+SHA-256:         ` + colonHex(sum[:]) + "\n"
+	if got := b.String(); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+func TestDescribeValidity(t *testing.T) {
+	cert := &x509.Certificate{NotBefore: now, NotAfter: now.AddDate(0, 0, 10)}
+	for _, test := range []struct {
+		now  time.Time
+		want string
+	}{
+		{now.AddDate(0, 0, -1), "not valid yet, 1 day to go"},
+		{now.Add(-time.Hour), "not valid yet, less than a day to go"},
+		{now, "valid, 10 days left"},
+		{now.AddDate(0, 0, 9), "valid, 1 day left"},
+		{now.AddDate(0, 0, 13), "expired 3 days ago"},
+	} {
+		if got := validityText(cert, test.now); got != test.want {
+			t.Errorf("got %q, want %q", got, test.want)
+		}
+	}
+}
+
+func TestFingerprintIsThatOfOpenSSL(t *testing.T) {
+	store := ensure(t, nil)
+	out := openssl(t, "x509", "-noout", "-fingerprint", "-sha256", "-in", layoutOf(store.Dir).caCert)
+	if got := Fingerprint(store.CA); !strings.Contains(out, "="+got+"\n") {
+		t.Errorf("got %s, want %s", got, out)
+	}
+}

@@ -1,0 +1,166 @@
+package pki
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"os"
+	"time"
+
+	"tlstunnel/internal/atomicfile"
+)
+
+// makeMissing makes the pairs that are missing and returns their paths.
+func (s Settings) makeMissing(ctx context.Context, now time.Time) ([]string, error) {
+	l := layoutOf(s.Dir)
+	if finished, err := l.finished(); finished || err != nil {
+		return nil, err // needs no lock, and so no right to write
+	}
+	if err := atomicfile.MkdirAll(s.Dir, atomicfile.Secret); err != nil {
+		return nil, err
+	}
+	unlock, err := lock(ctx, s.Dir)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+
+	if err := l.removeLeftovers(); err != nil {
+		return nil, err
+	}
+	have, err := l.present()
+	if err != nil {
+		return nil, err
+	}
+	if err := l.contradiction(have); err != nil {
+		return nil, err
+	}
+	files, err := s.issueMissing(ctx, l, have, now)
+	if err != nil {
+		return nil, err
+	}
+	return publish(files)
+}
+
+// finished says that all files are there and nothing is left of a killed run.
+func (l layout) finished() (bool, error) {
+	have, err := l.present()
+	if err != nil || !have.whole() {
+		return false, err
+	}
+	leftovers, err := atomicfile.Leftovers(l.all()...)
+	return len(leftovers) == 0, err
+}
+
+func (l layout) removeLeftovers() error {
+	leftovers, err := atomicfile.Leftovers(l.all()...)
+	if err != nil {
+		return err
+	}
+	for _, path := range leftovers {
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+		atomicfile.TestOnlyStep("leftover removed")
+	}
+	return nil
+}
+
+// newFile is a file to be made.
+type newFile struct {
+	path   string
+	data   []byte
+	access atomicfile.Access
+}
+
+// issueMissing makes keys and certificates, in memory only, and returns the
+// files to be made of them in the order of [layout.all].
+func (s Settings) issueMissing(ctx context.Context, l layout, have presence, now time.Time) ([]newFile, error) {
+	if have.whole() {
+		return nil, nil
+	}
+	var files []newFile
+	m := thisMachine(ctx)
+
+	var ca issuer
+	if have.ca() {
+		pair, err := l.openCA(now)
+		if err != nil {
+			return nil, err
+		}
+		ca = issuer{cert: pair.Leaf, key: pair.PrivateKey.(crypto.Signer)}
+	} else {
+		var err error
+		if ca, err = s.newCA(m, now); err != nil {
+			return nil, err
+		}
+		pair, err := pairFiles(l.caKey, ca.key, l.caCert, ca.cert)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, pair...)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err // an RSA key can take seconds
+	}
+
+	if !have.server() {
+		cert, key, err := s.newServer(ca, m, now)
+		if err != nil {
+			return nil, err
+		}
+		// The CA goes with the leaf so that a peer that doesn't trust it can
+		// at least say its fingerprint.
+		pair, err := pairFiles(l.serverKey, key, l.serverCert, cert, ca.cert)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, pair...)
+	}
+	return files, ctx.Err()
+}
+
+func pairFiles(keyFile string, key crypto.Signer, certFile string, chain ...*x509.Certificate) ([]newFile, error) {
+	keyPEM, err := encodeKey(key)
+	if err != nil {
+		return nil, err
+	}
+	return []newFile{
+		{keyFile, keyPEM, atomicfile.Secret},
+		{certFile, encodeCertificates(chain...), atomicfile.Public},
+	}, nil
+}
+
+// publish makes the files in their order, all or none. All are on the disk
+// under temporary names before the first gets its own: a full disk is found
+// out before anything is published, and the time in which a kill leaves half
+// a pair is that of a few renames.
+func publish(files []newFile) (created []string, err error) {
+	var pending []*atomicfile.Pending
+	defer func() {
+		for _, p := range pending {
+			p.Discard()
+		}
+		if err != nil {
+			for _, path := range created {
+				os.Remove(path)
+			}
+			created = nil
+		}
+	}()
+
+	for _, f := range files {
+		p, err := atomicfile.Prepare(f.path, f.data, f.access)
+		if err != nil {
+			return nil, err
+		}
+		pending = append(pending, p)
+	}
+	for i, p := range pending {
+		if err := p.Publish(); err != nil {
+			return created, err
+		}
+		created = append(created, files[i].path)
+	}
+	return created, nil
+}

@@ -1,0 +1,128 @@
+package pki
+
+import (
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"fmt"
+	"math/big"
+	"slices"
+	"time"
+)
+
+// backdate lets a certificate be used at once by a peer whose clock is slow.
+const backdate = time.Hour
+
+// issuer is a CA that can sign.
+type issuer struct {
+	cert *x509.Certificate
+	key  crypto.Signer
+}
+
+func (s Settings) newCA(m machine, now time.Time) (issuer, error) {
+	key, err := generateKey(s.KeyType)
+	if err != nil {
+		return issuer{}, err
+	}
+	subject := s.Subject
+	subject.CommonName = caCommonName(m.host, now)
+	template, err := newTemplate(subject, key.Public(), now, now.Add(s.CAValidity))
+	if err != nil {
+		return issuer{}, err
+	}
+	template.IsCA = true
+	template.MaxPathLenZero = true // it signs leaves, no other CA
+	template.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
+
+	cert, err := sign(template, key.Public(), issuer{cert: template, key: key})
+	return issuer{cert: cert, key: key}, err
+}
+
+// caCommonName tells this CA from others in a client's list of trusted ones.
+func caCommonName(host string, now time.Time) string {
+	const prefix = "tlstunnel CA "
+	date := " " + now.UTC().Format(time.DateOnly)
+	return prefix + truncate(host, maxCommonName-len(prefix)-len(date)) + date
+}
+
+func (s Settings) newServer(ca issuer, m machine, now time.Time) (*x509.Certificate, crypto.Signer, error) {
+	key, err := generateKey(s.KeyType)
+	if err != nil {
+		return nil, nil, err
+	}
+	notAfter := now.Add(s.CertValidity)
+	if notAfter.After(ca.cert.NotAfter) {
+		notAfter = ca.cert.NotAfter
+	}
+	subject := s.Subject
+	if subject.CommonName == "" {
+		subject.CommonName = m.commonName()
+	}
+	template, err := newTemplate(subject, key.Public(), now, notAfter)
+	if err != nil {
+		return nil, nil, err
+	}
+	template.KeyUsage = x509.KeyUsageDigitalSignature
+	if _, ok := key.(*rsa.PrivateKey); ok {
+		template.KeyUsage |= x509.KeyUsageKeyEncipherment // TLS 1.2 without forward secrecy
+	}
+	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+	// Peers look at the SANs only: a common name that is a host name is meant
+	// to be found there.
+	template.DNSNames, template.IPAddresses = m.subjectAltNames(append(slices.Clone(s.Names), subject.CommonName))
+
+	cert, err := sign(template, key.Public(), ca)
+	return cert, key, err
+}
+
+func newTemplate(subject Subject, key crypto.PublicKey, now, notAfter time.Time) (*x509.Certificate, error) {
+	rawSubject, err := subject.marshal()
+	if err != nil {
+		return nil, fmt.Errorf("encoding the subject: %w", err)
+	}
+	keyID, err := subjectKeyID(key)
+	if err != nil {
+		return nil, err
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 128))
+	if err != nil {
+		return nil, fmt.Errorf("making a serial number: %w", err)
+	}
+	return &x509.Certificate{
+		SerialNumber:          serial,
+		RawSubject:            rawSubject,
+		SubjectKeyId:          keyID,
+		NotBefore:             now.Add(-backdate),
+		NotAfter:              notAfter,
+		BasicConstraintsValid: true,
+	}, nil
+}
+
+// subjectKeyID is the hash of the public key by RFC 7093, section 2, method 1.
+func subjectKeyID(key crypto.PublicKey) ([]byte, error) {
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a public key: %w", err)
+	}
+	var info struct {
+		Algorithm pkix.AlgorithmIdentifier
+		PublicKey asn1.BitString
+	}
+	if _, err := asn1.Unmarshal(der, &info); err != nil {
+		return nil, fmt.Errorf("decoding a public key: %w", err)
+	}
+	sum := sha256.Sum256(info.PublicKey.Bytes)
+	return sum[:20], nil // 160 bits
+}
+
+func sign(template *x509.Certificate, key crypto.PublicKey, ca issuer) (*x509.Certificate, error) {
+	der, err := x509.CreateCertificate(rand.Reader, template, ca.cert, key, ca.key)
+	if err != nil {
+		return nil, fmt.Errorf("signing a certificate: %w", err)
+	}
+	return x509.ParseCertificate(der)
+}

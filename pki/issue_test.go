@@ -1,0 +1,221 @@
+package pki
+
+import (
+	"crypto/x509"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// openssl runs the tool, which is the judge of what we issue.
+func openssl(t *testing.T, args ...string) string {
+	t.Helper()
+	if _, err := exec.LookPath("openssl"); err != nil {
+		t.Skip("openssl isn't installed")
+	}
+	out, err := exec.Command("openssl", args...).CombinedOutput()
+	if err != nil {
+		t.Errorf("openssl %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+func TestKeyTypes(t *testing.T) {
+	want := map[string]string{
+		"ecdsa-p256": "ECDSA P-256", "ecdsa-p384": "ECDSA P-384", "ed25519": "Ed25519",
+		"rsa-2048": "RSA 2048 bits", "rsa-3072": "RSA 3072 bits", "rsa-4096": "RSA 4096 bits",
+	}
+	if len(KeyTypes()) != len(want) {
+		t.Errorf("got %q", KeyTypes())
+	}
+	for _, keyType := range KeyTypes() {
+		t.Run(keyType, func(t *testing.T) {
+			t.Parallel() // RSA takes its time
+			store := ensure(t, func(s *Settings) { s.KeyType = keyType })
+			for _, cert := range []*x509.Certificate{store.CA, store.Server.Leaf} {
+				if got := Describe(cert, now).PublicKey; got != want[keyType] {
+					t.Errorf("got %s, want %s", got, want[keyType])
+				}
+			}
+			verify(t, store)
+		})
+	}
+}
+
+// verify has the chain verified by Go and by openssl, in both roles.
+func verify(t *testing.T, store *Store) {
+	t.Helper()
+	roots := x509.NewCertPool()
+	roots.AddCert(store.CA)
+	for _, usage := range []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth} {
+		for _, name := range []string{"localhost", "pacs01", "pacs01.clinic.example", "[192.0.2.7]", "[127.0.0.1]", "[::1]"} {
+			_, err := store.Server.Leaf.Verify(x509.VerifyOptions{
+				Roots: roots, DNSName: name, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{usage},
+			})
+			if err != nil {
+				t.Errorf("Go: %s: %v", name, err)
+			}
+		}
+	}
+
+	l := layoutOf(store.Dir)
+	at := "1795420800" // 2026-11-23 08:00 UTC
+	openssl(t, "verify", "-attime", at, "-CAfile", l.caCert, l.serverCert)
+	openssl(t, "verify", "-attime", at, "-x509_strict", "-purpose", "sslserver", "-verify_hostname", "localhost", "-CAfile", l.caCert, l.serverCert)
+	openssl(t, "verify", "-attime", at, "-x509_strict", "-purpose", "sslclient", "-verify_ip", "192.0.2.7", "-CAfile", l.caCert, l.serverCert)
+}
+
+// TestTutorial issues what the tutorial issues with six openssl commands.
+func TestTutorial(t *testing.T) {
+	store := ensure(t, func(s *Settings) {
+		s.KeyType = "rsa-2048"
+		s.CAValidity = 36_500 * 24 * time.Hour
+		s.CertValidity = 36_500 * 24 * time.Hour
+		s.Subject = Subject{
+			Country: "KR", State: "Gyeonggi-do", Locality: "Anyang", Organization: "Example Co., Ltd.",
+			OrganizationalUnit: "R&D", CommonName: "pacs.example", Email: "admin@pacs.example",
+		}
+	})
+	verify(t, store)
+
+	l := layoutOf(store.Dir)
+	subject := openssl(t, "x509", "-in", l.serverCert, "-noout", "-subject", "-issuer", "-nameopt", "sep_comma_plus,show_type")
+	for _, want := range []string{
+		"subject=C=PRINTABLESTRING:KR,ST=PRINTABLESTRING:Gyeonggi-do,L=PRINTABLESTRING:Anyang,O=PRINTABLESTRING:Example Co., Ltd.,OU=UTF8STRING:R&D,CN=PRINTABLESTRING:pacs.example,emailAddress=IA5STRING:admin@pacs.example\n",
+		"CN=PRINTABLESTRING:tlstunnel CA PACS01 2026-11-23,emailAddress=IA5STRING:admin@pacs.example\n",
+	} {
+		if !strings.Contains(subject, want) {
+			t.Errorf("got  %s\nwant %s", subject, want)
+		}
+	}
+
+	ca := openssl(t, "x509", "-in", l.caCert, "-noout", "-text")
+	server := openssl(t, "x509", "-in", l.serverCert, "-noout", "-text")
+	for _, test := range []struct{ text, want string }{
+		{ca, "Not Before: Nov 23 06:40:00 2026 GMT"},
+		{ca, "Not After : Oct 30 07:40:00 2126 GMT"},
+		{ca, "X509v3 Basic Constraints: critical\n CA:TRUE, pathlen:0\n"},
+		{ca, "X509v3 Key Usage: critical\n Certificate Sign, CRL Sign\n"},
+		{ca, "X509v3 Subject Key Identifier: \n"},
+		{server, "Not After : Oct 30 07:40:00 2126 GMT"},
+		{server, "Public-Key: (2048 bit)"},
+		{server, "Signature Algorithm: sha256WithRSAEncryption"},
+		{server, "X509v3 Basic Constraints: critical\n CA:FALSE\n"},
+		{server, "X509v3 Key Usage: critical\n Digital Signature, Key Encipherment\n"},
+		{server, "X509v3 Extended Key Usage: \n TLS Web Server Authentication, TLS Web Client Authentication\n"},
+		{server, "X509v3 Subject Key Identifier: \n"},
+		{server, "X509v3 Authority Key Identifier: \n"},
+		{server, "DNS:localhost, DNS:pacs.example, DNS:pacs01, DNS:pacs01.clinic.example, IP Address:127.0.0.1, IP Address:192.0.2.7, IP Address:0:0:0:0:0:0:0:1\n"},
+	} {
+		if !strings.Contains(unindent(test.text), test.want) {
+			t.Errorf("want %q in\n%s", test.want, test.text)
+		}
+	}
+}
+
+// unindent leaves one space of the indentation.
+func unindent(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		b.WriteString(" " + strings.TrimLeft(line, " "))
+	}
+	return b.String()
+}
+
+func TestServerDoesNotOutliveCA(t *testing.T) {
+	store := ensure(t, func(s *Settings) {
+		s.CAValidity = 30 * 24 * time.Hour
+		s.CertValidity = 365 * 24 * time.Hour
+	})
+	if got, want := store.Server.Leaf.NotAfter, store.CA.NotAfter; !got.Equal(want) {
+		t.Errorf("got server NotAfter %v, want that of the CA, %v", got, want)
+	}
+}
+
+func TestChainAndKeys(t *testing.T) {
+	store := ensure(t, nil)
+	if got := store.Server.Certificate; len(got) != 2 || string(got[0]) != string(store.Server.Leaf.Raw) || string(got[1]) != string(store.CA.Raw) {
+		t.Error("want the chain to be the leaf and the CA")
+	}
+	if got := store.Server.Leaf.KeyUsage; got != x509.KeyUsageDigitalSignature {
+		t.Errorf("ECDSA: got key usage %b, want digitalSignature only", got)
+	}
+	for _, name := range []string{"ca.key", "server.key"} {
+		data := readFile(t, filepath.Join(store.Dir, name))
+		if !strings.HasPrefix(string(data), "-----BEGIN PRIVATE KEY-----\n") {
+			t.Errorf("%s isn't PKCS#8 in PEM", name)
+		}
+	}
+	if a, b := store.CA.SerialNumber, store.Server.Leaf.SerialNumber; a.Cmp(b) == 0 || a.BitLen() > 128 || a.BitLen() < 64 {
+		t.Errorf("got serial numbers %x and %x", a, b)
+	}
+}
+
+func TestSubjectAltNames(t *testing.T) {
+	m := machine{host: "Büro PC", fqdn: "under_score.example."}
+	names, ips := m.subjectAltNames([]string{"*.Example", "B.example", "b.example", "10.0.0.1", "::ffff:10.0.0.1", "fe80::1%eth0", "224.0.0.1", "not a name"})
+	if want := []string{"*.example", "b.example", "localhost"}; !slices.Equal(names, want) {
+		t.Errorf("got names %q, want %q", names, want)
+	}
+	want := []net.IP{net.IPv4(10, 0, 0, 1), net.IPv4(127, 0, 0, 1), net.IPv6loopback, net.ParseIP("fe80::1")}
+	if !slices.EqualFunc(ips, want, net.IP.Equal) {
+		t.Errorf("got addresses %v, want %v", ips, want)
+	}
+}
+
+func TestDNSNames(t *testing.T) {
+	for name, want := range map[string]bool{
+		"host": true, "a.example": true, "a_b.example": true, "1.2.example": true, "*.example": true, "xn--bro-hoa.example": true,
+		"": false, "*": false, "a..example": false, "a.example.": false, "-a.example": false, "büro.example": false, "a b": false,
+		"a.*.example": false, "a@b": false, strings.Repeat("a", 64): false, strings.Repeat("a.", 127): false,
+	} {
+		if got := isDNSName(name); got != want {
+			t.Errorf("%q: got %t, want %t", name, got, want)
+		}
+	}
+}
+
+// TestOddMachines has names that a certificate can't take.
+func TestOddMachines(t *testing.T) {
+	long := strings.Repeat("a", 63)
+	for _, test := range []struct {
+		m        machine
+		caCN, cn string
+	}{
+		{machine{}, "tlstunnel CA  2026-11-23", "localhost"},
+		{machine{host: "Büro PC\x1b"}, "tlstunnel CA Büro PC 2026-11-23", "Büro PC"},
+		{machine{host: "\xff\xfe"}, "tlstunnel CA  2026-11-23", "localhost"},
+		{machine{host: long, fqdn: long + ".example"}, "tlstunnel CA " + long[:40] + " 2026-11-23", long},
+	} {
+		s := testSettings(t.TempDir())
+		ca, err := s.newCA(test.m, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cert, _, err := s.newServer(ca, test.m, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := ca.cert.Subject.CommonName; got != test.caCN || len([]rune(got)) > maxCommonName {
+			t.Errorf("%q: got CA %q, want %q", test.m.host, got, test.caCN)
+		}
+		if got := cert.Subject.CommonName; got != test.cn {
+			t.Errorf("%q: got CN %q, want %q", test.m.host, got, test.cn)
+		}
+	}
+}
+
+func TestLookUpMachine(t *testing.T) {
+	start := time.Now()
+	m := lookUpMachine(t.Context())
+	if took := time.Since(start); took > 2*fqdnTimeout {
+		t.Errorf("took %v, want at most %v", took, fqdnTimeout)
+	}
+	if m.host == "" || len(m.ips) == 0 {
+		t.Errorf("got %+v, want a host name and addresses", m)
+	}
+}

@@ -1,0 +1,137 @@
+package pki
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// layout is where the files of a PKI are.
+type layout struct {
+	caKey, caCert         string
+	serverKey, serverCert string
+}
+
+func layoutOf(dir string) layout {
+	return layout{
+		caKey:      filepath.Join(dir, "ca.key"),
+		caCert:     filepath.Join(dir, "ca.crt"),
+		serverKey:  filepath.Join(dir, "server.key"),
+		serverCert: filepath.Join(dir, "server.crt"),
+	}
+}
+
+// all lists the files in the order in which they are published. A key comes
+// before its certificate: whoever sees a certificate can count on its key
+// being there too, and a CA certificate that clients already have copied can
+// never turn out to be without a key.
+func (l layout) all() []string {
+	return []string{l.caKey, l.caCert, l.serverKey, l.serverCert}
+}
+
+// presence says which files of a layout exist.
+type presence struct {
+	caKey, caCert         bool
+	serverKey, serverCert bool
+}
+
+func (p presence) none() bool   { return p == presence{} }
+func (p presence) whole() bool  { return p.ca() && p.server() }
+func (p presence) ca() bool     { return p.caKey && p.caCert }
+func (p presence) server() bool { return p.serverKey && p.serverCert }
+
+func (l layout) present() (presence, error) {
+	var p presence
+	for path, exists := range map[string]*bool{
+		l.caKey: &p.caKey, l.caCert: &p.caCert,
+		l.serverKey: &p.serverKey, l.serverCert: &p.serverCert,
+	} {
+		// Not Stat: a dangling symlink is a file that someone put there.
+		_, err := os.Lstat(path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return presence{}, fmt.Errorf("looking for %q: %w", path, plain(err))
+		}
+		*exists = err == nil
+	}
+	return p, nil
+}
+
+// contradiction is an error when the files that exist can't be completed, and
+// says what to do. A server pair that is missing whole is none.
+func (l layout) contradiction(p presence) error {
+	switch anyCA, anyServer := p.caKey || p.caCert, p.serverKey || p.serverCert; {
+	case anyServer && !anyCA:
+		return fmt.Errorf("%s but %q and %q are missing: restore them from a backup, or, to start over with a new CA that every client then needs, delete %s",
+			exist(l.existing(p)), l.caCert, l.caKey, list(l.existing(p)))
+	case anyServer && !p.ca():
+		there, missing := halves(p.caCert, l.caCert, l.caKey)
+		return fmt.Errorf("%q exists but %q is missing: restore it from a backup, or, to start over with a new CA that every client then needs, delete %s",
+			there, missing, list(l.existing(p)))
+	case anyCA && !p.ca():
+		there, missing := halves(p.caCert, l.caCert, l.caKey)
+		return fmt.Errorf("%q exists but %q is missing: restore it from a backup, or, if tlstunnel was killed during its first start, delete %q and start again",
+			there, missing, there)
+	case anyServer && !p.server():
+		there, missing := halves(p.serverCert, l.serverCert, l.serverKey)
+		return fmt.Errorf("%q exists but %q is missing: restore it from a backup, or, if tlstunnel was killed during its first start or there is no backup, delete %q and start again: a new pair is then made from the same CA",
+			there, missing, there)
+	}
+	return nil
+}
+
+func (l layout) existing(p presence) []string {
+	var paths []string
+	for i, exists := range []bool{p.caKey, p.caCert, p.serverKey, p.serverCert} {
+		if exists {
+			paths = append(paths, l.all()[i])
+		}
+	}
+	return paths
+}
+
+func halves(haveCert bool, cert, key string) (there, missing string) {
+	if haveCert {
+		return cert, key
+	}
+	return key, cert
+}
+
+func exist(paths []string) string {
+	if len(paths) == 1 {
+		return list(paths) + " exists"
+	}
+	return list(paths) + " exist"
+}
+
+// list writes paths as "a", "b" and "c".
+func list(paths []string) string {
+	var quoted []string
+	for _, path := range paths {
+		quoted = append(quoted, strconv.Quote(path))
+	}
+	last := len(quoted) - 1
+	if last < 1 {
+		return strings.Join(quoted, "")
+	}
+	return strings.Join(quoted[:last], ", ") + " and " + quoted[last]
+}
+
+// plain strips the path that package os puts into its errors, and says the
+// common ones in the same words on every system. Our messages quote the path
+// themselves.
+func plain(err error) error {
+	for _, common := range []error{fs.ErrNotExist, fs.ErrPermission} {
+		if errors.Is(err, common) {
+			return common
+		}
+	}
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		return errno
+	}
+	return err
+}

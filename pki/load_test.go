@@ -1,0 +1,252 @@
+package pki
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdh"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// files is a folder with good and bad input.
+type files struct {
+	dir   string
+	store *Store
+}
+
+func newFiles(t *testing.T) files {
+	store := ensure(t, nil)
+	return files{dir: store.Dir, store: store}
+}
+
+func (f files) path(name string) string { return filepath.Join(f.dir, name) }
+
+func (f files) pem(t *testing.T, name, blockType string, der []byte) {
+	writeFile(t, f.path(name), pem.EncodeToMemory(&pem.Block{Type: blockType, Bytes: der}))
+}
+
+// selfSigned writes NAME.crt and NAME.key.
+func (f files) selfSigned(t *testing.T, name string, key crypto.Signer, algorithm x509.SignatureAlgorithm) {
+	t.Helper()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: now, NotAfter: now.Add(time.Hour), SignatureAlgorithm: algorithm,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.pem(t, name+".crt", "CERTIFICATE", der)
+	keyPEM, err := encodeKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, f.path(name+".key"), keyPEM)
+}
+
+func TestLoadKeyPair(t *testing.T) {
+	f := newFiles(t)
+	ecKey := f.store.Server.PrivateKey.(*ecdsa.PrivateKey)
+	sec1, err := x509.MarshalECPrivateKey(ecKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.pem(t, "sec1.key", "EC PRIVATE KEY", sec1)
+	parameters := pem.EncodeToMemory(&pem.Block{Type: "EC PARAMETERS", Bytes: []byte{6, 0}})
+	writeFile(t, f.path("parameters.key"), append(parameters, readFile(t, f.path("sec1.key"))...))
+	writeFile(t, f.path("combined.pem"), append(readFile(t, f.path("server.key")), readFile(t, f.path("server.crt"))...))
+	writeFile(t, f.path("bom.crt"), append([]byte("\xef\xbb\xbf"), readFile(t, f.path("server.crt"))...))
+	writeFile(t, f.path("crlf.crt"), bytes.ReplaceAll(readFile(t, f.path("server.crt")), []byte("\n"), []byte("\r\n")))
+
+	for _, pair := range [][2]string{
+		{"server.crt", "server.key"},
+		{"server.crt", "sec1.key"},
+		{"server.crt", "parameters.key"},
+		{"combined.pem", "combined.pem"},
+		{"bom.crt", "server.key"},
+		{"crlf.crt", "server.key"},
+	} {
+		got, err := LoadKeyPair(f.path(pair[0]), f.path(pair[1]), now)
+		if err != nil {
+			t.Errorf("%q: %v", pair, err)
+		} else if !got.Leaf.Equal(f.store.Server.Leaf) || len(got.Certificate) != 2 {
+			t.Errorf("%q: got another chain", pair)
+		}
+	}
+
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.selfSigned(t, "rsa", rsaKey, x509.SHA256WithRSA)
+	f.pem(t, "pkcs1.key", "RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaKey))
+	if _, err := LoadKeyPair(f.path("rsa.crt"), f.path("pkcs1.key"), now); err != nil {
+		t.Errorf("PKCS#1: %v", err)
+	}
+}
+
+func TestLoadKeyPairErrors(t *testing.T) {
+	f := newFiles(t)
+	f.makeBadFiles(t)
+
+	const needPEM = `a text file (PEM) with the line "-----BEGIN `
+	for _, test := range []struct{ cert, key, want string }{
+		{"none.crt", "server.key", `reading certificate "DIR/none.crt": file does not exist: check the path`},
+		{"server.crt", "none.key", `reading key "DIR/none.key": file does not exist: check the path`},
+		{"folder", "server.key", `reading certificate "DIR/folder": it is a folder, a file is needed`},
+		{"empty", "server.key", `reading certificate "DIR/empty": it is empty`},
+		{"server.crt", "large", `reading key "DIR/large": it is larger than 1 MiB`},
+		{"text", "server.key", `certificate "DIR/text" has no PEM in it: ` + needPEM + `CERTIFICATE-----" is needed`},
+		{"bom", "server.key", `certificate "DIR/bom" has no PEM in it: ` + needPEM + `CERTIFICATE-----" is needed`},
+		{"server.crt", "text", `key "DIR/text" has no PEM in it: ` + needPEM + `PRIVATE KEY-----" is needed`},
+		{"der", "server.key", `certificate "DIR/der" looks like DER (binary), which isn't supported: ` + needPEM + `CERTIFICATE-----" is needed`},
+		{"p12", "server.key", `certificate "DIR/p12" looks like PKCS#12 (.pfx, .p12), which isn't supported: ` + needPEM + `CERTIFICATE-----" is needed`},
+		{"utf16", "server.key", `certificate "DIR/utf16" is UTF-16 text, which isn't supported: ` + needPEM + `CERTIFICATE-----" is needed`},
+		{"server.key", "server.key", `certificate "DIR/server.key" holds a private key where a certificate is needed: are certificate and key swapped?`},
+		{"server.crt", "server.crt", `key "DIR/server.crt" holds a certificate where a private key is needed: are certificate and key swapped?`},
+		{"csr", "server.key", `certificate "DIR/csr" holds a certificate request where a certificate is needed`},
+		{"unknown", "server.key", `certificate "DIR/unknown" holds something else where a certificate is needed`},
+		{"server.crt", "openssh", `key "DIR/openssh" holds a key in OpenSSH's own format where a private key is needed`},
+		{"cutoff", "server.key", `certificate "DIR/cutoff" is damaged: it has a PEM block that is cut off or malformed`},
+		{"nonsense", "server.key", `certificate number 1 in "DIR/nonsense" is damaged or of an unknown kind: x509: malformed certificate`},
+		{"server.crt", "nonsense.key", `key "DIR/nonsense.key" is damaged or of an unknown kind: RSA, ECDSA and Ed25519 in PKCS#8, PKCS#1 or SEC 1 are supported`},
+		{"server.crt", "x25519.key", `key "DIR/x25519.key" can't sign: an RSA, ECDSA or Ed25519 key is needed`},
+		{"server.crt", "encrypted8.key", `key "DIR/encrypted8.key" is encrypted, which isn't supported: store it decrypted, readable only by the user that runs tlstunnel`},
+		{"server.crt", "encrypted1.key", `key "DIR/encrypted1.key" is encrypted, which isn't supported: store it decrypted, readable only by the user that runs tlstunnel`},
+		{"server.crt", "ca.key", `certificate number 2 in "DIR/server.crt" is the one of key "DIR/ca.key": it must come first, its chain after it`},
+		{"ca.crt", "server.key", `key "DIR/server.key" doesn't belong to certificate "DIR/ca.crt": they have different public keys`},
+		{"weak.crt", "weak.key", `certificate "DIR/weak.crt" has a weak key, RSA with 1024 bits: at least 2048 are needed`},
+		{"sha1.crt", "sha1.key", `certificate "DIR/sha1.crt" has a weak signature, SHA1-RSA: one signed with SHA-256 or better is needed`},
+	} {
+		_, err := LoadKeyPair(f.path(test.cert), f.path(test.key), now)
+		if got := outcome(f.dir, nil, err); got != test.want {
+			t.Errorf("%s, %s:\ngot  %s\nwant %s", test.cert, test.key, got, test.want)
+		}
+	}
+}
+
+func TestLoadKeyPairDates(t *testing.T) {
+	f := newFiles(t)
+	for _, test := range []struct {
+		now  time.Time
+		want string
+	}{
+		{now.AddDate(1, 0, 1), `certificate "DIR/server.crt" expired on 2027-11-23 07:40:00 UTC: install a renewed one`},
+		{now.AddDate(-1, 0, 0), `certificate "DIR/server.crt" isn't valid before 2026-11-23 06:40:00 UTC, and the clock says 2025-11-23 07:40:00 UTC: check the clock of this machine`},
+	} {
+		_, err := LoadKeyPair(f.path("server.crt"), f.path("server.key"), test.now)
+		if got := outcome(f.dir, nil, err); got != test.want {
+			t.Errorf("got  %s\nwant %s", got, test.want)
+		}
+	}
+}
+
+func (f files) makeBadFiles(t *testing.T) {
+	if err := os.Mkdir(f.path("folder"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	server := readFile(t, f.path("server.crt"))
+	encrypted := &pem.Block{Type: "RSA PRIVATE KEY", Bytes: []byte{1}, Headers: map[string]string{
+		"Proc-Type": "4,ENCRYPTED", "DEK-Info": "AES-256-CBC,00",
+	}}
+	for name, data := range map[string][]byte{
+		"empty":          nil,
+		"large":          make([]byte, 1<<20+1),
+		"text":           []byte("cert = \"\"\n"),
+		"bom":            []byte("\xef\xbb\xbf"),
+		"der":            f.store.CA.Raw,
+		"p12":            {0x30, 0x82, 0x0a, 0x00, 0x02, 0x01, 0x03, 0x30},
+		"utf16":          []byte("\xff\xfe-\x00-\x00"),
+		"cutoff":         append([]byte("-----BEGIN CERTIFICATE-----\nMIIB\n"), server...),
+		"encrypted1.key": pem.EncodeToMemory(encrypted),
+	} {
+		writeFile(t, f.path(name), data)
+	}
+	f.pem(t, "csr", "CERTIFICATE REQUEST", []byte{1})
+	f.pem(t, "unknown", "SOMETHING", []byte{1})
+	f.pem(t, "openssh", "OPENSSH PRIVATE KEY", []byte{1})
+	f.pem(t, "nonsense", "CERTIFICATE", []byte("nonsense"))
+	f.pem(t, "nonsense.key", "PRIVATE KEY", []byte("nonsense"))
+	f.pem(t, "encrypted8.key", "ENCRYPTED PRIVATE KEY", []byte{1})
+
+	x25519, err := ecdh.X25519().GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(x25519)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.pem(t, "x25519.key", "PRIVATE KEY", der)
+
+	weak, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.selfSigned(t, "weak", weak, x509.SHA256WithRSA)
+	f.makeSHA1(t)
+}
+
+// makeSHA1 rewrites the signature algorithm of a good certificate, as Go
+// doesn't sign with SHA-1. The object identifiers differ in their last byte.
+func (f files) makeSHA1(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.selfSigned(t, "sha1", key, x509.SHA256WithRSA)
+	block, _ := pem.Decode(readFile(t, f.path("sha1.crt")))
+	const pkcs1 = "\x2a\x86\x48\x86\xf7\x0d\x01\x01" // 1.2.840.113549.1.1
+	f.pem(t, "sha1.crt", "CERTIFICATE", bytes.ReplaceAll(block.Bytes, []byte(pkcs1+"\x0b"), []byte(pkcs1+"\x05")))
+}
+
+func TestPermissionDenied(t *testing.T) {
+	if runtime.GOOS == "windows" || os.Geteuid() == 0 {
+		t.Skip("needs an ordinary user under Unix")
+	}
+	f := newFiles(t)
+	if err := os.Chmod(f.path("server.key"), 0); err != nil {
+		t.Fatal(err)
+	}
+	_, err := LoadKeyPair(f.path("server.crt"), f.path("server.key"), now)
+	want := `reading key "DIR/server.key": permission denied: let the user that runs tlstunnel read it`
+	if got := outcome(f.dir, nil, err); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestLoadCertificates(t *testing.T) {
+	f := newFiles(t)
+	comment := []byte("# Our own CA\n")
+	writeFile(t, f.path("bundle"), append(append(comment, readFile(t, f.path("ca.crt"))...), readFile(t, f.path("server.crt"))...))
+
+	certs, err := LoadCertificates(f.path("bundle"), f.path("ca.crt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(certs) != 4 || !certs[0].Equal(f.store.CA) || !certs[1].Equal(f.store.Server.Leaf) || !certs[3].Equal(f.store.CA) {
+		t.Errorf("got %d certificates, want the 4 in their order", len(certs))
+	}
+	if certs, err := LoadCertificates(); certs != nil || err != nil {
+		t.Errorf("no files: got %v, %v", certs, err)
+	}
+	_, err = LoadCertificates(f.path("ca.crt"), f.path("ca.key"))
+	want := `certificate "DIR/ca.key" holds a private key where a certificate is needed: are certificate and key swapped?`
+	if got := outcome(f.dir, nil, err); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	writeFile(t, f.path("large"), []byte(strings.Repeat("#", 16<<20+1)))
+	_, err = LoadCertificates(f.path("large"))
+	if got, want := outcome(f.dir, nil, err), `reading certificate "DIR/large": it is larger than 16 MiB`; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}

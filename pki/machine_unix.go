@@ -1,0 +1,20 @@
+//go:build unix
+
+package pki
+
+import (
+	"context"
+	"net"
+	"strings"
+)
+
+// lookUpFQDN asks the resolver for the canonical name of host, which it takes
+// from /etc/hosts where that has one. It returns "" without one.
+func lookUpFQDN(ctx context.Context, host string) string {
+	name, err := net.DefaultResolver.LookupCNAME(ctx, host)
+	name = strings.TrimSuffix(name, ".")
+	if err != nil || !strings.Contains(name, ".") {
+		return ""
+	}
+	return name
+}

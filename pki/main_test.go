@@ -1,0 +1,102 @@
+package pki
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"tlstunnel/internal/atomicfile"
+)
+
+// A test that needs a second process starts this test binary again with these
+// set: the child calls Ensure and ends, at the step childKill if that is set.
+const (
+	childDir   = "PKI_TEST_DIR"
+	childKill  = "PKI_TEST_KILL"  // the number of the step, counted from 1
+	childLimit = "PKI_TEST_LIMIT" // of the size of a file, in bytes: stands for a full disk
+)
+
+var now = time.Date(2026, 11, 23, 7, 40, 0, 0, time.UTC)
+
+func TestMain(m *testing.M) {
+	thisMachine = func(context.Context) machine {
+		return machine{
+			host: "PACS01",
+			fqdn: "pacs01.clinic.example",
+			ips:  []netip.Addr{netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("127.0.0.1")},
+		}
+	}
+	if dir := os.Getenv(childDir); dir != "" {
+		os.Exit(child(dir))
+	}
+	os.Exit(m.Run())
+}
+
+// child prints the name of every step, and at the end the fingerprint of the
+// CA or the error.
+func child(dir string) int {
+	limitFileSize(os.Getenv(childLimit))
+	kill, _ := strconv.Atoi(os.Getenv(childKill))
+	steps := 0
+	atomicfile.TestOnlyStep = func(step string) {
+		steps++
+		fmt.Println(step)
+		if steps == kill {
+			self, _ := os.FindProcess(os.Getpid())
+			self.Kill()
+			select {}
+		}
+	}
+	store, _, err := Ensure(context.Background(), testSettings(dir), now)
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	fmt.Println(Fingerprint(store.CA))
+	return 0
+}
+
+func testSettings(dir string) Settings {
+	return Settings{
+		Dir:          dir,
+		KeyType:      "ecdsa-p256",
+		CAValidity:   20 * 365 * 24 * time.Hour,
+		CertValidity: 365 * 24 * time.Hour,
+	}
+}
+
+// ensure makes a PKI in a new folder.
+func ensure(t *testing.T, change func(*Settings)) *Store {
+	t.Helper()
+	s := testSettings(filepath.Join(t.TempDir(), "pki"))
+	if change != nil {
+		change(&s)
+	}
+	store, _, err := Ensure(t.Context(), s, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+func writeFile(t *testing.T, path string, data []byte) string {
+	t.Helper()
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func readFile(t *testing.T, path string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}

@@ -1,0 +1,145 @@
+package pki
+
+import (
+	"bytes"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// readPEM reads all PEM blocks of a file that should hold a what (certificate
+// or key), in a block of type want. At least one block is returned. The errors
+// are for who put the wrong file there; they never show what is in it.
+func readPEM(what, file, want string, limit int64) ([]*pem.Block, error) {
+	data, err := readLimited(file, limit)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("reading %s %q: %w: check the path", what, file, plain(err))
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("reading %s %q: %w: let the user that runs tlstunnel read it", what, file, plain(err))
+	case err != nil:
+		return nil, fmt.Errorf("reading %s %q: %w", what, file, plain(err))
+	}
+
+	// A byte order mark, which Windows editors put there, would hide the
+	// first block from package pem.
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	blocks, damaged := decodeAll(data)
+	switch {
+	case damaged:
+		return nil, fmt.Errorf("%s %q is damaged: it has a PEM block that is cut off or malformed", what, file)
+	case len(blocks) == 0:
+		return nil, fmt.Errorf("%s %q %s: a text file (PEM) with the line \"-----BEGIN %s-----\" is needed", what, file, looksLike(data), want)
+	}
+	return blocks, nil
+}
+
+func readLimited(file string, limit int64) ([]byte, error) {
+	info, err := os.Stat(file)
+	switch {
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		return nil, errors.New("it is a folder, a file is needed")
+	case !info.Mode().IsRegular():
+		return nil, errors.New("it isn't a regular file") // to open a FIFO could block for ever
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case int64(len(data)) > limit:
+		return nil, fmt.Errorf("it is larger than %d MiB", limit>>20)
+	case len(data) == 0:
+		return nil, errors.New("it is empty")
+	}
+	return data, nil
+}
+
+// decodeAll also says whether package pem passed over a block that it couldn't
+// read: with the leaf gone, the next certificate would be taken for it.
+func decodeAll(data []byte) (blocks []*pem.Block, damaged bool) {
+	begun := bytes.Count(append([]byte("\n"), data...), []byte("\n-----BEGIN "))
+	for {
+		block, rest := pem.Decode(data)
+		if block == nil {
+			return blocks, len(blocks) != begun
+		}
+		blocks = append(blocks, block)
+		data = rest
+	}
+}
+
+// looksLike tells from the first bytes what a file without PEM is.
+func looksLike(data []byte) string {
+	switch {
+	case isPKCS12(data):
+		return "looks like PKCS#12 (.pfx, .p12), which isn't supported"
+	case bytes.HasPrefix(data, []byte{derSequence}):
+		return "looks like DER (binary), which isn't supported"
+	case bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")):
+		return "is UTF-16 text, which isn't supported"
+	}
+	return "has no PEM in it"
+}
+
+const derSequence = 0x30
+
+// isPKCS12 looks for what RFC 7292, section 4, begins with: a sequence whose
+// first element is the version 3.
+func isPKCS12(data []byte) bool {
+	if len(data) < 2 || data[0] != derSequence {
+		return false
+	}
+	header := 2
+	if data[1] > 0x80 { // a long length: so many bytes of it follow
+		header += int(data[1] & 0x7f)
+	}
+	return len(data) > header && bytes.HasPrefix(data[header:], []byte{0x02, 0x01, 0x03})
+}
+
+// wrongBlock says what is in a file that has PEM, but not that of a what. It
+// names known block types only: anything else may be anything.
+func wrongBlock(what, file string, blocks []*pem.Block) error {
+	found, hint := "something else", ""
+	for _, block := range blocks {
+		known, ok := blockTypes[block.Type]
+		if ok {
+			found = known
+		}
+		if known == "a private key" || known == "a certificate" {
+			hint = ": are certificate and key swapped?"
+			break
+		}
+	}
+	return fmt.Errorf("%s %q holds %s where a %s is needed%s", what, file, found, whole[what], hint)
+}
+
+var whole = map[string]string{"certificate": "certificate", "key": "private key"}
+
+var blockTypes = map[string]string{
+	"CERTIFICATE":             "a certificate",
+	"TRUSTED CERTIFICATE":     "a certificate in OpenSSL's own format",
+	"CERTIFICATE REQUEST":     "a certificate request",
+	"NEW CERTIFICATE REQUEST": "a certificate request",
+	"PRIVATE KEY":             "a private key",
+	"RSA PRIVATE KEY":         "a private key",
+	"EC PRIVATE KEY":          "a private key",
+	"ENCRYPTED PRIVATE KEY":   "a private key",
+	"DSA PRIVATE KEY":         "a DSA key",
+	"OPENSSH PRIVATE KEY":     "a key in OpenSSH's own format",
+	"PUBLIC KEY":              "a public key",
+	"EC PARAMETERS":           "nothing but EC parameters",
+	"DH PARAMETERS":           "Diffie-Hellman parameters",
+	"PKCS7":                   "PKCS#7",
+	"X509 CRL":                "a revocation list",
+}

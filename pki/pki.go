@@ -1,0 +1,145 @@
+// Package pki makes and reads what a tunnel needs to prove who it is: our own
+// CA and server certificate, made by themselves on the first run, and
+// certificates, keys and CA bundles that the user brings along.
+//
+// It takes the time as a parameter, logs nothing, and never changes a file that
+// exists. It doesn't renew or revoke, and doesn't verify a peer: crypto/tls
+// does, with the certificates from here.
+//
+//	store, created, err := pki.Ensure(ctx, settings, time.Now())
+//	config := &tls.Config{Certificates: []tls.Certificate{store.Server}}
+package pki
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+)
+
+// Settings say how the CA and the server certificate are made. They have no
+// say in what exists already.
+type Settings struct {
+	// Dir is the folder of the PKI, and best absolute: the messages name it.
+	Dir string
+
+	// KeyType is the type of both keys, one of [KeyTypes].
+	KeyType string
+
+	// CAValidity and CertValidity are counted from the time of issue. The
+	// server certificate never outlives its CA.
+	CAValidity   time.Duration
+	CertValidity time.Duration
+
+	// Names are DNS names and IP addresses for the server certificate, beside
+	// those that the machine has.
+	Names []string
+
+	Subject Subject
+}
+
+// Store is a PKI that was read and checked. It isn't changed after that and
+// may be read by several goroutines.
+type Store struct {
+	Dir    string
+	CA     *x509.Certificate
+	Server tls.Certificate // with Leaf set; the chain is as in server.crt: the leaf and the CA
+}
+
+// Ensure makes what is missing of the PKI in s.Dir, the folder included, and
+// then opens it as [Open] does. It returns the paths of the files that it
+// made, which is none from the second run on.
+//
+// No file is ever overwritten, and a pair is made whole or not at all. Killed
+// at any instant, the next Ensure goes on or says which file to delete.
+// Several processes may call it at once: one makes the files, the others wait
+// for it, as long as ctx lets them, and use them.
+func Ensure(ctx context.Context, s Settings, now time.Time) (store *Store, created []string, err error) {
+	if err := s.validate(); err != nil {
+		return nil, nil, err
+	}
+	created, err = s.makeMissing(ctx, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	// What was just made is read back, so that the first run goes the way of
+	// all later ones.
+	store, err = Open(s.Dir, now)
+	return store, created, err
+}
+
+// Open reads the PKI in dir and checks that it holds together and is valid at
+// the time now. It never writes. The error wraps [fs.ErrNotExist] when there
+// is no PKI in dir at all.
+func Open(dir string, now time.Time) (*Store, error) {
+	l := layoutOf(dir)
+	have, err := l.present()
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case have.none():
+		return nil, fmt.Errorf("opening the PKI in %q: %w: tlstunnel makes one when it starts or with `tlstunnel init`", dir, fs.ErrNotExist)
+	case !have.whole():
+		if err := l.contradiction(have); err != nil {
+			return nil, err
+		}
+		return nil, fmt.Errorf("%q and %q are missing: tlstunnel makes them from the CA when it starts or with `tlstunnel init`", l.serverCert, l.serverKey)
+	}
+
+	ca, err := l.openCA(now)
+	if err != nil {
+		return nil, err
+	}
+	server, err := l.openServer(ca.Leaf, now)
+	if err != nil {
+		return nil, err
+	}
+	return &Store{Dir: dir, CA: ca.Leaf, Server: server}, nil
+}
+
+func (l layout) openCA(now time.Time) (tls.Certificate, error) {
+	ca, err := readPair(l.caCert, l.caKey)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	if !ca.Leaf.BasicConstraintsValid || !ca.Leaf.IsCA {
+		return tls.Certificate{}, fmt.Errorf("certificate %q isn't that of a CA: restore %q and %q from a backup", l.caCert, l.caCert, l.caKey)
+	}
+	remedy := fmt.Sprintf("delete %s; the next start makes a new CA, and every client needs the new %q", list(l.all()), l.caCert)
+	return ca, checkValidity(l.caCert, ca.Leaf, now, remedy)
+}
+
+func (l layout) openServer(ca *x509.Certificate, now time.Time) (tls.Certificate, error) {
+	server, err := readPair(l.serverCert, l.serverKey)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	remedy := fmt.Sprintf("delete %q and %q; the next start makes new ones from the same CA", l.serverCert, l.serverKey)
+	if err := server.Leaf.CheckSignatureFrom(ca); err != nil {
+		return tls.Certificate{}, fmt.Errorf("certificate %q wasn't issued by the CA in %q: restore the files that belong together from a backup, or %s", l.serverCert, l.caCert, remedy)
+	}
+	return server, checkValidity(l.serverCert, server.Leaf, now, remedy)
+}
+
+func (s Settings) validate() error {
+	if s.Dir == "" {
+		return errors.New("the folder of the PKI isn't set")
+	}
+	if _, ok := keyTypes[s.KeyType]; !ok {
+		return fmt.Errorf("unknown key type %q: use one of %s", s.KeyType, strings.Join(KeyTypes(), ", "))
+	}
+	if s.CAValidity <= 0 || s.CertValidity <= 0 {
+		return fmt.Errorf("the validity of a certificate must be positive: CA %v, server certificate %v", s.CAValidity, s.CertValidity)
+	}
+	for _, name := range s.Names {
+		if !isIP(name) && !isDNSName(name) {
+			return fmt.Errorf("name %q is neither an IP address nor a DNS name in ASCII (an international name is written as \"xn--…\")", name)
+		}
+	}
+	return s.Subject.validate()
+}
