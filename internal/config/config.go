@@ -65,10 +65,19 @@ type Subject struct {
 	Email              string `toml:"email"`
 }
 
+// Console, as the log file, stands for stderr alone.
+const Console = "-"
+
 // The modes of a tunnel.
 const (
 	ModeServer = "server" // TLS in, plain out
 	ModeClient = "client" // plain in, TLS out
+)
+
+// Words that decide what a tunnel demands of TLS.
+const (
+	ClientAuthRequire = "require" // a client certificate
+	ProfileModern     = "modern"  // TLS 1.3 only
 )
 
 // Own, in a list of CA files, stands for our own CA.

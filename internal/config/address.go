@@ -1,0 +1,137 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// An address is a host:port of the config, taken apart.
+type address struct {
+	host string // empty: every address
+	port int
+}
+
+// parseAddress reads a host:port. The example's port is shown in the advice.
+// Errors go on after the text.
+func parseAddress(text, example string) (address, error) {
+	if scheme, rest, ok := strings.Cut(text, "://"); ok {
+		return address{}, fmt.Errorf("is a URL: write %q, without %q", strings.TrimRight(rest, "/"), scheme+"://")
+	}
+	if _, err := strconv.Atoi(text); err == nil {
+		return address{}, fmt.Errorf("is only a port: write %q", ":"+text)
+	}
+	if strings.Count(text, ":") > 1 && !strings.HasPrefix(text, "[") {
+		return address{}, fmt.Errorf("has an IPv6 address without brackets: write one such as %q", addBrackets(text, example))
+	}
+	if !strings.Contains(text, ":") || strings.HasSuffix(text, "]") {
+		return address{}, fmt.Errorf("has no port: write one such as %q", text+":"+example)
+	}
+	host, port, err := net.SplitHostPort(text)
+	if err != nil {
+		return address{}, fmt.Errorf("is no address: write one such as %q", "127.0.0.1:"+example)
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return address{}, fmt.Errorf("has no port number from 0 to 65535 behind the colon: write one such as %q",
+			net.JoinHostPort(host, example))
+	}
+	if host == "*" {
+		return address{}, fmt.Errorf("has a *: for every address write %q", ":"+port)
+	}
+	if _, err := netip.ParseAddr(host); host != "" && err != nil {
+		if err := checkDNSName(host); err != nil {
+			return address{}, fmt.Errorf("has the host %q, which %w", host, err)
+		}
+	}
+	return address{host, int(n)}, nil
+}
+
+// addBrackets guesses what an IPv6 address without brackets is meant to be:
+// its last part may be the port.
+func addBrackets(text, example string) string {
+	i := strings.LastIndexByte(text, ':')
+	if _, err := netip.ParseAddr(text[:i]); err == nil {
+		return "[" + text[:i] + "]" + text[i:]
+	}
+	return "[" + text + "]:" + example
+}
+
+// ip is the host as an IP address. It is invalid for a name, and the IPv6
+// wildcard, which takes IPv4 too, for an empty host.
+func (a address) ip() netip.Addr {
+	switch strings.ToLower(a.host) {
+	case "":
+		return netip.IPv6Unspecified()
+	case "localhost":
+		return netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	ip, _ := netip.ParseAddr(a.host)
+	return ip.Unmap()
+}
+
+func (a address) loopback() bool { return a.ip().IsLoopback() }
+
+// sameHost tells whether both are the same address or the same name.
+func (a address) sameHost(b address) bool {
+	if a.ip().IsValid() || b.ip().IsValid() {
+		return a.ip() == b.ip()
+	}
+	return strings.EqualFold(a.host, b.host)
+}
+
+// covers tells whether a, as an address to listen on, takes what b does.
+func (a address) covers(b address) bool {
+	switch a.ip() {
+	case netip.IPv6Unspecified():
+		return true
+	case netip.IPv4Unspecified():
+		return !b.ip().Is6() // a name may have an IPv4 address
+	}
+	return a.sameHost(b)
+}
+
+// conflicts tells whether only one of the two can be listened on. Port 0 is a
+// free one each time.
+func (a address) conflicts(b address) bool {
+	return a.port != 0 && a.port == b.port && (a.covers(b) || b.covers(a))
+}
+
+// reaches tells whether a connection to a arrives at the listener b on this
+// machine, as far as the texts show.
+func (a address) reaches(b address) bool {
+	here := a.sameHost(b) || b.covers(a) && (a.loopback() || a.ip().IsUnspecified())
+	return a.port == b.port && b.port != 0 && here
+}
+
+// checkDNSName tells what is wrong with a host name. Underscores are let
+// through: they are common inside company networks.
+func checkDNSName(name string) error {
+	if len(name) > 253 {
+		return fmt.Errorf("is longer than the 253 characters of a DNS name")
+	}
+	labels := strings.Split(name, ".")
+	for _, label := range labels {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' ||
+			strings.ContainsFunc(label, func(c rune) bool { return !bareKeyChar(c) }) {
+			return fmt.Errorf("is no DNS name: write one such as %q (international names in their xn-- form)", "pacs.clinic.example")
+		}
+	}
+	if strings.Trim(labels[len(labels)-1], "0123456789") == "" {
+		return fmt.Errorf("is neither an IP address nor a DNS name")
+	}
+	return nil
+}
+
+// checkHost tells what is wrong with a DNS name or IP address.
+func checkHost(host string) error {
+	if addr, err := netip.ParseAddr(host); err == nil && addr.Zone() == "" {
+		return nil
+	}
+	if bare, _, err := net.SplitHostPort(host); err == nil {
+		return fmt.Errorf("has a port: write %q", bare)
+	}
+	return checkDNSName(host)
+}

@@ -1,0 +1,241 @@
+package config
+
+import (
+	"errors"
+	"flag"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "write what is reported into the bad files")
+
+// wantMark starts the lines at the end of a bad file that say what is wrong
+// with it.
+const wantMark = "#> "
+
+func testFiles(t testing.TB, dir string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("testdata", dir, "*.toml"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no files in %s: %v", dir, err)
+	}
+	return files
+}
+
+func readFile(t testing.TB, file string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func lines(problems Problems) string {
+	var b strings.Builder
+	for _, p := range problems {
+		b.WriteString(wantMark + p.String() + "\n")
+	}
+	return b.String()
+}
+
+// TestBad has one file for each rule, with everything that is reported.
+func TestBad(t *testing.T) {
+	for _, file := range testFiles(t, "bad") {
+		name := filepath.Base(file)
+		t.Run(name, func(t *testing.T) {
+			text := strings.ReplaceAll(string(readFile(t, file)), "\r\n", "\n") // as git may have it on Windows
+			want := ""
+			if i := strings.Index(text, wantMark); i >= 0 {
+				text, want = text[:i], text[i:]
+			}
+			cfg, problems := Parse(name, []byte(text))
+			got := lines(problems)
+			if *update {
+				if err := os.WriteFile(file, []byte(text+got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			} else if got != want {
+				t.Errorf("got\n%swant\n%s", got, want)
+			}
+			if onlyWarnings := strings.HasPrefix(name, "warn-"); (problems.Err() == nil) != onlyWarnings {
+				t.Errorf("Err() = %v", problems.Err())
+			}
+			if syntax := strings.HasPrefix(name, "syntax-"); (cfg == nil) != syntax {
+				t.Errorf("got config %v", cfg)
+			}
+		})
+	}
+}
+
+func TestGood(t *testing.T) {
+	for _, file := range testFiles(t, "good") {
+		if _, problems, err := Load(file); len(problems) > 0 || err != nil {
+			t.Errorf("%s: %v\n%s", file, err, lines(problems))
+		}
+	}
+}
+
+func TestUTF16(t *testing.T) {
+	want := "1:1: the file is saved as UTF-16: save it as UTF-8 (in Notepad: Save as, Encoding)"
+	for _, text := range []string{"\xff\xfe[\x00", "\xfe\xff\x00[", "[\x00", "\x00["} {
+		cfg, problems := Parse("f.toml", []byte(text))
+		if cfg != nil || len(problems) != 1 || problems[0].String() != "f.toml:"+want {
+			t.Errorf("Parse(%q) = %v, %v", text, cfg, problems)
+		}
+	}
+}
+
+func TestFull(t *testing.T) {
+	cfg, _, err := Load("testdata/good/full.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := filepath.Abs("testdata/good")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := func(name string) string { return filepath.Join(dir, name) }
+	want := &Config{
+		File: in("full.toml"),
+		Log:  Log{Level: "debug", Format: "json", File: "-", MaxSize: 1 << 30},
+		PKI: PKI{
+			Dir:          in("own pki"),
+			KeyType:      "rsa-4096",
+			CAValidity:   36500 * day,
+			CertValidity: 90 * time.Minute,
+			Names:        []string{"pacs.clinic.example", "*.clinic.example", "10.0.0.5", "fe80::1", "pacs_1"},
+			Subject:      Subject{Country: "DE", Email: "it@clinic.example"},
+		},
+		Tunnels: []Tunnel{{
+			Name:       "pacs",
+			Mode:       ModeServer,
+			Listen:     "[::1]:0",
+			Target:     []string{"127.0.0.1:104", "[::1]:104", "localhost:104"},
+			Cert:       in("certs/pacs.crt"),
+			Key:        in("certs/pacs.key"),
+			ClientAuth: "require",
+			ClientCA:   []string{Own, in("ca.crt")},
+			Profile:    "modern",
+			ALPN:       []string{"h2"},
+			AllowFrom: []netip.Prefix{
+				netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.168.1.7/32"),
+				netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("::1/128"),
+			},
+			DenyFrom:            []netip.Prefix{netip.MustParsePrefix("10.1.1.0/24")},
+			MaxConnections:      1000,
+			MaxConnectionsPerIP: 10,
+			HandshakeTimeout:    500 * time.Millisecond,
+			ConnectTimeout:      time.Hour,
+			IdleTimeout:         12 * time.Hour,
+			HalfCloseTimeout:    year + 2*day + 3*time.Hour + 4*time.Minute + 5*time.Second + 6*time.Millisecond,
+		}},
+	}
+	got := *cfg
+	got.positions = positions{}
+	got.Tunnels = got.Tunnels[:1]
+	if !reflect.DeepEqual(&got, want) {
+		t.Errorf("got  %+v\nwant %+v", &got, want)
+	}
+	if got := cfg.Tunnels[1].CA; !slices.Equal(got, []string{Own}) {
+		t.Errorf("ca = %q", got)
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	cfg, problems, err := Load("testdata/good/server.toml")
+	if err != nil || problems.Err() != nil {
+		t.Fatal(err, problems)
+	}
+	want := defaults()
+	want.Log.File, want.PKI.Dir = DefaultPaths().Log, DefaultPaths().PKI
+	if cfg.ShutdownGrace != want.ShutdownGrace || cfg.Log != want.Log || !reflect.DeepEqual(cfg.PKI, want.PKI) {
+		t.Errorf("got %+v\nwant %+v", cfg, want)
+	}
+	text := string(readFile(t, "testdata/good/server.toml")) + "client_auth = \"require\"\n"
+	cfg, problems = Parse("f.toml", []byte(text))
+	if problems != nil || !slices.Equal(cfg.Tunnels[0].ClientCA, []string{Own}) {
+		t.Errorf("client_ca = %q; %v", cfg.Tunnels[0].ClientCA, problems)
+	}
+}
+
+func TestLoadErrors(t *testing.T) {
+	dir := t.TempDir()
+	large := filepath.Join(dir, "large.toml")
+	if err := os.WriteFile(large, make([]byte, maxFile+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	missing := filepath.Join(dir, "missing.toml")
+	tests := []struct{ file, want string }{
+		{missing, "; `tlstunnel init` writes one, `--config FILE` names another"},
+		{dir, "this is a folder; name the file in it, such as "},
+		{large, "it is larger than 1 MiB; is it the right file?"},
+	}
+	secret := filepath.Join(dir, "secret.toml")
+	if err := os.WriteFile(secret, nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.ReadFile(secret); errors.Is(err, fs.ErrPermission) { // not for root, nor on Windows
+		tests = append(tests, struct{ file, want string }{secret, "; run as an administrator (root), or let this user read it"})
+	}
+	for _, tt := range tests {
+		cfg, problems, err := Load(tt.file)
+		if cfg != nil || problems != nil || err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("Load(%q) = %v, %v, %v; want %q", tt.file, cfg, problems, err, tt.want)
+		}
+	}
+	if _, _, err := Load(missing); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v, want fs.ErrNotExist", err)
+	}
+}
+
+func TestConfigProblem(t *testing.T) {
+	cfg, _, err := Load("testdata/good/full.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		tunnel int
+		key    string
+		want   string
+	}{
+		{0, "cert", `testdata/good/full.toml:19:1: tunnel "pacs": x`},
+		{0, "target[1]", `testdata/good/full.toml:17:28: tunnel "pacs": x`},
+		{1, "key", `testdata/good/full.toml:35:3: tunnel "to-clinic-b": x`}, // its table
+		{1, "ca[0]", `testdata/good/full.toml:42:1: tunnel "to-clinic-b": x`},
+		{-1, "pki.dir", "testdata/good/full.toml:5:1: x"},
+		{-1, "log.level", "testdata/good/full.toml:2:9: x"},
+		{-1, "pki.subject.state", "testdata/good/full.toml:10:1: x"},
+		{-1, "nothing", "testdata/good/full.toml:1:1: x"},
+		{7, "cert", "testdata/good/full.toml:13:3: x"}, // the first one
+	}
+	for _, tt := range tests {
+		if got := cfg.Problem(tt.tunnel, tt.key, "x").String(); got != tt.want {
+			t.Errorf("Problem(%d, %q)\ngot  %s\nwant %s", tt.tunnel, tt.key, got, tt.want)
+		}
+	}
+	if got := new(Config).Problem(0, "cert", "x").String(); got != ":1:1: x" {
+		t.Errorf("zero config: %s", got)
+	}
+}
+
+func TestErr(t *testing.T) {
+	ps := Problems{{File: "f", Line: 2, Col: 1, Text: "b"}, {File: "f", Line: 1, Col: 9, Text: "a", Warning: true}, {File: "f", Line: 1, Col: 2, Text: "c"}}
+	ps.Sort()
+	if got, want := lines(ps), "#> f:1:2: c\n#> f:1:9: warning: a\n#> f:2:1: b\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got, want := ps.Err().Error(), "f:1:2: c\nf:2:1: b"; got != want {
+		t.Errorf("Err() = %q, want %q", got, want)
+	}
+	if err := ps[1:2].Err(); err != nil {
+		t.Errorf("a warning is an error: %v", err)
+	}
+}

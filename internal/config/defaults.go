@@ -1,0 +1,45 @@
+package config
+
+import "time"
+
+// A day and a year as durations have them: no leap years, no daylight saving.
+const (
+	day  = 24 * time.Hour
+	year = 365 * day
+)
+
+// mib is what a size's "MB" stands for.
+const mib = 1 << 20
+
+// defaults is what an empty file means. Values that depend on the machine or
+// on other keys are filled in by validation.
+func defaults() *Config {
+	return &Config{
+		ShutdownGrace: 10 * time.Second,
+		Log: Log{
+			Level:      "info",
+			Format:     "text",
+			MaxSize:    20 * mib,
+			MaxBackups: 10,
+			MaxAge:     30 * day,
+			Compress:   true,
+		},
+		PKI: PKI{
+			KeyType:      "ecdsa-p256",
+			CAValidity:   20 * year,
+			CertValidity: 1 * year,
+		},
+	}
+}
+
+// defaultTunnel is what an empty [[tunnel]] means.
+func defaultTunnel() Tunnel {
+	return Tunnel{
+		ClientAuth:       "none",
+		Profile:          "default",
+		HandshakeTimeout: 10 * time.Second,
+		ConnectTimeout:   10 * time.Second,
+		Keepalive:        30 * time.Second,
+		HalfCloseTimeout: 60 * time.Second,
+	}
+}

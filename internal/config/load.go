@@ -1,0 +1,101 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// maxFile is far above any real config (1 MiB is some 3,000 tunnels) and far
+// below what a wrong file, a log say, could be.
+const maxFile = 1 << 20
+
+// Load reads the config in file. It returns an error only if the file can't be
+// read; whatever is wrong with its text is in the problems, all at once and
+// sorted. The config can be used if [Problems.Err] is nil.
+func Load(file string) (*Config, Problems, error) {
+	data, err := read(file)
+	if err != nil {
+		return nil, nil, err
+	}
+	cfg, problems := Parse(file, data)
+	return cfg, problems, nil
+}
+
+func read(file string) ([]byte, error) {
+	info, err := os.Stat(file)
+	if err == nil && info.IsDir() {
+		return nil, fmt.Errorf("reading config %q: this is a folder; name the file in it, such as %q",
+			file, filepath.Join(file, "config.toml"))
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, readError(file, err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, readError(file, err)
+	}
+	if len(data) > maxFile {
+		return nil, fmt.Errorf("reading config %q: it is larger than 1 MiB; is it the right file?", file)
+	}
+	return data, nil
+}
+
+func readError(file string, err error) error {
+	advice := ""
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		advice = "; `tlstunnel init` writes one, `--config FILE` names another"
+	case errors.Is(err, fs.ErrPermission):
+		advice = "; run as an administrator (root), or let this user read it"
+	}
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		err = pathErr.Err // the name is in our message
+	}
+	return fmt.Errorf("reading config %q: %w%s", file, err, advice)
+}
+
+// Parse is Load for data that is already read: file only gives its name to the
+// problems, and its folder to relative paths. The config is nil if data isn't
+// TOML at all. Otherwise it is there, whatever the problems, so that the
+// caller can look for more of them.
+func Parse(file string, data []byte) (*Config, Problems) {
+	src := strings.TrimPrefix(string(data), "\ufeff") // Notepad's mark for UTF-8
+	r := report{cfg: defaults(), wrong: map[string]bool{}}
+	r.cfg.positions = positions{file: file, src: src}
+	if abs, err := filepath.Abs(file); err == nil {
+		file = abs
+	}
+	r.cfg.File = file
+
+	var doc map[string]any
+	if isUTF16(src) {
+		r.add("", "the file is saved as UTF-16: save it as UTF-8 (in Notepad: Save as, Encoding)", false)
+		return nil, r.problems
+	}
+	if _, err := toml.Decode(src, &doc); err != nil {
+		return nil, Problems{syntaxProblem(&r.cfg.positions, err)}
+	}
+	r.cfg.positions.keys = scanKeys(src)
+	r.table("", doc, reflect.ValueOf(r.cfg).Elem())
+	r.validate()
+	r.problems.Sort()
+	return r.cfg, r.problems
+}
+
+// isUTF16 looks for the mark that Windows editors put at the start, or for the
+// zero byte that every second one is without it.
+func isUTF16(src string) bool {
+	return strings.HasPrefix(src, "\xff\xfe") || strings.HasPrefix(src, "\xfe\xff") ||
+		strings.IndexByte(src[:min(2, len(src))], 0) >= 0
+}

@@ -1,0 +1,8 @@
+package config
+
+// Paths says where files are if nobody says otherwise.
+type Paths struct {
+	Config string `json:"config"` // the config file
+	PKI    string `json:"pki"`    // the folder of our own CA and certificates
+	Log    string `json:"log"`    // the log file
+}

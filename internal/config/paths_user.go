@@ -1,0 +1,41 @@
+//go:build !windows
+
+package config
+
+import (
+	"os"
+	"os/user"
+	"path/filepath"
+)
+
+// userPaths follows the XDG base directory specification, on macOS too, where
+// command line tools are looked for there.
+func userPaths() Paths {
+	config := xdg("XDG_CONFIG_HOME", ".config")
+	state := xdg("XDG_STATE_HOME", ".local/state")
+	return Paths{
+		Config: filepath.Join(config, "tlstunnel", "config.toml"),
+		PKI:    filepath.Join(state, "tlstunnel", "pki"),
+		Log:    filepath.Join(state, "tlstunnel", "log", "tlstunnel.log"),
+	}
+}
+
+// xdg is the folder that a variable names, or its default in the home folder.
+func xdg(variable, byDefault string) string {
+	// The specification says to ignore a relative path.
+	if dir := os.Getenv(variable); filepath.IsAbs(dir) {
+		return dir
+	}
+	return filepath.Join(home(), byDefault)
+}
+
+// home is the user's home folder. Services may run without $HOME.
+func home() string {
+	if dir := os.Getenv("HOME"); filepath.IsAbs(dir) {
+		return dir
+	}
+	if u, err := user.Current(); err == nil && filepath.IsAbs(u.HomeDir) {
+		return u.HomeDir
+	}
+	return "/" // nothing can be written there, and the error will name it
+}

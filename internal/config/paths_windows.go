@@ -1,0 +1,22 @@
+package config
+
+import (
+	"path/filepath"
+
+	"golang.org/x/sys/windows"
+)
+
+// DefaultPaths gives paths in ProgramData, whoever the user is: the service
+// and the people who look after it share them.
+func DefaultPaths() Paths {
+	data, err := windows.KnownFolderPath(windows.FOLDERID_ProgramData, 0)
+	if err != nil {
+		data = `C:\ProgramData` // where it is, unless somebody has moved it
+	}
+	dir := filepath.Join(data, "tlstunnel")
+	return Paths{
+		Config: filepath.Join(dir, "config.toml"),
+		PKI:    filepath.Join(dir, "pki"),
+		Log:    filepath.Join(dir, "log", "tlstunnel.log"),
+	}
+}

@@ -1,0 +1,111 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+
+	"github.com/BurntSushi/toml"
+)
+
+const backslashes = `in double quotes a backslash starts an escape such as \n; ` +
+	`write the path in single quotes ('C:\new'), or each backslash twice`
+
+// syntaxProblem explains why the library can't read a file.
+func syntaxProblem(p *positions, err error) Problem {
+	problem := Problem{File: p.file, Line: 1, Col: 1, Text: err.Error()}
+	var parseErr toml.ParseError
+	if errors.As(err, &parseErr) {
+		// The line and column that the library gives disagree with each other
+		// at the end of a line; Start is right.
+		at := positionAt(p.src, parseErr.Position.Start)
+		line := strings.Split(p.src, "\n")[at.line-1]
+		problem.Line, problem.Col = at.line, at.col
+		problem.Text = printable(explain(parseErr.Message, strings.TrimSpace(line)))
+	}
+	return problem
+}
+
+// printable replaces what a terminal would obey: text may quote the file.
+func printable(text string) string {
+	return strings.Map(func(c rune) rune {
+		if !unicode.IsPrint(c) {
+			return unicode.ReplacementChar
+		}
+		return c
+	}, text)
+}
+
+// explain turns the library's message about a line into one for somebody who
+// doesn't know TOML.
+func explain(message, line string) string {
+	says := func(parts ...string) bool {
+		for _, part := range parts {
+			if strings.Contains(message, part) {
+				return true
+			}
+		}
+		return false
+	}
+	key, value, isPair := strings.Cut(line, "=")
+	key, value = strings.TrimSpace(key), strings.TrimSpace(value)
+	bad := fmt.Sprintf("not valid TOML: %s", message)
+	wrongValue := says("expected value but found", "a top-level item to end", "float", "date", "expected a digit")
+
+	switch {
+	case says("invalid escape", "hexadecimal digits"),
+		says("cannot contain newlines", "top-level item to end") && strings.Contains(value, `\"`):
+		return backslashes
+	case says("cannot contain newlines"):
+		return "the quote at the end of this text is missing"
+	case says("invalid UTF-8"):
+		return bad + ": save the file as UTF-8 (in Notepad: Save as, Encoding)"
+	case says("already been defined", "already created"):
+		return explainTwice(message, key, line)
+	case strings.HasPrefix(line, ";"), strings.HasPrefix(line, "//"):
+		return "a comment starts with #"
+	case says("expected '.' or '='"):
+		return "a line is key = value, a [table] or a # comment; this is none of them"
+	case wrongValue && isPair && value == "":
+		return key + ` has no value: write one behind the =, "" for an empty text`
+	case wrongValue && isPair && !strings.ContainsAny(value[:1], `"'[{`):
+		return explainBare(key, value)
+	case wrongValue, says("expected a comma"):
+		return `this is no value, or has something behind it: text needs quotes, in a list too: ["one", "two"]`
+	}
+	return bad
+}
+
+// explainTwice is for what is in the file a second time.
+func explainTwice(message, key, line string) string {
+	table := strings.Trim(line, "[] \t")
+	switch {
+	case table == "tunnel":
+		return "write [[tunnel]], with two brackets, above the keys of every tunnel"
+	case strings.HasPrefix(line, "["):
+		return fmt.Sprintf("[%s] is there twice: put the keys of both below one", table)
+	}
+	text := key + " is there twice: remove one"
+	if strings.Contains(message, "'tunnel.") {
+		text += ", or start another tunnel above it with a line [[tunnel]]"
+	}
+	return text
+}
+
+// explainBare is for a value without quotes.
+func explainBare(key, value string) string {
+	value, _, _ = strings.Cut(value, " #")
+	value = strings.TrimSpace(value)
+	switch strings.ToLower(value) {
+	case "true", "yes", "on":
+		return fmt.Sprintf("%s can't be %s: write %s = true", key, value, key)
+	case "false", "no", "off":
+		return fmt.Sprintf("%s can't be %s: write %s = false", key, value, key)
+	}
+	quote := `"`
+	if strings.ContainsAny(value, `"\`) {
+		quote = "'"
+	}
+	return fmt.Sprintf("%s needs quotes: write %s = %s%s%s", key, key, quote, value, quote)
+}

@@ -1,0 +1,125 @@
+package config
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// validate checks what a single value's type can't, and fills in what depends
+// on the machine or on other keys.
+func (r *report) validate() {
+	c := r.cfg
+	r.check("shutdown_grace", c.ShutdownGrace <= time.Hour, "must be at most 1h")
+	r.log(&c.Log)
+	r.pki(&c.PKI)
+	r.subject(&c.PKI.Subject)
+	r.tunnels(c.Tunnels)
+}
+
+func (r *report) log(l *Log) {
+	r.word("log.level", l.Level, "debug", "info", "warn", "error")
+	r.word("log.format", l.Format, "text", "json")
+	r.check("log.max_size", l.MaxSize >= mib && l.MaxSize%mib == 0,
+		`must be a whole number of megabytes, "1MB" or more`)
+	r.check("log.max_age", l.MaxAge%day == 0, `must be whole days: write one such as "30d", or "0d" to keep for ever`)
+	if l.File == "" {
+		l.File = DefaultPaths().Log
+	}
+	if l.File != Console {
+		r.path("log.file", &l.File)
+	}
+}
+
+func (r *report) pki(p *PKI) {
+	r.word("pki.key_type", p.KeyType, "ecdsa-p256", "ecdsa-p384", "rsa-2048", "rsa-3072", "rsa-4096", "ed25519")
+	r.validity("pki.ca_validity", p.CAValidity)
+	r.validity("pki.cert_validity", p.CertValidity)
+	if !r.wrong["pki.ca_validity"] {
+		r.check("pki.cert_validity", p.CertValidity <= p.CAValidity,
+			"is longer than ca_validity: no certificate can outlive its CA")
+	}
+	for i, name := range p.Names {
+		err := checkHost(name)
+		if parent, ok := strings.CutPrefix(name, "*."); ok {
+			err = checkDNSName(parent)
+		}
+		if err != nil {
+			r.errorf(element("pki.names", i), "%q %v", name, err)
+		}
+	}
+	if p.Dir == "" {
+		p.Dir = DefaultPaths().PKI
+	}
+	r.path("pki.dir", &p.Dir)
+}
+
+func (r *report) validity(path string, d time.Duration) {
+	r.check(path, time.Hour <= d && d <= 100*year, "must be from 1h to 100y")
+}
+
+// subject checks against the limits of X.520, which other programs hold a
+// certificate to.
+func (r *report) subject(s *Subject) {
+	for _, field := range []struct {
+		key, value string
+		max        int
+	}{
+		{"state", s.State, 128},
+		{"locality", s.Locality, 128},
+		{"organization", s.Organization, 64},
+		{"organizational_unit", s.OrganizationalUnit, 64},
+		{"common_name", s.CommonName, 64},
+		{"email", s.Email, 255},
+	} {
+		path := join("pki.subject", field.key)
+		r.check(path, utf8.RuneCountInString(field.value) <= field.max, "is longer than %d characters", field.max)
+		r.check(path, !strings.ContainsFunc(field.value, unicode.IsControl), "%q has a control character", field.value)
+	}
+	r.check("pki.subject.country", s.Country == "" || len(s.Country) == 2 && isWord(s.Country, ""),
+		`%q is no country code: write two letters such as "DE"`, s.Country)
+	user, host, ok := strings.Cut(s.Email, "@")
+	notASCII := func(c rune) bool { return c <= ' ' || c > '~' || c == '@' }
+	r.check("pki.subject.email", s.Email == "" ||
+		ok && user != "" && host != "" && !strings.ContainsFunc(user+host, notASCII),
+		`%q is no mail address: write one such as "it@clinic.example", in ASCII`, s.Email)
+}
+
+// word reports a value that isn't one of the words.
+func (r *report) word(path, value string, words ...string) {
+	if slices.Contains(words, value) {
+		return
+	}
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		quoted[i] = fmt.Sprintf("%q", w)
+	}
+	last := len(quoted) - 1
+	text := strings.Join(quoted[:last], ", ") + " or " + quoted[last]
+	if meant, ok := nearest(value, words); ok {
+		text += fmt.Sprintf("; did you mean %q?", meant)
+	}
+	r.errorf(path, "%q isn't known: write %s", value, text)
+}
+
+// isWord tells whether text has only ASCII letters and the characters of also.
+func isWord(text, also string) bool {
+	return !strings.ContainsFunc(text, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && !strings.ContainsRune(also, c)
+	})
+}
+
+// path makes a file name absolute: it counts from the folder of the config.
+func (r *report) path(path string, file *string) {
+	if strings.ContainsFunc(*file, unicode.IsControl) {
+		r.errorf(path, "%q has a control character: %s", *file, backslashes)
+		return
+	}
+	if *file != "" && !filepath.IsAbs(*file) {
+		*file = filepath.Join(filepath.Dir(r.cfg.File), *file)
+	}
+}

@@ -1,0 +1,170 @@
+package config
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+func (r *report) tunnels(tunnels []Tunnel) {
+	if len(tunnels) == 0 && !r.wrong["tunnel"] {
+		// No more than a warning: a service may start before it has its first
+		// tunnel.
+		r.add("", "there is no tunnel yet: uncomment one of the examples, or write a [[tunnel]] "+
+			"with name, mode, listen and target", true)
+	}
+	for i := range tunnels {
+		t := &tunnels[i]
+		r.name(i, t.Name)
+		r.mode(i, t.Mode)
+		r.endpoints(i, t)
+		r.certificates(i, t)
+		r.settings(i, t)
+	}
+	r.conflicts(tunnels)
+}
+
+func (r *report) name(i int, name string) {
+	path := tunnelKey(i, "name")
+	r.check(path, name != "", `is missing: write one such as "pacs"; logs and errors show it`)
+	r.check(path, len(name) <= 64 && isWord(name, "0123456789-_."),
+		"%q must be at most 64 letters, digits or any of - _ .", name)
+	for j := range i {
+		if r.cfg.Tunnels[j].Name == name {
+			r.errorf(path, "is the same as that of the tunnel in line %d: each needs its own", r.line(j, "name"))
+			return
+		}
+	}
+}
+
+// line is where a key of a tunnel is.
+func (r *report) line(tunnel int, key string) int {
+	return r.cfg.positions.find(tunnelKey(tunnel, key)).line
+}
+
+// mode checks the mode, and reports the keys that have no meaning in it.
+func (r *report) mode(i int, mode string) {
+	path := tunnelKey(i, "mode")
+	r.check(path, mode != "", `is missing: write "server" (TLS comes in) or "client" (TLS goes out)`)
+	r.word(path, mode, ModeServer, ModeClient)
+	wrong := map[string][]struct{ key, advice string }{
+		ModeServer: {
+			{"server_name", "remove it: here, clients check our name"},
+			{"ca", "did you mean client_ca?"},
+		},
+		ModeClient: {
+			{"client_auth", "remove it: here, we are the TLS client"},
+			{"client_ca", "did you mean ca?"},
+		},
+	}
+	other := map[string]string{ModeServer: ModeClient, ModeClient: ModeServer}
+	for _, w := range wrong[mode] {
+		path := tunnelKey(i, w.key)
+		r.check(path, !r.cfg.positions.has(path), "is only for tunnels with mode = %q: %s", other[mode], w.advice)
+	}
+}
+
+// endpoints checks listen and target, each by itself and with the other.
+func (r *report) endpoints(i int, t *Tunnel) {
+	listenKey, targetKey := tunnelKey(i, "listen"), tunnelKey(i, "target")
+	r.check(listenKey, t.Listen != "", `is missing: write where to accept connections, such as ":2762" or "127.0.0.1:11112"`)
+	listen, err := parseAddress(t.Listen, "2762")
+	if err != nil {
+		r.errorf(listenKey, "%q %v", t.Listen, err)
+	}
+	r.check(targetKey, len(t.Target) > 0, `is missing: write where to connect to, such as "127.0.0.1:104"`)
+	for j, text := range t.Target {
+		r.target(element(targetKey, j), text, t, listen)
+	}
+	if t.Mode == ModeClient && !listen.loopback() && len(t.AllowFrom) == 0 && !r.wrong[tunnelKey(i, "allow_from")] {
+		r.warnf(listenKey, `%q lets anybody who reaches it use this tunnel, in plain text: `+
+			`listen on 127.0.0.1, or set allow_from`, t.Listen)
+	}
+}
+
+func (r *report) target(path, text string, t *Tunnel, listen address) {
+	target, err := parseAddress(text, "104")
+	switch {
+	case strings.Trim(text, "0123456789") == "": // parseAddress would advise ":104"
+		r.errorf(path, "%q has no host: write %q", text, "127.0.0.1:"+text)
+	case err != nil:
+		r.errorf(path, "%q %v", text, err)
+	case target.host == "":
+		r.errorf(path, "%q has no host: write %q", text, "127.0.0.1"+text)
+	case target.port == 0:
+		r.errorf(path, "%q has port 0: write the port that the target listens on, 1 to 65535", text)
+	case target.reaches(listen):
+		r.errorf(path, "%q is what this tunnel itself listens on: it would connect to itself for ever", text)
+	case t.Mode == ModeServer && !target.loopback():
+		r.warnf(path, "%q isn't on this machine: the bytes go there in plain text, over the network", text)
+	}
+}
+
+// certificates checks what names a certificate or CA, and makes the paths
+// absolute.
+func (r *report) certificates(i int, t *Tunnel) {
+	cert, key, clientCA := tunnelKey(i, "cert"), tunnelKey(i, "key"), tunnelKey(i, "client_ca")
+	if !r.wrong[cert] && !r.wrong[key] {
+		r.check(cert, t.Cert == "" || t.Key != "", "is set without key: name the file with its private key")
+		r.check(key, t.Key == "" || t.Cert != "", "is set without cert: name the file with its certificate")
+	}
+	r.path(cert, &t.Cert)
+	r.path(key, &t.Key)
+
+	clientAuth := tunnelKey(i, "client_auth")
+	r.word(clientAuth, t.ClientAuth, "none", ClientAuthRequire)
+	r.check(clientCA, t.ClientAuth == ClientAuthRequire || len(t.ClientCA) == 0 || r.wrong[clientAuth],
+		`has no effect while client_auth is "none": write client_auth = "require", or remove client_ca`)
+	if t.ClientAuth == ClientAuthRequire && len(t.ClientCA) == 0 {
+		t.ClientCA = []string{Own}
+	}
+	r.caFiles(clientCA, t.ClientCA)
+	r.caFiles(tunnelKey(i, "ca"), t.CA)
+}
+
+func (r *report) caFiles(path string, files []string) {
+	for i := range files {
+		if files[i] != Own {
+			r.path(element(path, i), &files[i])
+		}
+	}
+}
+
+// settings checks the keys of both modes that stand for themselves.
+func (r *report) settings(i int, t *Tunnel) {
+	r.word(tunnelKey(i, "profile"), t.Profile, "default", ProfileModern)
+	for j, protocol := range t.ALPN {
+		r.check(element(tunnelKey(i, "alpn"), j), len(protocol) <= 255, "must be at most 255 bytes")
+	}
+	if err := checkHost(t.ServerName); t.ServerName != "" && err != nil {
+		r.errorf(tunnelKey(i, "server_name"), "%q %v", t.ServerName, err)
+	}
+	for key, d := range map[string]time.Duration{
+		"handshake_timeout": t.HandshakeTimeout,
+		"connect_timeout":   t.ConnectTimeout,
+	} {
+		r.check(tunnelKey(i, key), 0 < d && d <= time.Hour, "must be more than 0s and at most 1h")
+	}
+	r.check(tunnelKey(i, "half_close_timeout"), t.HalfCloseTimeout > 0, "must be more than 0s")
+	r.check(tunnelKey(i, "keepalive"), t.Keepalive == 0 || t.Keepalive >= time.Second, `must be "0s" (off), or at least 1s`)
+}
+
+// conflicts reports tunnels that listen on the same address.
+func (r *report) conflicts(tunnels []Tunnel) {
+	seen := map[int][]int{} // port to the tunnels that listen on it
+	addresses := make([]address, len(tunnels))
+	for i, t := range tunnels {
+		listen, err := parseAddress(t.Listen, "")
+		if err != nil {
+			continue
+		}
+		addresses[i] = listen
+		j := slices.IndexFunc(seen[listen.port], func(j int) bool { return listen.conflicts(addresses[j]) })
+		if j >= 0 {
+			j = seen[listen.port][j]
+			r.errorf(tunnelKey(i, "listen"), "%q is taken by tunnel %q in line %d, which listens on %q: use another port",
+				t.Listen, tunnels[j].Name, r.line(j, "listen"), tunnels[j].Listen)
+		}
+		seen[listen.port] = append(seen[listen.port], i)
+	}
+}
