@@ -1,0 +1,213 @@
+package tunnel
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+)
+
+// conn is one connection through a tunnel, from accept to its log line.
+type conn struct {
+	peer     netip.AddrPort
+	accepted time.Time
+	front    *side
+	back     *side // nil until dialled
+
+	target    Target   // the one that was dialled last
+	failed    []string // targets that were tried in vain, and why
+	session   *tls.ConnectionState
+	handshake time.Duration
+
+	toBack, toFront atomic.Int64 // bytes relayed
+}
+
+func (t *Tunnel) newConn(accepted *net.TCPConn) *conn {
+	// Where the system has no such settings, its own stay in force.
+	_ = accepted.SetKeepAliveConfig(keepAlive(t.settings.Keepalive))
+	c := &conn{accepted: time.Now(), front: &side{stream: accepted, tcp: accepted, name: byPeer}}
+	if addr, ok := accepted.RemoteAddr().(*net.TCPAddr); ok {
+		ap := addr.AddrPort()
+		c.peer = netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	}
+	return c
+}
+
+// serveConn is the way of a connection. A peer that isn't admitted or fails its
+// handshake never reaches the target.
+func (t *Tunnel) serveConn(c *conn) {
+	end := t.admit(c)
+	if end == nil {
+		defer t.release(c)
+		end = t.handshakeFront(c)
+	}
+	if end == nil {
+		end = t.dial(c)
+	}
+	if end == nil {
+		end = t.relay(c)
+	}
+	t.close(c, end)
+}
+
+// handshakeFront makes the accepted connection a TLS one in server mode; a
+// client certificate, where the settings ask for one, is verified with it.
+func (t *Tunnel) handshakeFront(c *conn) *ending {
+	if t.settings.Front == nil {
+		return nil
+	}
+	turn := new(handshakeTurn)
+	defer t.endHandshakeTurn(turn)
+	ctx := context.WithValue(t.setup, handshakeTurn{}, turn)
+	if err := t.startTLS(ctx, c, c.front, tls.Server, t.settings.Front); err != nil {
+		return t.explainFront(c, turn.held, err)
+	}
+	return nil
+}
+
+// dial opens the back to the first target that takes the connection.
+func (t *Tunnel) dial(c *conn) *ending {
+	var end *ending
+	for _, target := range t.settings.Targets {
+		c.target = target
+		if end = t.dialTarget(c, target); end == nil || t.setup.Err() != nil {
+			break
+		}
+		c.failed = append(c.failed, target.Address+": "+end.reason)
+	}
+	return end
+}
+
+// dialTarget opens the back to target, in client mode with TLS and full
+// verification.
+func (t *Tunnel) dialTarget(c *conn, target Target) *ending {
+	ctx, cancel := context.WithTimeout(t.setup, t.settings.ConnectTimeout)
+	defer cancel()
+	dialled, err := t.dialer.DialContext(ctx, "tcp", target.Address)
+	if err != nil {
+		return t.explainDial(err)
+	}
+	tcp := dialled.(*net.TCPConn)
+	back := &side{stream: tcp, tcp: tcp, name: byTarget}
+	if target.TLS != nil {
+		if err := t.startTLS(t.setup, c, back, tls.Client, target.TLS); err != nil {
+			tcp.Close()
+			return t.explainBack(target, err)
+		}
+	}
+	c.back = back
+	return nil
+}
+
+// startTLS does a handshake on s within the handshake timeout and makes the
+// result its stream. On failure s stays open, but of no use.
+func (t *Tunnel) startTLS(ctx context.Context, c *conn, s *side, role func(net.Conn, *tls.Config) *tls.Conn, config *tls.Config) error {
+	ctx, cancel := context.WithTimeout(ctx, t.settings.HandshakeTimeout)
+	defer cancel()
+	start := time.Now()
+	s.wire, s.config = &wire{TCPConn: s.tcp}, config
+	tlsConn := role(s.wire, config)
+	if err := tlsConn.HandshakeContext(ctx); err != nil {
+		return err
+	}
+	c.handshake = time.Since(start)
+	state := tlsConn.ConnectionState()
+	c.session = &state
+	s.stream = tlsConn
+	return nil
+}
+
+// handshakeTurn says whether its connection holds a place in t.handshakes. It
+// travels in the handshake's context, under the key handshakeTurn{}.
+type handshakeTurn struct{ held bool }
+
+// awaitHandshakeTurn is called by crypto/tls when a ClientHello is complete, so
+// that peers who send nothing, or half of one, take nobody's place.
+func (t *Tunnel) awaitHandshakeTurn(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	turn := hello.Context().Value(handshakeTurn{}).(*handshakeTurn)
+	select {
+	case t.handshakes <- struct{}{}:
+		turn.held = true
+		return nil, nil
+	case <-hello.Context().Done():
+		return nil, hello.Context().Err()
+	}
+}
+
+func (t *Tunnel) endHandshakeTurn(turn *handshakeTurn) {
+	if turn.held {
+		<-t.handshakes
+	}
+}
+
+// close closes both sides and writes the connection's one log line. An end that
+// isn't the end of stream of both sides is passed on as a reset, so that half a
+// transfer never looks like a whole one. A side that has got all that was for it
+// is closed without, as a reset would lose what is still on its way there; so is
+// a failed handshake, for the sake of the alert that tells the peer why.
+func (t *Tunnel) close(c *conn, end *ending) {
+	for _, s := range []*side{c.front, c.back} {
+		if s == nil {
+			continue
+		}
+		if s.whole || end.outcome == handshakeFailed {
+			s.tcp.Close()
+		} else {
+			s.reset()
+		}
+	}
+	t.stats.count(c, end)
+	t.logEnd(c, end)
+}
+
+func (t *Tunnel) logEnd(c *conn, end *ending) {
+	skipped := int64(0)
+	if end.outcome == refused {
+		var ok bool
+		if skipped, ok = t.refusals.take(time.Now()); !ok {
+			return
+		}
+	}
+	ctx := context.Background()
+	if !t.log.Enabled(ctx, end.level) {
+		return
+	}
+	t.log.LogAttrs(ctx, end.level, end.outcome.message(), append(c.attrs(), end.attrs(skipped)...)...)
+}
+
+// attrs are what is known of c, in the order in which it became known.
+func (c *conn) attrs() []slog.Attr {
+	a := []slog.Attr{slog.String("peer", c.peer.String())}
+	if c.target.Address != "" {
+		a = append(a, slog.String("target", c.target.Address))
+	}
+	if len(c.failed) > 1 || len(c.failed) == 1 && c.back != nil {
+		a = append(a, slog.Any("failed", c.failed))
+	}
+	if c.session != nil {
+		if id := identity(c.session); id != "" && c.front.wire != nil {
+			a = append(a, slog.String("identity", id))
+		}
+		a = append(a,
+			slog.String("tls", tls.VersionName(c.session.Version)),
+			slog.String("cipher", tls.CipherSuiteName(c.session.CipherSuite)),
+			slog.String("key_exchange", c.session.CurveID.String()),
+			slog.Bool("resumed", c.session.DidResume),
+			slog.Duration("handshake", c.handshake.Round(time.Microsecond)))
+	}
+	return append(a,
+		slog.Int64("to_target", c.toBack.Load()),
+		slog.Int64("to_peer", c.toFront.Load()),
+		slog.Duration("duration", time.Since(c.accepted).Round(time.Microsecond)))
+}
+
+// identity is the subject of the certificate that the peer proved, if any.
+func identity(session *tls.ConnectionState) string {
+	if len(session.PeerCertificates) == 0 {
+		return ""
+	}
+	return session.PeerCertificates[0].Subject.String()
+}

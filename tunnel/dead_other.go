@@ -1,0 +1,9 @@
+//go:build !linux
+
+package tunnel
+
+import "net"
+
+// isDead is false where the system doesn't tell. Windows has no need of it: there
+// every call on a connection that was reset says so.
+func isDead(*net.TCPConn) bool { return false }

@@ -1,0 +1,124 @@
+package tunnel
+
+import (
+	"log/slog"
+	"sync/atomic"
+)
+
+// outcome is how far a connection came.
+type outcome int
+
+const (
+	refused         outcome = iota // by an address rule or a limit
+	handshakeFailed                // of the accepted connection
+	dialFailed                     // no target took it
+	interrupted                    // relayed, and ended by an error, a timeout or a stop
+	completed                      // relayed to the end of both streams
+)
+
+// message is constant for each outcome, so that one search finds all of a kind.
+func (o outcome) message() string {
+	switch o {
+	case refused:
+		return "connection refused"
+	case handshakeFailed:
+		return "handshake failed"
+	case dialFailed:
+		return "target failed"
+	case interrupted:
+		return "connection interrupted"
+	default:
+		return "connection closed"
+	}
+}
+
+// Who ended a connection, as the log has it.
+const (
+	byPeer   = "peer"      // the accepted connection
+	byTarget = "target"    // the dialled one
+	byTunnel = "tlstunnel" // we ourselves
+)
+
+// ending is how and why a connection ended.
+type ending struct {
+	outcome outcome
+	level   slog.Level
+	by      string // byPeer, byTarget or byTunnel
+	reason  string // for an administrator: what happened, and what to do
+	err     error  // what the system or crypto/tls said, if anything
+}
+
+func refusal(reason string) *ending {
+	return &ending{refused, slog.LevelWarn, byTunnel, reason, nil}
+}
+
+func interruption(by, reason string, err error) *ending {
+	return &ending{interrupted, slog.LevelInfo, by, reason, err}
+}
+
+// completion is the end of both streams, of which that of s came first.
+func completion(s *side) *ending {
+	reason := "end of stream"
+	if s.truncated() {
+		reason = "end of stream without close_notify"
+	}
+	return &ending{completed, slog.LevelInfo, s.name, reason, nil}
+}
+
+// truncated reports whether a TLS side ended without close_notify. Many programs
+// never send one, so it isn't treated as an error; but then nobody can tell a
+// whole stream from one that was cut (RFC 8446, section 6.1).
+func (s *side) truncated() bool { return s.wire != nil && s.wire.finished }
+
+func (e *ending) attrs(skipped int64) []slog.Attr {
+	a := []slog.Attr{slog.String("ended_by", e.by), slog.String("reason", e.reason)}
+	if e.err != nil {
+		a = append(a, slog.Any("err", e.err))
+	}
+	if skipped > 0 {
+		a = append(a, slog.Int64("skipped", skipped))
+	}
+	return a
+}
+
+// Stats are a tunnel's counts since it was made.
+type Stats struct {
+	Refused         int64 // by an address rule or a limit
+	HandshakeFailed int64
+	TargetFailed    int64
+	Interrupted     int64
+	Completed       int64
+	NoCloseNotify   int64 // of the completed, those that a TLS side ended without close_notify
+	ToTarget        int64 // bytes
+	ToPeer          int64 // bytes
+}
+
+type counters struct {
+	outcomes         [completed + 1]atomic.Int64
+	noCloseNotify    atomic.Int64
+	toTarget, toPeer atomic.Int64
+}
+
+func (n *counters) count(c *conn, end *ending) {
+	n.outcomes[end.outcome].Add(1)
+	n.toTarget.Add(c.toBack.Load())
+	n.toPeer.Add(c.toFront.Load())
+	if end.outcome == completed && (c.front.truncated() || c.back.truncated()) {
+		n.noCloseNotify.Add(1)
+	}
+}
+
+// Stats may be called at any time. Connections are counted at their end.
+func (t *Tunnel) Stats() Stats {
+	n := &t.stats
+	return Stats{
+		Refused:         n.outcomes[refused].Load(),
+		HandshakeFailed: n.outcomes[handshakeFailed].Load(),
+		TargetFailed:    n.outcomes[dialFailed].Load(),
+		Interrupted:     n.outcomes[interrupted].Load(),
+		Completed:       n.outcomes[completed].Load(),
+		NoCloseNotify:   n.noCloseNotify.Load(),
+		ToTarget:        n.toTarget.Load(),
+		ToPeer:          n.toPeer.Load(),
+	}
+}

@@ -1,0 +1,201 @@
+// Package tunnel is the data plane: it accepts connections, speaks TLS on one
+// side and plain TCP on the other, and moves the bytes.
+//
+// It knows nothing of files, certificates on disk or the configuration: it is
+// given addresses, limits and [tls.Config] values, and it opens no listener
+// itself.
+//
+//	t := tunnel.New(tunnel.Settings{Name: "pacs", Front: cfg, Targets: ...})
+//	go t.Serve(listener)
+//	...
+//	t.Shutdown(ctx)
+//
+// The accepted connection is the front, the dialled one the back, whichever of
+// the two has the TLS. conn.go shows the way of a connection.
+package tunnel
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// maxHandshakes is how many peers of one tunnel may be between their
+// ClientHello and the end of the handshake; at some 50 KiB each that is 50 MiB.
+// Those above it wait for their turn within the handshake timeout.
+const maxHandshakes = 1024
+
+// Settings are what a tunnel does. They aren't changed once given to [New].
+type Settings struct {
+	Name string
+
+	// Front, when set, is the TLS that accepted connections must speak
+	// (server mode); nil means that they are plain (client mode).
+	Front *tls.Config
+
+	// Targets are tried in order until one takes the connection.
+	Targets []Target
+
+	AllowFrom []netip.Prefix // empty: anybody
+	DenyFrom  []netip.Prefix // wins over AllowFrom
+
+	MaxConnections      int // 0: no limit
+	MaxConnectionsPerIP int // 0: no limit
+
+	HandshakeTimeout time.Duration // for each handshake, front or back
+	ConnectTimeout   time.Duration // for each target
+	IdleTimeout      time.Duration // without progress in either direction; 0: never
+	HalfCloseTimeout time.Duration // without progress after one direction has ended
+	Keepalive        time.Duration // idle time before a TCP keepalive probe; 0: off
+
+	Logger *slog.Logger
+}
+
+// A Target is where connections go to.
+type Target struct {
+	Address string // host:port, resolved anew for each connection
+
+	// TLS, when set, is spoken to the target (client mode). It must be
+	// complete, with ServerName.
+	TLS *tls.Config
+}
+
+// A Tunnel serves connections from one or more listeners to its targets.
+type Tunnel struct {
+	settings Settings
+	log      *slog.Logger
+	dialer   net.Dialer
+	stats    counters
+	refusals sampler
+	accepts  sampler
+
+	// handshakes has a place for each front handshake under way.
+	handshakes chan struct{}
+
+	// setup ends when the tunnel begins to stop: what has relayed nothing yet
+	// is given up. relays ends when the time to drain is over.
+	setup, relays         context.Context
+	stopSetup, stopRelays context.CancelFunc
+
+	running sync.WaitGroup // Serve calls and connections
+
+	mu        sync.Mutex // guards what follows
+	stopped   bool
+	listeners []net.Listener
+	active    int
+	perIP     map[netip.Addr]int
+}
+
+// New returns a tunnel that does as s says once [Tunnel.Serve] is called.
+func New(s Settings) *Tunnel {
+	t := &Tunnel{
+		log:        s.Logger.With("tunnel", s.Name),
+		dialer:     net.Dialer{KeepAlive: -1, KeepAliveConfig: keepAlive(s.Keepalive)},
+		handshakes: make(chan struct{}, maxHandshakes),
+		perIP:      make(map[netip.Addr]int),
+	}
+	t.setup, t.stopSetup = context.WithCancel(context.Background())
+	t.relays, t.stopRelays = context.WithCancel(context.Background())
+	if s.Front != nil {
+		s.Front = s.Front.Clone()
+		s.Front.GetConfigForClient = t.awaitHandshakeTurn
+	}
+	t.settings = s
+	return t
+}
+
+// keepAlive spreads idle so that a dead peer is noticed in twice that time.
+func keepAlive(idle time.Duration) net.KeepAliveConfig {
+	return net.KeepAliveConfig{
+		Enable:   idle > 0,
+		Idle:     idle,
+		Interval: max(idle/3, time.Second),
+		Count:    3,
+	}
+}
+
+// Serve accepts connections from l until [Tunnel.Shutdown] and closes l. It may
+// be called for several listeners at once. A failed accept is logged and tried
+// again; the error is nil after Shutdown, and net.ErrClosed when somebody else
+// closed l.
+func (t *Tunnel) Serve(l net.Listener) error {
+	if !t.register(l) {
+		l.Close()
+		return nil
+	}
+	defer t.running.Done()
+	defer l.Close()
+	var backoff time.Duration
+	for {
+		accepted, err := l.Accept()
+		switch {
+		case err == nil:
+			backoff = 0
+			c := t.newConn(accepted.(*net.TCPConn))
+			t.running.Go(func() { t.serveConn(c) })
+		case t.setup.Err() != nil:
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return err
+		default:
+			backoff = min(max(2*backoff, 5*time.Millisecond), time.Second)
+			t.waitToAccept(err, backoff)
+		}
+	}
+}
+
+// waitToAccept gives the system time to recover, as from too many open files:
+// trying again at once would take a whole core and change nothing.
+func (t *Tunnel) waitToAccept(err error, backoff time.Duration) {
+	if skipped, ok := t.accepts.take(time.Now()); ok {
+		t.log.Error("accept failed", "err", err, "retry_in", backoff, "skipped", skipped)
+	}
+	select {
+	case <-time.After(backoff):
+	case <-t.setup.Done():
+	}
+}
+
+func (t *Tunnel) register(l net.Listener) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.stopped {
+		return false
+	}
+	t.running.Add(1)
+	t.listeners = append(t.listeners, l)
+	return true
+}
+
+// Shutdown closes the listeners and the connections that haven't begun to
+// relay, waits for the others until ctx is done, then closes those too. It
+// returns ctx's error when there were any left, after they are gone.
+func (t *Tunnel) Shutdown(ctx context.Context) error {
+	t.stopSetup() // first: by it Serve knows who closed its listener
+	t.mu.Lock()
+	t.stopped = true
+	for _, l := range t.listeners {
+		l.Close()
+	}
+	t.mu.Unlock()
+
+	drained := make(chan struct{})
+	go func() {
+		t.running.Wait()
+		close(drained)
+	}()
+	var err error
+	select {
+	case <-drained:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	t.stopRelays()
+	<-drained
+	return err
+}
