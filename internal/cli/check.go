@@ -1,0 +1,57 @@
+package cli
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tlstunnel/internal/config"
+	"tlstunnel/service"
+)
+
+func (a *app) checkCommand() *cobra.Command {
+	return a.addJSON(&cobra.Command{
+		Use:   "check",
+		Short: "Find every mistake in the config and its certificates",
+		Long: `Find every mistake in the config, and in the certificates and keys that it names,
+without opening a socket or writing a file. Each is a line
+FILE:LINE:COL: tunnel "NAME": what is wrong, and what would be right.`,
+		Example: "  tlstunnel check --config ./config.toml",
+		Args:    cobra.NoArgs,
+		RunE:    func(*cobra.Command, []string) error { return a.check() },
+	})
+}
+
+// checkAnswer is what check says in JSON.
+type checkAnswer struct {
+	File     string           `json:"file"`
+	OK       bool             `json:"ok"`
+	Problems []config.Problem `json:"problems"`
+}
+
+func (a *app) check() error {
+	cfg, problems, err := config.Load(a.configFile)
+	if err != nil {
+		return err
+	}
+	if cfg != nil {
+		problems = append(problems, service.Check(cfg, time.Now())...)
+		problems.Sort()
+	}
+	ok := problems.Err() == nil
+	if a.json {
+		err = a.answerJSON(checkAnswer{a.configFile, ok, append([]config.Problem{}, problems...)})
+	} else {
+		for _, p := range problems {
+			fmt.Fprintln(a.stdout, p)
+		}
+		if ok {
+			fmt.Fprintf(a.stdout, "%s: ok, tunnels: %d\n", a.configFile, len(cfg.Tunnels))
+		}
+	}
+	if err == nil && !ok {
+		return errReported
+	}
+	return err
+}

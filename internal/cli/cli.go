@@ -1,0 +1,112 @@
+// Package cli is the command line: each command is a file. What a command
+// answers goes to stdout; everything else goes to stderr, each line with the
+// prefix "tlstunnel:", in lower case and without a full stop. Exit codes are 0
+// for done, 1 for failed and 2 for wrong usage.
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"tlstunnel/internal/config"
+)
+
+// app is what the commands share.
+type app struct {
+	stdout, stderr io.Writer
+	example        []byte // the commented config that init writes
+	configFile     string
+	json           bool
+	parsed         bool // the command line was right; what fails now isn't its fault
+}
+
+// Main runs the command line args, without the program's name, and returns the
+// exit code. The example is the config that init writes.
+func Main(args []string, example []byte, stdout, stderr io.Writer) int {
+	a := &app{stdout: stdout, stderr: stderr, example: example}
+	root := a.rootCommand()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.Execute()
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errReported):
+		return 1
+	case !a.parsed:
+		a.complain(err)
+		a.hint("`tlstunnel --help` lists the commands")
+		return 2
+	default:
+		a.complain(err)
+		return 1
+	}
+}
+
+// errReported is a failure that the command's answer has told already.
+var errReported = errors.New("failed, as reported")
+
+func (a *app) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "tlstunnel",
+		Short: "TLS around TCP programs that can't speak it",
+		Long: `tlstunnel puts TLS around TCP programs that can't speak it: DICOM, HL7, Modbus,
+databases, servers of your own. It reads one TOML file of tunnels, and makes its
+own CA and server certificate on its first run.`,
+		Example: `  tlstunnel demo      # see it work, on this machine, in one second
+  tlstunnel init      # write a commented config and make the certificates
+  tlstunnel check     # find every mistake in the config
+  tlstunnel run       # serve`,
+		SilenceErrors:    true,
+		SilenceUsage:     true,
+		PersistentPreRun: func(*cobra.Command, []string) { a.parsed = true },
+	}
+	root.PersistentFlags().StringVar(&a.configFile, "config", config.DefaultPaths().Config, "the config `file`")
+	root.AddCommand(a.runCommand(), a.demoCommand(), a.checkCommand(), a.initCommand(), a.pathsCommand(), a.versionCommand())
+	return root
+}
+
+// addJSON gives cmd the flag for answers that a program can read.
+func (a *app) addJSON(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().BoolVar(&a.json, "json", false, "answer in JSON")
+	return cmd
+}
+
+// loadConfig reads the config. The error has a line for each mistake in it; the
+// config may be there all the same, and the problems hold the warnings too.
+func (a *app) loadConfig() (*config.Config, config.Problems, error) {
+	cfg, problems, err := config.Load(a.configFile)
+	if err == nil {
+		err = problems.Err()
+	}
+	return cfg, problems, err
+}
+
+// complain writes each line of err to stderr.
+func (a *app) complain(err error) {
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintf(a.stderr, "tlstunnel: %s\n", strings.TrimSuffix(line, "\n"))
+	}
+}
+
+func (a *app) hint(text string) { fmt.Fprintf(a.stderr, "tlstunnel: hint: %s\n", text) }
+
+func (a *app) answerJSON(v any) error {
+	e := json.NewEncoder(a.stdout)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// isInteractive reports whether somebody watches w.
+func isInteractive(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

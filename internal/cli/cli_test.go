@@ -1,0 +1,166 @@
+package cli
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"io"
+	"math/big"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// example is the config that init writes: the repository's.
+func example() []byte {
+	data, err := os.ReadFile(os.Getenv("TLSTUNNEL_EXAMPLE"))
+	if err != nil {
+		panic(err)
+	}
+	return data
+}
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"tlstunnel": func() { os.Exit(Main(os.Args[1:], example(), os.Stdout, os.Stderr)) },
+	})
+}
+
+// TestScripts runs the program as a user does: each script in testdata/script
+// is one story.
+func TestScripts(t *testing.T) {
+	exampleFile, err := filepath.Abs("../../config.example.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("TLSTUNNEL_EXAMPLE", exampleFile)
+			// Nobody's own folders, whoever runs the tests.
+			for _, v := range []string{"CONFIGURATION_DIRECTORY", "STATE_DIRECTORY", "LOGS_DIRECTORY"} {
+				e.Setenv(v, filepath.Join(e.WorkDir, strings.ToLower(v)))
+			}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":    cmdExits,
+			"freeport": cmdFreePort,
+			"mkcert":   cmdMkcert,
+			"echo":     cmdEcho,
+			"talk":     cmdTalk,
+			"await":    cmdAwait,
+			"envsubst": cmdEnvsubst,
+		},
+	})
+}
+
+// exits CODE PROGRAM ARG... runs the program, which must end with the code. Its
+// output goes to the files stdout and stderr.
+func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// freeport VAR... sets each variable to a port of its own that is free.
+func cmdFreePort(ts *testscript.TestScript, neg bool, args []string) {
+	for _, name := range args {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		ts.Check(err)
+		defer l.Close() // at the end, so that no two are the same
+		ts.Setenv(name, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+	}
+}
+
+// mkcert NAME DAYS writes NAME.crt, self-signed, that began a day before DAYS
+// from now ends, and NAME.key.
+func cmdMkcert(ts *testscript.TestScript, neg bool, args []string) {
+	days, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ts.Check(err)
+	end := time.Now().Add(time.Duration(days)*24*time.Hour + time.Minute)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		Subject:      pkix.Name{CommonName: args[0]},
+		DNSNames:     []string{args[0]},
+		NotBefore:    end.AddDate(-1, 0, 0),
+		NotAfter:     end,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	ts.Check(err)
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600))
+}
+
+// echo VAR starts an echo service for the length of the script and sets VAR to
+// its address.
+func cmdEcho(ts *testscript.TestScript, neg bool, args []string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(func() { l.Close() })
+	go serveEcho(l)
+	ts.Setenv(args[0], l.Addr().String())
+}
+
+// talk ADDRESS TEXT sends the text, ends the stream, and expects it back.
+func cmdTalk(ts *testscript.TestScript, neg bool, args []string) {
+	c, err := net.Dial("tcp", args[0])
+	ts.Check(err)
+	defer c.Close()
+	ts.Check(c.SetDeadline(time.Now().Add(10 * time.Second)))
+	_, err = io.WriteString(c, args[1])
+	ts.Check(err)
+	ts.Check(c.(*net.TCPConn).CloseWrite())
+	got, err := io.ReadAll(c)
+	if failed := err != nil || string(got) != args[1]; failed != neg {
+		ts.Fatalf("sent %q, got %q, error %v", args[1], got, err)
+	}
+}
+
+// await FILE REGEXP waits until a line of the file matches.
+func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
+	want := regexp.MustCompile("(?m)" + args[1])
+	var data []byte
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		data, _ = os.ReadFile(ts.MkAbs(args[0]))
+		if want.Match(data) {
+			return
+		}
+	}
+	ts.Fatalf("%s never matched %q:\n%s", args[0], args[1], data)
+}
+
+// envsubst FILE... replaces ${VAR} in the files.
+func cmdEnvsubst(ts *testscript.TestScript, neg bool, args []string) {
+	for _, file := range args {
+		text := os.Expand(ts.ReadFile(file), ts.Getenv)
+		ts.Check(os.WriteFile(ts.MkAbs(file), []byte(text), 0o644))
+	}
+}
