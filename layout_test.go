@@ -1,0 +1,59 @@
+package main
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// mayImport says who may import whom: packages of ours alone, "." is main. What
+// isn't listed may import none.
+var mayImport = map[string][]string{
+	".":                   {"internal/cli"},
+	"internal/cli":        {"installer", "service", "pki", "internal/config", "internal/atomicfile"},
+	"installer":           {"service", "pki", "internal/config", "internal/atomicfile"},
+	"service":             {"tunnel", "pki", "internal/config", "internal/atomicfile"},
+	"pki":                 {"internal/atomicfile"},
+	"tunnel":              nil,
+	"internal/config":     nil,
+	"internal/atomicfile": nil,
+}
+
+// TestImports keeps the layers apart: the data plane knows no files, the config
+// no certificates, and nobody the command line.
+func TestImports(t *testing.T) {
+	seen := map[string]bool{}
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		pkg := filepath.ToSlash(filepath.Dir(path))
+		seen[pkg] = true
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, imported := range file.Imports {
+			name, err := strconv.Unquote(imported.Path.Value)
+			if err != nil {
+				return err
+			}
+			ours, ok := strings.CutPrefix(name, "tlstunnel/")
+			if ok && !slices.Contains(mayImport[pkg], ours) {
+				t.Errorf("%s imports %s", path, name)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !seen["tunnel"] || !seen["internal/cli"] {
+		t.Errorf("looked at %v only", seen)
+	}
+}

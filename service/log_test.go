@@ -1,0 +1,146 @@
+package service
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"tlstunnel/internal/config"
+)
+
+func logConfig(t *testing.T) config.Log {
+	return config.Log{Level: "info", Format: "text", File: filepath.Join(t.TempDir(), "log", "tlstunnel.log"), MaxSize: 1 << 20, MaxBackups: 3}
+}
+
+func readLog(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestLog(t *testing.T) {
+	cfg, console := logConfig(t), new(logText)
+	log, closeLog := OpenLog(cfg, console, false)
+	log.Debug("quiet")
+	log.Info("hello", "tunnel", "a")
+	closeLog()
+	log.Info("too late")
+	if got := readLog(t, cfg.File); strings.Count(got, "\n") != 1 || !strings.Contains(got, "level=INFO msg=hello tunnel=a\n") {
+		t.Errorf("got %q", got)
+	}
+	if console.String() != "" {
+		t.Errorf("the console got %q", console)
+	}
+	if info, err := os.Stat(cfg.File); err != nil || info.Mode().Perm()&0o007 != 0 {
+		t.Errorf("everybody may read the log: %v, %v", info.Mode(), err)
+	}
+}
+
+func TestLogInteractive(t *testing.T) {
+	cfg, console := logConfig(t), new(logText)
+	cfg.Format = "json"
+	log, closeLog := OpenLog(cfg, console, true)
+	log.Info("hello")
+	closeLog()
+	if got := readLog(t, cfg.File); got != console.String() || !strings.Contains(got, `"msg":"hello"}`) {
+		t.Errorf("file %q, console %q", got, console)
+	}
+}
+
+func TestLogConsoleOnly(t *testing.T) {
+	cfg, console := logConfig(t), new(logText)
+	cfg.File = config.Console
+	log, closeLog := OpenLog(cfg, console, true)
+	log.Info("hello")
+	closeLog()
+	if got := console.String(); strings.Count(got, "msg=hello") != 1 {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestLogBroken: what the file can't take goes to the console, with one
+// complaint.
+func TestLogBroken(t *testing.T) {
+	notRegular := "it isn't a regular file"
+	tests := []struct {
+		name, file, complaint string
+	}{
+		{"a folder", t.TempDir(), notRegular},
+		{"a device", os.DevNull, notRegular},
+		{"a file as a folder", filepath.Join(os.Args[0], "tlstunnel.log"), "tlstunnel: writing log file"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg, console := logConfig(t), new(logText)
+			cfg.File = tt.file
+			log, closeLog := OpenLog(cfg, console, false)
+			log.Info("first")
+			log.Info("second")
+			closeLog()
+			got := console.String()
+			for _, want := range []string{"msg=first", "msg=second", tt.complaint, "the tunnels go on without it"} {
+				if strings.Count(got, want) != 1 {
+					t.Errorf("want %q once:\n%s", want, got)
+				}
+			}
+		})
+	}
+	if info, err := os.Stat(os.DevNull); err != nil || info.Mode().IsRegular() {
+		t.Errorf("the device is gone: %v", err)
+	}
+}
+
+// TestLogRotates: the number and size of the files is bounded.
+func TestLogRotates(t *testing.T) {
+	cfg, console := logConfig(t), new(logText)
+	file := openLogFile(cfg, console)
+	line := []byte(strings.Repeat("x", 1000) + "\n")
+	for range 10 << 10 { // 10 MiB
+		if err := file.writeLine(line); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := file.rotating.Close(); err != nil {
+		t.Fatal(err)
+	}
+	all, err := filepath.Glob(filepath.Join(filepath.Dir(cfg.File), "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// lumberjack removes old files in its own time.
+	for end := time.Now().Add(10 * time.Second); len(all) > cfg.MaxBackups+1 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		all, _ = filepath.Glob(filepath.Join(filepath.Dir(cfg.File), "*"))
+	}
+	if len(all) != cfg.MaxBackups+1 {
+		t.Errorf("%d files: %v", len(all), all)
+	}
+	for _, f := range all {
+		if info, err := os.Stat(f); err != nil || info.Size() > cfg.MaxSize {
+			t.Errorf("%s: %v, %v", f, info, err)
+		}
+	}
+}
+
+// TestLogStalled: a disk that hangs holds up nobody, and what was dropped is
+// counted.
+func TestLogStalled(t *testing.T) {
+	cfg, console := logConfig(t), new(logText)
+	file := openLogFile(cfg, console) // whose lines nobody writes yet
+	for i := range queuedLines + 10 {
+		fmt.Fprintf(file, "line %d\n", i)
+	}
+	go file.writeLines()
+	file.close()
+	if got := readLog(t, cfg.File); strings.Count(got, "\n") != queuedLines {
+		t.Errorf("%d lines were written, want %d", strings.Count(got, "\n"), queuedLines)
+	}
+	if want := "is too slow: 10 lines were dropped"; !strings.Contains(console.String(), want) {
+		t.Errorf("got %q, want %q", console, want)
+	}
+}

@@ -1,0 +1,261 @@
+package service
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"tlstunnel/internal/config"
+	"tlstunnel/pki"
+)
+
+// logText collects log lines.
+type logText struct {
+	mu   sync.Mutex // guards what follows
+	text bytes.Buffer
+}
+
+func (l *logText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// load parses a config that lives in a folder of the test's own.
+func load(t *testing.T, text string) *config.Config {
+	t.Helper()
+	cfg, problems := config.Parse(filepath.Join(t.TempDir(), "config.toml"), []byte("pki.dir = 'pki'\n"+text))
+	if err := problems.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+// echoService is a target that sends back what it gets.
+func echoService(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				_, _ = io.Copy(c, c)
+			}()
+		}
+	}()
+	return l.Addr().String()
+}
+
+// TestPair runs a server and a client tunnel in one process, from the first run
+// to the stop.
+func TestPair(t *testing.T) {
+	before := runtime.NumGoroutine()
+	server := load(t, fmt.Sprintf(`
+		shutdown_grace = "0s"
+		[[tunnel]]
+		name = "server"
+		mode = "server"
+		listen = "127.0.0.1:0"
+		target = %q
+		client_auth = "require"
+	`, echoService(t)))
+	log := new(logText)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	s, err := Start(ctx, server, slog.New(slog.NewTextHandler(log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := server.PKI.Dir
+	client := load(t, fmt.Sprintf(`
+		shutdown_grace = "0s"
+		[[tunnel]]
+		name = "client"
+		mode = "client"
+		listen = "127.0.0.1:0"
+		target = %q
+		ca = [%q]
+		cert = %q
+		key = %q
+	`, s.Addr("server"), filepath.Join(dir, "ca.crt"), filepath.Join(dir, "server.crt"), filepath.Join(dir, "server.key")))
+	c, err := Start(ctx, client, slog.New(slog.NewTextHandler(log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", c.Addr("client").String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(conn); string(got) != "hello" || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+	cancel()
+	if err := c.Wait(ctx); err != nil {
+		t.Error(err)
+	}
+	if err := s.Wait(ctx); err != nil {
+		t.Error(err)
+	}
+	for _, want := range []string{
+		"msg=starting version=" + Version,
+		`msg="made a new CA and server certificate; keep ca.key safe"`,
+		"msg=listening tunnel=server mode=server listen=127.0.0.1:",
+		`msg="connection closed" tunnel=server`,
+		"identity=\"CN=",
+		`msg="tunnel stopped" tunnel=client completed=1 interrupted=0 refused=0`,
+		"msg=stopped",
+	} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log lacks %q:\n%s", want, log)
+		}
+	}
+	for end := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before+1; { // the echo service stays
+		if time.Now().After(end) {
+			buf := make([]byte, 1<<20)
+			t.Fatalf("goroutines are left:\n%s", buf[:runtime.Stack(buf, true)])
+		}
+		runtime.Gosched()
+	}
+}
+
+// TestStartWholeOrNotAtAll: when one port is taken, the others aren't opened.
+func TestStartWholeOrNotAtAll(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	free.Close()
+	cfg := load(t, fmt.Sprintf(`
+		[[tunnel]]
+		name = "free"
+		mode = "server"
+		listen = %q
+		target = "127.0.0.1:1"
+		[[tunnel]]
+		name = "taken"
+		mode = "server"
+		listen = %q
+		target = "127.0.0.1:1"
+		[[tunnel]]
+		name = "elsewhere"
+		mode = "server"
+		listen = "192.0.2.1:2762"
+		target = "127.0.0.1:1"
+	`, free.Addr(), taken.Addr()))
+	_, err = Start(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	want := []string{
+		fmt.Sprintf(`:11:3: tunnel "taken": listening on %q: another program has this port`, taken.Addr()),
+		`:16:3: tunnel "elsewhere": listening on "192.0.2.1:2762": this machine has no such address`,
+	}
+	for _, text := range want {
+		if err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("got %v, want %s", err, text)
+		}
+	}
+	if c, err := net.Dial("tcp", free.Addr().String()); err == nil {
+		c.Close()
+		t.Error("the free port is open")
+	}
+}
+
+// TestListenerGone: a listener that somebody else closes ends the service.
+func TestListenerGone(t *testing.T) {
+	cfg := load(t, `
+		[[tunnel]]
+		name = "a"
+		mode = "server"
+		listen = "127.0.0.1:0"
+		target = "127.0.0.1:1"
+	`)
+	s, err := Start(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.tunnels[0].listener.Close()
+	if err := s.Wait(t.Context()); err == nil || !strings.Contains(err.Error(), `tunnel "a": its listener at`) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestOwnPKINotNeeded: a PKI that can't be used stops only who uses it.
+func TestOwnPKINotNeeded(t *testing.T) {
+	const client = `
+		[[tunnel]]
+		name = "client"
+		mode = "client"
+		listen = "127.0.0.1:0"
+		target = "server.example:2762"
+	`
+	for _, tt := range []struct {
+		name, more string
+		usable     bool
+	}{
+		{"client with the system's roots", "", true},
+		{"client with our own CA", `ca = "own"`, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg := load(t, client+tt.more)
+			if err := os.MkdirAll(cfg.PKI.Dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(cfg.PKI.Dir, "ca.crt"), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			problems := Check(cfg, time.Now())
+			if len(problems) != 1 || (problems.Err() == nil) != tt.usable {
+				t.Errorf("got %v", problems)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			if err := Run(ctx, cfg, slog.New(slog.DiscardHandler)); (err == nil) != tt.usable {
+				t.Errorf("Run: %v", err)
+			}
+		})
+	}
+}
+
+// TestKeyTypes: config and pki know the same words.
+func TestKeyTypes(t *testing.T) {
+	for _, word := range pki.KeyTypes() {
+		_, problems := config.Parse("c", fmt.Appendf(nil, "pki.key_type = %q", word))
+		if err := problems.Err(); err != nil {
+			t.Error(err)
+		}
+	}
+}
