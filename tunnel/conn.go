@@ -63,7 +63,7 @@ func (t *Tunnel) handshakeFront(c *conn) *ending {
 	defer t.endHandshakeTurn(turn)
 	ctx := context.WithValue(t.setup, handshakeTurn{}, turn)
 	if err := t.startTLS(ctx, c, c.front, tls.Server, t.settings.Front); err != nil {
-		return t.explainFront(c, turn.held, err)
+		return t.explainFront(c, turn, err)
 	}
 	return nil
 }
@@ -120,17 +120,22 @@ func (t *Tunnel) startTLS(ctx context.Context, c *conn, s *side, role func(net.C
 	return nil
 }
 
-// handshakeTurn says whether its connection holds a place in t.handshakes. It
-// travels in the handshake's context, under the key handshakeTurn{}.
-type handshakeTurn struct{ held bool }
+// handshakeTurn says whether its connection has asked for a place in
+// t.handshakes and holds one. It travels in the handshake's context, under the
+// key handshakeTurn{}.
+type handshakeTurn struct{ asked, held bool }
 
 // awaitHandshakeTurn is called by crypto/tls when a ClientHello is complete, so
 // that peers who send nothing, or half of one, take nobody's place.
 func (t *Tunnel) awaitHandshakeTurn(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	turn := hello.Context().Value(handshakeTurn{}).(*handshakeTurn)
+	turn.asked = true
 	select {
 	case t.handshakes <- struct{}{}:
 		turn.held = true
+		if t.configForClient != nil {
+			return t.configForClient(hello)
+		}
 		return nil, nil
 	case <-hello.Context().Done():
 		return nil, hello.Context().Err()

@@ -19,17 +19,20 @@ import (
 // explainFront says why the accepted connection's handshake failed. What port
 // scanners and load balancers' probes do is debug; a peer that means to speak to
 // us and can't is info; what is wrong with our certificate is warn.
-func (t *Tunnel) explainFront(c *conn, helloDone bool, err error) *ending {
+func (t *Tunnel) explainFront(c *conn, turn *handshakeTurn, err error) *ending {
 	end := &ending{outcome: handshakeFailed, level: slog.LevelInfo, by: byPeer, err: err}
 	switch {
 	case t.setup.Err() != nil:
 		end.level, end.by, end.reason = slog.LevelDebug, byTunnel, "tlstunnel is stopping"
 	case errors.Is(err, context.DeadlineExceeded):
 		end.by, end.reason = byTunnel, "the peer didn't finish the TLS handshake within handshake_timeout"
-		if !c.front.wire.received {
+		switch {
+		case !c.front.wire.received:
 			end.level, end.reason = slog.LevelDebug, "the peer sent nothing within handshake_timeout"
+		case turn.asked && !turn.held:
+			end.level, end.reason = slog.LevelWarn, fmt.Sprintf("%d other handshakes didn't end within handshake_timeout: this one had no turn", maxHandshakes)
 		}
-	case isGone(err) && !helloDone:
+	case isGone(err) && !turn.asked:
 		end.level, end.reason = slog.LevelDebug, "the peer closed before it had said what TLS it wants"
 	case isGone(err):
 		end.reason = "the peer closed in the middle of the TLS handshake; some programs do so when they don't trust our certificate"
@@ -82,6 +85,8 @@ func (t *Tunnel) explainBack(target Target, err error) *ending {
 func explainRelay(s *side, err error) *ending {
 	end := interruption(s.name, "", err)
 	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		end.reason = "the " + s.name + " closed the connection in the middle of a TLS record"
 	case isGone(err):
 		end.reason = "the " + s.name + " reset the connection"
 	case errors.Is(err, errTimedOut), isTimeout(err):
@@ -104,7 +109,7 @@ func (e *ending) explainTLS(who string, config *tls.Config, err error) {
 		text    = err.Error()
 	)
 	switch {
-	case errors.As(err, &plain):
+	case errors.As(err, &plain) && (plain.Conn != nil || plain.RecordHeader[0] == 0x80): // not one amid others
 		e.reason = fmt.Sprintf("the %s isn't speaking TLS: %s", who, describePlain(plain.RecordHeader[:]))
 	case errors.As(err, &refused):
 		e.level, e.by = slog.LevelWarn, byTunnel
@@ -115,7 +120,7 @@ func (e *ending) explainTLS(who string, config *tls.Config, err error) {
 		e.by, e.reason = byTunnel, "the peer has no client certificate, and client_auth requires one: give it a certificate and key that a CA of client_ca signed"
 	case strings.Contains(text, "unsupported versions"), strings.Contains(text, "unsupported protocol version"):
 		e.by, e.reason = byTunnel, "the "+who+" speaks only versions of TLS older than this tunnel's profile allows: update it"
-	case strings.Contains(text, "no cipher suite supported by both"), strings.Contains(text, "no supported elliptic curves"):
+	case strings.Contains(text, "supported by both client and server"), strings.Contains(text, "no supported elliptic curves"):
 		e.by, e.reason = byTunnel, "the "+who+" has no cipher suite or key exchange in common with this tunnel's profile"
 	case strings.Contains(text, "application protocol"):
 		e.by, e.reason = byTunnel, "the "+who+" offers none of the protocols in alpn"
@@ -129,10 +134,10 @@ func (e *ending) explainTLS(who string, config *tls.Config, err error) {
 func describePlain(start []byte) string {
 	for _, known := range []struct{ prefix, name string }{
 		{"GET ", "plain HTTP"}, {"POST", "plain HTTP"}, {"HEAD", "plain HTTP"}, {"PUT ", "plain HTTP"},
-		{"OPTIO", "plain HTTP"}, {"HTTP", "plain HTTP"}, {"CONNE", "plain HTTP"},
+		{"OPTIO", "plain HTTP"}, {"HTTP", "plain HTTP"}, {"CONNE", "plain HTTP"}, {"PRI *", "plain HTTP/2"},
 		{"SSH-", "SSH"}, {"\x01\x00", "DICOM without TLS"}, {"\x0bMSH", "HL7 (MLLP) without TLS"},
 		{"\x00\x00\x00\x08\x04", "PostgreSQL, which asks for TLS in its own way"},
-		{"\x03\x00", "RDP (TPKT)"}, {"220", "a server that greets first, as SMTP and FTP do"},
+		{"\x80", "a greeting of SSL 2.0"}, {"\x03\x00", "RDP (TPKT)"}, {"220", "a server that greets first, as SMTP and FTP do"},
 	} {
 		if bytes.HasPrefix(start, []byte(known.prefix)) {
 			return known.name
@@ -159,10 +164,13 @@ func whyRefused(v *tls.CertificateVerificationError, who, expected string) strin
 			list = "client_ca"
 		}
 		return fmt.Sprintf("%s isn't trusted here; if you trust it, add its certificate to %s of this tunnel", signer(v.UnverifiedCertificates), list)
-	case errors.As(v.Err, &invalid) && invalid.Reason == x509.Expired:
-		bad := invalid.Cert
-		return fmt.Sprintf("%q is valid from %s to %s, and now is %s: renew it, or set the clock right",
-			bad.Subject, day(bad.NotBefore), day(bad.NotAfter), day(time.Now()))
+	case errors.As(v.Err, &invalid) && invalid.Reason == x509.Expired: // or not yet valid
+		bad, remedy := invalid.Cert, "renew it, or set this machine's clock right"
+		if time.Now().Before(bad.NotBefore) {
+			remedy = "set this machine's clock right, or wait"
+		}
+		return fmt.Sprintf("%q is valid from %s to %s, and here it is %s: %s",
+			bad.Subject, day(bad.NotBefore), day(bad.NotAfter), day(time.Now()), remedy)
 	case errors.As(v.Err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
 		return "it isn't meant for this use (extended key usage): a server needs serverAuth, a client clientAuth"
 	default:
@@ -248,11 +256,20 @@ func explainAlert(who string, config *tls.Config, alert error) string {
 
 // ourSigner names the CA of the certificate that we showed.
 func ourSigner(config *tls.Config) string {
-	if len(config.Certificates) == 0 {
+	var shown *tls.Certificate
+	switch {
+	case len(config.Certificates) > 0:
+		shown = &config.Certificates[0]
+	case config.GetCertificate != nil:
+		shown, _ = config.GetCertificate(new(tls.ClientHelloInfo))
+	case config.GetClientCertificate != nil:
+		shown, _ = config.GetClientCertificate(new(tls.CertificateRequestInfo))
+	}
+	if shown == nil {
 		return "its CA"
 	}
 	var chain []*x509.Certificate
-	for _, der := range config.Certificates[0].Certificate {
+	for _, der := range shown.Certificate {
 		if cert, err := x509.ParseCertificate(der); err == nil {
 			chain = append(chain, cert)
 		}

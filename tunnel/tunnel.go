@@ -77,6 +77,9 @@ type Tunnel struct {
 	// handshakes has a place for each front handshake under way.
 	handshakes chan struct{}
 
+	// configForClient is what Front came with.
+	configForClient func(*tls.ClientHelloInfo) (*tls.Config, error)
+
 	// setup ends when the tunnel begins to stop: what has relayed nothing yet
 	// is given up. relays ends when the time to drain is over.
 	setup, relays         context.Context
@@ -103,6 +106,7 @@ func New(s Settings) *Tunnel {
 	t.relays, t.stopRelays = context.WithCancel(context.Background())
 	if s.Front != nil {
 		s.Front = s.Front.Clone()
+		t.configForClient = s.Front.GetConfigForClient
 		s.Front.GetConfigForClient = t.awaitHandshakeTurn
 	}
 	t.settings = s
