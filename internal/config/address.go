@@ -17,11 +17,19 @@ type address struct {
 // parseAddress reads a host:port. The example's port is shown in the advice.
 // Errors go on after the text.
 func parseAddress(text, example string) (address, error) {
-	if scheme, rest, ok := strings.Cut(text, "://"); ok {
-		return address{}, fmt.Errorf("is a URL: write %q, without %q", strings.TrimRight(rest, "/"), scheme+"://")
+	if host, port, ok := cutURL(text); ok && port != "" {
+		return address{}, fmt.Errorf("is a URL: write %q", net.JoinHostPort(host, port))
+	} else if ok {
+		return address{}, fmt.Errorf("is a URL: write its host and the port, such as %q", net.JoinHostPort(host, example))
 	}
 	if _, err := strconv.Atoi(text); err == nil {
 		return address{}, fmt.Errorf("is only a port: write %q", ":"+text)
+	}
+	if host, port, ok := cutAtSeparator(text); ok {
+		return address{}, fmt.Errorf("has no colon before the port: write %q", net.JoinHostPort(host, port))
+	}
+	if strings.ContainsAny(text, separators) && strings.Count(text, ":") != 1 {
+		return address{}, fmt.Errorf("is no address: write one such as %q", "127.0.0.1:"+example)
 	}
 	if strings.Count(text, ":") > 1 && !strings.HasPrefix(text, "[") {
 		return address{}, fmt.Errorf("has an IPv6 address without brackets: write one such as %q", addBrackets(text, example))
@@ -47,6 +55,36 @@ func parseAddress(text, example string) (address, error) {
 		}
 	}
 	return address{host, int(n)}, nil
+}
+
+// cutURL gives the host and port of a URL, of which either may be empty.
+func cutURL(text string) (host, port string, ok bool) {
+	_, rest, ok := strings.Cut(text, "://")
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		rest = rest[:i]
+	}
+	rest = rest[strings.LastIndexByte(rest, '@')+1:] // it may begin with a user and password
+	host, port, err := net.SplitHostPort(rest)
+	if err != nil {
+		return strings.Trim(rest, "[]"), "", ok
+	}
+	return host, port, ok
+}
+
+// separators are what may stand between two addresses, but not in one.
+const separators = ",; \t"
+
+// cutAtSeparator gives the host and port of an address that has something else
+// than a colon between them: "127.0.0.1,104".
+func cutAtSeparator(text string) (host, port string, ok bool) {
+	i := strings.LastIndexAny(text, separators)
+	if i < 0 {
+		return "", "", false
+	}
+	host = strings.Trim(strings.TrimRight(text[:i], separators), "[]")
+	port = text[i+1:]
+	_, err := strconv.ParseUint(port, 10, 16)
+	return host, port, err == nil && checkHost(host) == nil
 }
 
 // addBrackets guesses what an IPv6 address without brackets is meant to be:
@@ -129,6 +167,11 @@ func checkDNSName(name string) error {
 func checkHost(host string) error {
 	if addr, err := netip.ParseAddr(host); err == nil && addr.Zone() == "" {
 		return nil
+	}
+	if bare, _, ok := cutURL(host); ok && checkHost(strings.TrimPrefix(bare, "*.")) == nil {
+		return fmt.Errorf("is a URL: write %q", bare)
+	} else if ok {
+		return fmt.Errorf("is a URL: write a DNS name or IP address, such as %q", "pacs.clinic.example")
 	}
 	if bare, _, err := net.SplitHostPort(host); err == nil {
 		return fmt.Errorf("has a port: write %q", bare)

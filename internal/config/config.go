@@ -90,7 +90,10 @@ type Tunnel struct {
 	Listen string   `toml:"listen"` // host:port, the host may be empty
 	Target []string `toml:"target"` // host:port; tried in this order
 
-	Cert string `toml:"cert"` // absolute path; empty in server mode: our own server certificate
+	// Both are absolute paths or both are empty, which in server mode stands for
+	// our own server certificate. An error in one of them empties both, so that
+	// nobody reports that the files can't be read either.
+	Cert string `toml:"cert"`
 	Key  string `toml:"key"`
 
 	// Server mode only.

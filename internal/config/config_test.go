@@ -84,7 +84,7 @@ func TestGood(t *testing.T) {
 }
 
 func TestUTF16(t *testing.T) {
-	want := "1:1: the file is saved as UTF-16: save it as UTF-8 (in Notepad: Save as, Encoding)"
+	want := "1:1: the file is saved as UTF-16: save it as UTF-8 (in Notepad: Save as, Encoding); the rest of the file is looked at once this is right"
 	for _, text := range []string{"\xff\xfe[\x00", "\xfe\xff\x00[", "[\x00", "\x00["} {
 		cfg, problems := Parse("f.toml", []byte(text))
 		if cfg != nil || len(problems) != 1 || problems[0].String() != "f.toml:"+want {
@@ -163,6 +163,35 @@ func TestDefaults(t *testing.T) {
 	cfg, problems = Parse("f.toml", []byte(text))
 	if problems != nil || !slices.Equal(cfg.Tunnels[0].ClientCA, []string{Own}) {
 		t.Errorf("client_ca = %q; %v", cfg.Tunnels[0].ClientCA, problems)
+	}
+}
+
+// TestUnusableFiles checks that the files of a key with an error aren't left for
+// others to read and report once more.
+func TestUnusableFiles(t *testing.T) {
+	for _, tt := range []struct {
+		keys string
+		want int // problems
+	}{
+		{`cert = "/a.crt"`, 1},
+		{`key = "/a.key"`, 1},
+		{`cert = "/a.crt"; key = "/\t.key"`, 1},
+		{`cert = "/\t.crt"; key = "/a.key"`, 1},
+		{`cert = "/\t.crt"; key = "/\t.key"`, 2},
+		{`cert = 5; key = "/a.key"`, 1},
+		{`cert = "“/a.crt”"; key = "/a.key"`, 1},
+	} {
+		text := string(readFile(t, "testdata/good/server.toml")) + strings.ReplaceAll(tt.keys, "; ", "\n") + "\n"
+		cfg, problems := Parse("f.toml", []byte(text))
+		tunnel := cfg.Tunnels[0]
+		if tunnel.Cert != "" || tunnel.Key != "" || len(problems) != tt.want {
+			t.Errorf("%s: got cert %q, key %q, problems:\n%s", tt.keys, tunnel.Cert, tunnel.Key, lines(problems))
+		}
+	}
+	text := string(readFile(t, "testdata/good/client.toml")) + `ca = ["/\t.crt", "own"]` + "\n"
+	cfg, problems := Parse("f.toml", []byte(text))
+	if got := cfg.Tunnels[0].CA; !slices.Equal(got, []string{Own, Own}) || len(problems) != 1 {
+		t.Errorf("got ca %q, problems:\n%s", got, lines(problems))
 	}
 }
 

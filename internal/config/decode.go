@@ -39,7 +39,9 @@ func (r *report) set(path string, value any, field reflect.Value) {
 	case *int64:
 		setParsed(r, path, value, field, `a size in quotes: write one such as "20MB"`, parseSize)
 	case *time.Duration:
-		setParsed(r, path, value, field, `a duration in quotes: write one such as "10s"`, parseDuration)
+		unit := durationUnit(path)
+		want := fmt.Sprintf("a duration in quotes: write one such as %q", durationExamples[unit][0])
+		setParsed(r, path, value, field, want, func(text string) (time.Duration, error) { return parseDuration(text, unit) })
 	case *[]string:
 		*field = list(r, path, value, func(text string) (string, error) { return text, nil })
 	case *[]netip.Prefix:
@@ -51,10 +53,22 @@ func (r *report) set(path string, value any, field reflect.Value) {
 	}
 }
 
+// durationUnit is what a user means who leaves the unit of the key at path out.
+func durationUnit(path string) string {
+	switch path {
+	case "log.max_age", "pki.ca_validity", "pki.cert_validity":
+		return "d"
+	}
+	return "s"
+}
+
 // as gives the value at path as a T, or reports what it must be.
 func as[T any](r *report, path string, value any, want string) (T, bool) {
 	v, ok := value.(T)
 	r.check(path, ok, "is %s, but must be %s", kind(value), want)
+	if text, isText := value.(string); ok && isText {
+		ok = r.quotes(path, text)
+	}
 	return v, ok
 }
 
@@ -112,6 +126,10 @@ func list[T any](r *report, path string, value any, parse func(string) (T, error
 		if !ok {
 			return
 		}
+		if text == "" && keyName(path) == "target" {
+			r.errorf(path, targetMissing)
+			return
+		}
 		if text == "" {
 			r.errorf(path, `has an empty text: fill it in, or write [] for an empty list`)
 			return
@@ -147,6 +165,11 @@ func (r *report) setTable(path string, value any, into reflect.Value) {
 }
 
 func (r *report) setTunnels(path string, value any, into *[]Tunnel) {
+	if _, ok := value.(map[string]any); ok {
+		r.spoil(path)
+		r.add(path, "write [[tunnel]], with two brackets, above the keys of each tunnel", false)
+		return
+	}
 	from, ok := tables(value)
 	if !ok {
 		r.errorf(path, "must be a list of tables, not %s: write [[tunnel]], with two brackets, above the keys of each tunnel", kind(value))

@@ -19,7 +19,8 @@ const maxFile = 1 << 20
 
 // Load reads the config in file. It returns an error only if the file can't be
 // read; whatever is wrong with its text is in the problems, all at once and
-// sorted. The config can be used if [Problems.Err] is nil.
+// sorted. Of a file that isn't TOML it is only the first mistake. The config can
+// be used if [Problems.Err] is nil.
 func Load(file string) (*Config, Problems, error) {
 	data, err := read(file)
 	if err != nil {
@@ -79,9 +80,8 @@ func Parse(file string, data []byte) (*Config, Problems) {
 	r.cfg.File = file
 
 	var doc map[string]any
-	if isUTF16(src) {
-		r.add("", "the file is saved as UTF-16: save it as UTF-8 (in Notepad: Save as, Encoding)", false)
-		return nil, r.problems
+	if problem, ok := encodingProblem(&r.cfg.positions); !ok {
+		return nil, Problems{problem}
 	}
 	if _, err := toml.Decode(src, &doc); err != nil {
 		return nil, Problems{syntaxProblem(&r.cfg.positions, err)}
@@ -91,11 +91,4 @@ func Parse(file string, data []byte) (*Config, Problems) {
 	r.validate()
 	r.problems.Sort()
 	return r.cfg, r.problems
-}
-
-// isUTF16 looks for the mark that Windows editors put at the start, or for the
-// zero byte that every second one is without it.
-func isUTF16(src string) bool {
-	return strings.HasPrefix(src, "\xff\xfe") || strings.HasPrefix(src, "\xfe\xff") ||
-		strings.IndexByte(src[:min(2, len(src))], 0) >= 0
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/BurntSushi/toml"
 )
@@ -12,9 +13,43 @@ import (
 const backslashes = `in double quotes a backslash starts an escape such as \n; ` +
 	`write the path in single quotes ('C:\new'), or each backslash twice`
 
+const (
+	saveAsUTF8 = "save it as UTF-8 (in Notepad: Save as, Encoding)"
+
+	// onlyThis follows what keeps the file from being read: the user may be
+	// used to getting all mistakes at once.
+	onlyThis = "; the rest of the file is looked at once this is right"
+)
+
+// encodingProblem reports text that isn't UTF-8. The library would give the
+// start of the line as its place.
+func encodingProblem(p *positions) (problem Problem, ok bool) {
+	if isUTF16(p.src) {
+		text := "the file is saved as UTF-16: " + saveAsUTF8 + onlyThis
+		return Problem{File: p.file, Line: 1, Col: 1, Text: text}, false
+	}
+	for i := 0; i < len(p.src); {
+		c, size := utf8.DecodeRuneInString(p.src[i:])
+		if c == utf8.RuneError && size == 1 {
+			at := positionAt(p.src, i)
+			text := "this character shows that the file is saved in another encoding than UTF-8: " + saveAsUTF8 + onlyThis
+			return Problem{File: p.file, Line: at.line, Col: at.col, Text: text}, false
+		}
+		i += size
+	}
+	return Problem{}, true
+}
+
+// isUTF16 looks for the mark that Windows editors put at the start, or for the
+// zero byte that every second one is without it.
+func isUTF16(src string) bool {
+	return strings.HasPrefix(src, "\xff\xfe") || strings.HasPrefix(src, "\xfe\xff") ||
+		strings.IndexByte(src[:min(2, len(src))], 0) >= 0
+}
+
 // syntaxProblem explains why the library can't read a file.
 func syntaxProblem(p *positions, err error) Problem {
-	problem := Problem{File: p.file, Line: 1, Col: 1, Text: err.Error()}
+	problem := Problem{File: p.file, Line: 1, Col: 1, Text: err.Error() + onlyThis}
 	var parseErr toml.ParseError
 	if errors.As(err, &parseErr) {
 		// The line and column that the library gives disagree with each other
@@ -22,7 +57,7 @@ func syntaxProblem(p *positions, err error) Problem {
 		at := positionAt(p.src, parseErr.Position.Start)
 		line := strings.Split(p.src, "\n")[at.line-1]
 		problem.Line, problem.Col = at.line, at.col
-		problem.Text = printable(explain(parseErr.Message, strings.TrimSpace(line)))
+		problem.Text = printable(explain(parseErr.Message, strings.TrimSpace(line))) + onlyThis
 	}
 	return problem
 }
@@ -54,13 +89,13 @@ func explain(message, line string) string {
 	wrongValue := says("expected value but found", "a top-level item to end", "float", "date", "expected a digit")
 
 	switch {
+	case strings.ContainsAny(message, typographic), curesQuotes(line):
+		return explainQuotes(line)
 	case says("invalid escape", "hexadecimal digits"),
 		says("cannot contain newlines", "top-level item to end") && strings.Contains(value, `\"`):
 		return backslashes
 	case says("cannot contain newlines"):
 		return "the quote at the end of this text is missing"
-	case says("invalid UTF-8"):
-		return bad + ": save the file as UTF-8 (in Notepad: Save as, Encoding)"
 	case says("already been defined", "already created"):
 		return explainTwice(message, key, line)
 	case strings.HasPrefix(line, ";"), strings.HasPrefix(line, "//"):
@@ -103,9 +138,5 @@ func explainBare(key, value string) string {
 	case "false", "no", "off":
 		return fmt.Sprintf("%s can't be %s: write %s = false", key, value, key)
 	}
-	quote := `"`
-	if strings.ContainsAny(value, `"\`) {
-		quote = "'"
-	}
-	return fmt.Sprintf("%s needs quotes: write %s = %s%s%s", key, key, quote, value, quote)
+	return fmt.Sprintf("%s needs quotes: write %s = %s", key, key, quoted(value))
 }

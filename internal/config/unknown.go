@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -20,19 +21,24 @@ func keysOf(t reflect.Type) (keys []string) {
 // place is a table and the keys in it.
 type place struct {
 	where string // how a user gets there
+	table string // its header, if it has one
 	keys  []string
 }
 
 var places = []place{
-	{"at the top of the file, above the first [table]", keysOf(reflect.TypeFor[Config]())},
-	{"in [log]", keysOf(reflect.TypeFor[Log]())},
-	{"in [pki]", keysOf(reflect.TypeFor[PKI]())},
-	{"in [pki.subject]", keysOf(reflect.TypeFor[Subject]())},
-	{"in [[tunnel]]", keysOf(reflect.TypeFor[Tunnel]())},
+	{"at the top of the file, above the first [table]", "", keysOf(reflect.TypeFor[Config]())},
+	{"in [log]", "[log]", keysOf(reflect.TypeFor[Log]())},
+	{"in [pki]", "[pki]", keysOf(reflect.TypeFor[PKI]())},
+	{"in [pki.subject]", "[pki.subject]", keysOf(reflect.TypeFor[Subject]())},
+	{"in [[tunnel]]", "[[tunnel]]", keysOf(reflect.TypeFor[Tunnel]())},
 }
 
 // unknownKey reports a key that its table, a struct of type t, doesn't know.
 func (r *report) unknownKey(path, key string, table map[string]any, t reflect.Type) {
+	if header, keys := asHeader(join(path, key), table[key]); header != "" {
+		r.unknownTable(join(path, key), header, keys)
+		return
+	}
 	text := fmt.Sprintf("unknown key %q", key)
 	known := keysOf(t)
 	if meant, ok := nearest(key, known); ok {
@@ -42,11 +48,72 @@ func (r *report) unknownKey(path, key string, table map[string]any, t reflect.Ty
 		}
 	} else if i := slices.IndexFunc(places, func(p place) bool { return slices.Contains(p.keys, key) }); i >= 0 {
 		text += ": it belongs " + places[i].where
+		if line := r.commentedHeader(join(path, key), places[i].table); line > 0 {
+			text += fmt.Sprintf("; is the # still in front of %s in line %d?", places[i].table, line)
+		}
+		if path == "" && places[i].table == "[[tunnel]]" {
+			r.spoil("tunnel") // so nobody reports that there is none
+		}
 	} else {
 		text += ": known here are " + strings.Join(known, ", ")
 	}
 	r.spoil(join(path, key))
 	r.add(join(path, key), text, false)
+}
+
+// asHeader gives the header of a table or a list of them at path, and the keys
+// in it. It is empty for any other value.
+func asHeader(path string, value any) (header string, keys map[string]any) {
+	if i := tunnelIndex(path); i >= 0 {
+		path = "tunnel." + keyName(path)
+	}
+	if table, ok := value.(map[string]any); ok {
+		return "[" + path + "]", table
+	}
+	if list, ok := tables(value); ok && len(list) > 0 {
+		return "[[" + path + "]]", list[0]
+	}
+	return "", nil
+}
+
+// headers holds the headers that exist, by what a user may write for them.
+var headers = map[string]string{
+	"log": "[log]", "pki": "[pki]", "pki.subject": "[pki.subject]", "subject": "[pki.subject]", "tunnel": "[[tunnel]]",
+}
+
+// unknownTable reports the table or list of tables at path.
+func (r *report) unknownTable(path, header string, keys map[string]any) {
+	meant, ok := nearest(path, slices.Sorted(maps.Keys(headers)))
+	if _, listens := keys["listen"]; listens && !ok {
+		meant, ok = "tunnel", true // stunnel has the name in the header: [pacs]
+	}
+	text := fmt.Sprintf("unknown table %s: known are [log], [pki], [pki.subject] and [[tunnel]]", header)
+	if ok {
+		text = fmt.Sprintf("unknown table %s: did you mean %s?", header, headers[meant])
+		r.spoil(meant) // so nobody reports that it is missing
+	}
+	r.spoil(path)
+	r.add(path, text, false)
+}
+
+// commentedHeader is the line above the key at path in which the header is
+// commented out, or 0. It doesn't look beyond the table that the key is in.
+func (r *report) commentedHeader(path, header string) int {
+	number := r.cfg.positions.find(path).line
+	above := r.cfg.positions.src[:r.cfg.positions.keys[path]]
+	for header != "" && number > 0 {
+		i := max(0, strings.LastIndexByte(above, '\n'))
+		line := strings.TrimSpace(above[i:])
+		if strings.HasPrefix(line, "[") {
+			break
+		}
+		if strings.HasPrefix(line, "#") && strings.TrimLeft(line, "# \t") == header {
+			return number
+		}
+		above = above[:i]
+		number--
+	}
+	return 0
 }
 
 // nearest finds the one of the words that a misspelt one most probably stands

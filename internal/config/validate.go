@@ -113,13 +113,15 @@ func isWord(text, also string) bool {
 	})
 }
 
-// path makes a file name absolute: it counts from the folder of the config.
-func (r *report) path(path string, file *string) {
+// path makes a file name absolute: it counts from the folder of the config. It
+// tells whether the name is all right.
+func (r *report) path(path string, file *string) bool {
 	if strings.ContainsFunc(*file, unicode.IsControl) {
 		r.errorf(path, "%q has a control character: %s", *file, backslashes)
-		return
+		return false
 	}
 	if *file != "" && !filepath.IsAbs(*file) {
 		*file = filepath.Join(filepath.Dir(r.cfg.File), *file)
 	}
+	return true
 }

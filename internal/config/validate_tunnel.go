@@ -2,20 +2,26 @@ package config
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
+
+const targetMissing = `is missing: write where to connect to, such as "127.0.0.1:104"`
 
 func (r *report) tunnels(tunnels []Tunnel) {
 	if len(tunnels) == 0 && !r.wrong["tunnel"] {
 		// No more than a warning: a service may start before it has its first
 		// tunnel.
-		r.add("", "there is no tunnel yet: uncomment one of the examples, or write a [[tunnel]] "+
-			"with name, mode, listen and target", true)
+		text := "there is no tunnel yet: uncomment one of the examples"
+		if strings.TrimSpace(r.cfg.positions.src) == "" {
+			text = "the file is empty: delete it, and `tlstunnel init` writes a commented one"
+		}
+		r.add("", text+", or write a [[tunnel]] with name, mode, listen and target", true)
 	}
 	for i := range tunnels {
 		t := &tunnels[i]
-		r.name(i, t.Name)
+		r.name(i, t)
 		r.mode(i, t.Mode)
 		r.endpoints(i, t)
 		r.certificates(i, t)
@@ -24,17 +30,32 @@ func (r *report) tunnels(tunnels []Tunnel) {
 	r.conflicts(tunnels)
 }
 
-func (r *report) name(i int, name string) {
+func (r *report) name(i int, t *Tunnel) {
 	path := tunnelKey(i, "name")
-	r.check(path, name != "", `is missing: write one such as "pacs"; logs and errors show it`)
-	r.check(path, len(name) <= 64 && isWord(name, "0123456789-_."),
-		"%q must be at most 64 letters, digits or any of - _ .", name)
+	r.check(path, t.Name != "", `is missing: write one such as "pacs"; logs and errors show it`)
+	for _, c := range t.Name {
+		what := strconv.Quote(string(c))
+		if c == ' ' {
+			what = "a space"
+		}
+		r.check(path, isWord(string(c), "0123456789-_."),
+			"%q has %s in it: a name has only letters from a to z, digits and any of - _ .", t.Name, what)
+	}
+	r.check(path, len(t.Name) <= 64, "%q has %d characters: it must be at most 64", t.Name, len(t.Name))
 	for j := range i {
-		if r.cfg.Tunnels[j].Name == name {
-			r.errorf(path, "is the same as that of the tunnel in line %d: each needs its own", r.line(j, "name"))
+		if other := &r.cfg.Tunnels[j]; other.Name == t.Name {
+			r.errorf(path, "is the same as that of the tunnel in line %d: each needs its own%s", r.line(j, "name"), copied(t, other))
 			return
 		}
 	}
+}
+
+// copied asks about two tunnels that are one, pasted twice.
+func copied(a, b *Tunnel) string {
+	if a.Name == b.Name && a.Listen == b.Listen && a.Listen != "" {
+		return "; is this tunnel in the file twice?"
+	}
+	return ""
 }
 
 // line is where a key of a tunnel is.
@@ -72,7 +93,7 @@ func (r *report) endpoints(i int, t *Tunnel) {
 	if err != nil {
 		r.errorf(listenKey, "%q %v", t.Listen, err)
 	}
-	r.check(targetKey, len(t.Target) > 0, `is missing: write where to connect to, such as "127.0.0.1:104"`)
+	r.check(targetKey, len(t.Target) > 0, targetMissing)
 	for j, text := range t.Target {
 		r.target(element(targetKey, j), text, t, listen)
 	}
@@ -110,6 +131,9 @@ func (r *report) certificates(i int, t *Tunnel) {
 	}
 	r.path(cert, &t.Cert)
 	r.path(key, &t.Key)
+	if r.wrong[cert] || r.wrong[key] {
+		t.Cert, t.Key = "", ""
+	}
 
 	clientAuth := tunnelKey(i, "client_auth")
 	r.word(clientAuth, t.ClientAuth, "none", ClientAuthRequire)
@@ -124,8 +148,8 @@ func (r *report) certificates(i int, t *Tunnel) {
 
 func (r *report) caFiles(path string, files []string) {
 	for i := range files {
-		if files[i] != Own {
-			r.path(element(path, i), &files[i])
+		if files[i] != Own && !r.path(element(path, i), &files[i]) {
+			files[i] = Own // so that nobody reports that it can't be read either
 		}
 	}
 }
@@ -162,8 +186,8 @@ func (r *report) conflicts(tunnels []Tunnel) {
 		j := slices.IndexFunc(seen[listen.port], func(j int) bool { return listen.conflicts(addresses[j]) })
 		if j >= 0 {
 			j = seen[listen.port][j]
-			r.errorf(tunnelKey(i, "listen"), "%q is taken by tunnel %q in line %d, which listens on %q: use another port",
-				t.Listen, tunnels[j].Name, r.line(j, "listen"), tunnels[j].Listen)
+			r.errorf(tunnelKey(i, "listen"), "%q is taken by tunnel %q in line %d, which listens on %q: use another port%s",
+				t.Listen, tunnels[j].Name, r.line(j, "listen"), tunnels[j].Listen, copied(&t, &tunnels[j]))
 		}
 		seen[listen.port] = append(seen[listen.port], i)
 	}

@@ -25,20 +25,24 @@ var durationUnits = []unit{
 
 var sizeUnits = []unit{{"KB", 1 << 10}, {"MB", mib}, {"GB", 1 << 30}}
 
-// parseDuration reads "10s", "500ms", "1h30m", "90d", "20y". Errors go on
-// after the text.
-func parseDuration(text string) (time.Duration, error) {
+// durationExamples are for advice, by the unit that the value mostly has.
+var durationExamples = map[string][2]string{"s": {"10s", "1h30m"}, "d": {"30d", "1y"}}
+
+// parseDuration reads "10s", "500ms", "1h30m", "90d", "20y". The unit, "s" or
+// "d", is the one that the advice shows. Errors go on after the text.
+func parseDuration(text, unit string) (time.Duration, error) {
+	examples := durationExamples[unit]
 	if strings.HasPrefix(text, "-") {
-		return 0, fmt.Errorf(`is negative: write one such as "10s"`)
+		return 0, fmt.Errorf("is negative: write one such as %q", examples[0])
 	}
 	sum := int64(0)
 	for rest := text; rest != "" || text == ""; {
 		digits, after := cutNumber(rest)
 		if digits == "" {
-			return 0, fmt.Errorf(`is no duration: write one such as "10s" or "1h30m" (units: ms s m h d y)`)
+			return 0, fmt.Errorf("is no duration: write one such as %q or %q (units: ms s m h d y)", examples[0], examples[1])
 		}
 		if after == "" {
-			return 0, fmt.Errorf("has no unit: write %q (units: ms s m h d y)", text+"s")
+			return 0, fmt.Errorf("has no unit: write %q (units: ms s m h d y)", text+unit)
 		}
 		n, after, err := times(digits, after, durationUnits)
 		if err != nil {

@@ -19,7 +19,7 @@ func TestParseDuration(t *testing.T) {
 		"292y":     292 * year,
 		"0000001s": time.Second,
 	} {
-		if got, err := parseDuration(text); got != want || err != nil {
+		if got, err := parseDuration(text, "s"); got != want || err != nil {
 			t.Errorf("parseDuration(%q) = %v, %v; want %v", text, got, err, want)
 		}
 	}
@@ -27,7 +27,7 @@ func TestParseDuration(t *testing.T) {
 		"", "10", "s", "-1s", "+1s", "1.5h", "1 s", " 1s", "1S", "1w", "1h30", "1us", "1sm",
 		"293y", "292y200d", "9223372036854775807y", "9223372036854775808ms", "99999999999999999999999s",
 	} {
-		if got, err := parseDuration(text); err == nil {
+		if got, err := parseDuration(text, "s"); err == nil {
 			t.Errorf("parseDuration(%q) = %v, want an error", text, got)
 		}
 	}

@@ -1,0 +1,66 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// typographic holds the quotes that word processors and mail programs make of
+// those that somebody types.
+const typographic = "“”„‟‘’‚‛"
+
+var plainQuotes = strings.NewReplacer("“", `"`, "”", `"`, "„", `"`, "‟", `"`, "‘", "'", "’", "'", "‚", "'", "‛", "'")
+
+const asInLetters = "typographic quotes, as a word processor makes them"
+
+// quotes reports text with typographic quotes around it, and tells whether
+// there are none. In the subject of a certificate they may be meant.
+func (r *report) quotes(path, text string) bool {
+	bare := strings.Trim(text, typographic)
+	if bare == text || strings.HasPrefix(path, "pki.subject.") {
+		return true
+	}
+	r.errorf(path, "%q has %s: write %s", text, asInLetters, quoted(bare))
+	return false
+}
+
+// explainQuotes is for a line that isn't TOML because of typographic quotes.
+func explainQuotes(line string) string {
+	if curesQuotes(line) {
+		return asInLetters + ": write " + withPlainQuotes(line)
+	}
+	return asInLetters + `: write plain ones, " or '`
+}
+
+// curesQuotes tells whether plain quotes make TOML of a line.
+func curesQuotes(line string) bool {
+	return strings.ContainsAny(line, typographic) && !isTOML(line) && isTOML(withPlainQuotes(line))
+}
+
+// withPlainQuotes replaces the typographic quotes of a line and leaves its
+// comment out. Where there are backslashes, single quotes let them be.
+func withPlainQuotes(line string) string {
+	line, _, _ = strings.Cut(line, " #")
+	line = plainQuotes.Replace(strings.TrimSpace(line))
+	if strings.Contains(line, `\`) {
+		line = strings.ReplaceAll(line, `"`, "'")
+	}
+	return line
+}
+
+func isTOML(text string) bool {
+	var doc map[string]any
+	_, err := toml.Decode(text, &doc)
+	return err == nil
+}
+
+// quoted is text as a value of TOML, for a user to copy.
+func quoted(text string) string {
+	text = printable(text)
+	if strings.ContainsAny(text, `"\`) {
+		return "'" + text + "'"
+	}
+	return fmt.Sprintf(`"%s"`, text)
+}
