@@ -4,6 +4,9 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"time"
 
@@ -17,11 +20,11 @@ func (s Settings) makeMissing(ctx context.Context, now time.Time) ([]string, err
 		return nil, err // needs no lock, and so no right to write
 	}
 	if err := atomicfile.MkdirAll(s.Dir, atomicfile.Secret); err != nil {
-		return nil, err
+		return nil, adviseRights(err)
 	}
 	unlock, err := lock(ctx, s.Dir)
 	if err != nil {
-		return nil, err
+		return nil, adviseRights(err)
 	}
 	defer unlock()
 
@@ -40,6 +43,14 @@ func (s Settings) makeMissing(ctx context.Context, now time.Time) ([]string, err
 		return nil, err
 	}
 	return publish(files)
+}
+
+// adviseRights says what to do when the PKI may not be written.
+func adviseRights(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w: run as an administrator (root), or set pki.dir to a folder of your own", err)
+	}
+	return err
 }
 
 // finished says that all files are there and nothing is left of a killed run.

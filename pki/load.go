@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -10,6 +11,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -41,7 +43,7 @@ func LoadKeyPair(certFile, keyFile string, now time.Time) (tls.Certificate, erro
 func LoadCertificates(files ...string) ([]*x509.Certificate, error) {
 	var certs []*x509.Certificate
 	for _, file := range files {
-		fromFile, err := readCertificates(file, maxBundleFile)
+		fromFile, err := readCertificates(file, maxBundleFile, needCA)
 		if err != nil {
 			return nil, err
 		}
@@ -52,7 +54,7 @@ func LoadCertificates(files ...string) ([]*x509.Certificate, error) {
 
 // readPair reads a pair and checks all of it that doesn't depend on the time.
 func readPair(certFile, keyFile string) (tls.Certificate, error) {
-	chain, err := readCertificates(certFile, maxPairFile)
+	chain, err := readCertificates(certFile, maxPairFile, areSwapped)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
@@ -62,6 +64,9 @@ func readPair(certFile, keyFile string) (tls.Certificate, error) {
 	}
 	for i, cert := range chain {
 		switch belongs := samePublicKey(cert, key); {
+		case belongs && i > 0 && cert.BasicConstraintsValid && cert.IsCA:
+			return tls.Certificate{}, fmt.Errorf("key %q is that of a CA, certificate number %d in %q: the key of certificate number 1, that of %s, is needed",
+				keyFile, i+1, certFile, cmp.Or(nameText(chain[0].Subject), strings.Join(sanText(chain[0]), ", ")))
 		case belongs && i > 0:
 			return tls.Certificate{}, fmt.Errorf("certificate number %d in %q is the one of key %q: it must come first, its chain after it", i+1, certFile, keyFile)
 		case belongs:
@@ -84,7 +89,9 @@ func samePublicKey(cert *x509.Certificate, key crypto.Signer) bool {
 	return ok && public.Equal(cert.PublicKey)
 }
 
-func readCertificates(file string, limit int64) ([]*x509.Certificate, error) {
+// readCertificates reads all certificates of a file. The hint is for who put a
+// key there.
+func readCertificates(file string, limit int64, hint string) ([]*x509.Certificate, error) {
 	blocks, err := readPEM("certificate", file, "CERTIFICATE", limit)
 	if err != nil {
 		return nil, err
@@ -101,7 +108,7 @@ func readCertificates(file string, limit int64) ([]*x509.Certificate, error) {
 		certs = append(certs, cert)
 	}
 	if len(certs) == 0 {
-		return nil, wrongBlock("certificate", file, blocks)
+		return nil, wrongBlock("certificate", file, blocks, hint)
 	}
 	return certs, nil
 }
@@ -123,7 +130,7 @@ func readKey(file string) (crypto.Signer, error) {
 			return key, nil
 		}
 	}
-	return nil, wrongBlock("key", file, blocks)
+	return nil, wrongBlock("key", file, blocks, areSwapped)
 }
 
 // parseKey drops the errors of crypto/x509: nothing of a key may get into a

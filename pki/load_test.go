@@ -122,7 +122,8 @@ func TestLoadKeyPairErrors(t *testing.T) {
 		{"server.crt", "x25519.key", `key "DIR/x25519.key" can't sign: an RSA, ECDSA or Ed25519 key is needed`},
 		{"server.crt", "encrypted8.key", `key "DIR/encrypted8.key" is encrypted, which isn't supported: store it decrypted, readable only by the user that runs tlstunnel`},
 		{"server.crt", "encrypted1.key", `key "DIR/encrypted1.key" is encrypted, which isn't supported: store it decrypted, readable only by the user that runs tlstunnel`},
-		{"server.crt", "ca.key", `certificate number 2 in "DIR/server.crt" is the one of key "DIR/ca.key": it must come first, its chain after it`},
+		{"server.crt", "ca.key", `key "DIR/ca.key" is that of a CA, certificate number 2 in "DIR/server.crt": the key of certificate number 1, that of CN=pacs01.clinic.example, is needed`},
+		{"disorder.crt", "server.key", `certificate number 2 in "DIR/disorder.crt" is the one of key "DIR/server.key": it must come first, its chain after it`},
 		{"ca.crt", "server.key", `key "DIR/server.key" doesn't belong to certificate "DIR/ca.crt": they have different public keys`},
 		{"weak.crt", "weak.key", `certificate "DIR/weak.crt" has a weak key, RSA with 1024 bits: at least 2048 are needed`},
 		{"sha1.crt", "sha1.key", `certificate "DIR/sha1.crt" has a weak signature, SHA1-RSA: one signed with SHA-256 or better is needed`},
@@ -166,6 +167,7 @@ func (f files) makeBadFiles(t *testing.T) {
 		"der":            f.store.CA.Raw,
 		"p12":            {0x30, 0x82, 0x0a, 0x00, 0x02, 0x01, 0x03, 0x30},
 		"utf16":          []byte("\xff\xfe-\x00-\x00"),
+		"disorder.crt":   append(readFile(t, f.path("ca.crt")), server...),
 		"cutoff":         append([]byte("-----BEGIN CERTIFICATE-----\nMIIB\n"), server...),
 		"encrypted1.key": pem.EncodeToMemory(encrypted),
 	} {
@@ -240,7 +242,7 @@ func TestLoadCertificates(t *testing.T) {
 		t.Errorf("no files: got %v, %v", certs, err)
 	}
 	_, err = LoadCertificates(f.path("ca.crt"), f.path("ca.key"))
-	want := `certificate "DIR/ca.key" holds a private key where a certificate is needed: are certificate and key swapped?`
+	want := `certificate "DIR/ca.key" holds a private key where a certificate is needed: name the ca.crt of the CA instead`
 	if got := outcome(f.dir, nil, err); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -108,21 +108,28 @@ func isPKCS12(data []byte) bool {
 }
 
 // wrongBlock says what is in a file that has PEM, but not that of a what. It
-// names known block types only: anything else may be anything.
-func wrongBlock(what, file string, blocks []*pem.Block) error {
-	found, hint := "something else", ""
+// names known block types only: anything else may be anything. The hint is
+// added when a certificate was found for a key, or a key for a certificate.
+func wrongBlock(what, file string, blocks []*pem.Block, hint string) error {
+	found, advice := "something else", ""
 	for _, block := range blocks {
 		known, ok := blockTypes[block.Type]
 		if ok {
 			found = known
 		}
 		if known == "a private key" || known == "a certificate" {
-			hint = ": are certificate and key swapped?"
+			advice = ": " + hint
 			break
 		}
 	}
-	return fmt.Errorf("%s %q holds %s where a %s is needed%s", what, file, found, whole[what], hint)
+	return fmt.Errorf("%s %q holds %s where a %s is needed%s", what, file, found, whole[what], advice)
 }
+
+// Hints for [wrongBlock].
+const (
+	areSwapped = "are certificate and key swapped?"
+	needCA     = "name the ca.crt of the CA instead"
+)
 
 var whole = map[string]string{"certificate": "certificate", "key": "private key"}
 

@@ -275,10 +275,23 @@ func TestSettingsAreChecked(t *testing.T) {
 	}
 }
 
+func TestAdviseRights(t *testing.T) {
+	denied := fmt.Errorf("creating folder %q: %w", "pki", fs.ErrPermission)
+	err := adviseRights(denied)
+	want := `creating folder "pki": permission denied: run as an administrator (root), or set pki.dir to a folder of your own`
+	if err.Error() != want || !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	if err := adviseRights(fs.ErrExist); err != fs.ErrExist {
+		t.Errorf("got %v, want fs.ErrExist as it is", err)
+	}
+}
+
 func TestReadOnlyFolder(t *testing.T) {
 	if runtime.GOOS == "windows" || os.Geteuid() == 0 {
 		t.Skip("needs an ordinary user under Unix")
 	}
+	const advice = ": run as an administrator (root), or set pki.dir to a folder of your own"
 	parent := t.TempDir()
 	dir := filepath.Join(parent, "pki")
 	chmod := func(path string, mode fs.FileMode) {
@@ -289,7 +302,7 @@ func TestReadOnlyFolder(t *testing.T) {
 	chmod(parent, 0o500)
 	defer chmod(parent, 0o700)
 	_, _, err := Ensure(t.Context(), testSettings(dir), now)
-	if got, want := outcome(dir, nil, err), `creating folder "DIR": permission denied`; got != want {
+	if got, want := outcome(dir, nil, err), `creating folder "DIR": permission denied`+advice; got != want {
 		t.Errorf("no folder: got %s, want %s", got, want)
 	}
 
@@ -298,7 +311,7 @@ func TestReadOnlyFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _, err = Ensure(t.Context(), testSettings(dir), now)
-	if got, want := outcome(dir, nil, err), `opening the lock file "DIR/.lock": permission denied`; got != want {
+	if got, want := outcome(dir, nil, err), `opening the lock file "DIR/.lock": permission denied`+advice; got != want {
 		t.Errorf("empty folder: got %s, want %s", got, want)
 	}
 
