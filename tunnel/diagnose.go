@@ -37,6 +37,10 @@ func (t *Tunnel) explainFront(c *conn, turn *handshakeTurn, err error) *ending {
 	case isGone(err):
 		end.reason = "the peer closed in the middle of the TLS handshake; some programs do so when they don't trust our certificate"
 	default:
+		if alert, ok := c.front.wire.plainAlert(); ok {
+			err = &net.OpError{Op: "remote error", Err: tls.AlertError(alert)}
+			end.err = err
+		}
 		end.explainTLS(byPeer, t.settings.Front, err)
 	}
 	return end

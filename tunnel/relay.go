@@ -62,7 +62,10 @@ func (t *Tunnel) relay(c *conn) *ending {
 	r.stall = watchStall(c, func(reason string) { r.abort(interruption(byTunnel, reason, nil)) })
 	defer r.stall.stop()
 	r.stall.setLimit(t.settings.IdleTimeout, "no progress for idle_timeout")
-	defer context.AfterFunc(t.relays, func() { r.abort(interruption(byTunnel, "shutdown_grace is over", nil)) })()
+	defer context.AfterFunc(t.relays, func() {
+		t.cutShort.Store(true)
+		r.abort(interruption(byTunnel, "shutdown_grace is over", nil))
+	})()
 
 	var up sync.WaitGroup
 	up.Go(func() { r.run(flow{src: c.front, dst: c.back, moved: &c.toBack}) })

@@ -11,7 +11,9 @@ const checksPerLimit = 8
 
 // stall ends a connection that makes no progress. Progress is a byte moved, or
 // one that the kernel got rid of: a slow reader can take minutes to make room
-// for our next write, and isn't stalled.
+// for our next write, and isn't stalled. We see that only as often as the
+// reader's kernel tells: Linux does once a sixteenth of its receive buffer is
+// free, at the most 2 MiB.
 type stall struct {
 	conn   *conn
 	expire func(reason string)

@@ -22,6 +22,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -85,7 +86,8 @@ type Tunnel struct {
 	setup, relays         context.Context
 	stopSetup, stopRelays context.CancelFunc
 
-	running sync.WaitGroup // Serve calls and connections
+	running  sync.WaitGroup // Serve calls and connections
+	cutShort atomic.Bool    // a connection, because the time to drain was over
 
 	mu        sync.Mutex // guards what follows
 	stopped   bool
@@ -193,13 +195,14 @@ func (t *Tunnel) Shutdown(ctx context.Context) error {
 		t.running.Wait()
 		close(drained)
 	}()
-	var err error
 	select {
 	case <-drained:
 	case <-ctx.Done():
-		err = ctx.Err()
 	}
 	t.stopRelays()
 	<-drained
-	return err
+	if t.cutShort.Load() {
+		return ctx.Err()
+	}
+	return nil
 }

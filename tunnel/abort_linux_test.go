@@ -1,0 +1,46 @@
+package tunnel
+
+import (
+	"log/slog"
+	"net"
+	"testing"
+)
+
+// A peer that sends all it has, ends its stream and leaves without waiting for
+// an answer: the answer is lost, but not what it sent.
+func TestPeerLeavesBeforeTheAnswer(t *testing.T) {
+	leakCheck(t)
+	const n = 1 << 20
+	targets := listen(t)
+	fronts := &keepingListener{Listener: listen(t), accepted: make(chan *net.TCPConn, 1)}
+	r := startOn(t, fronts, toTargets(targets.Addr().String()))
+	peer := mustDial(t, r.addr)
+	front := <-fronts.accepted
+	accepted, err := targets.Accept()
+	check(t, err)
+	target := newEnd(accepted)
+	defer target.tcp.Close()
+
+	check(t, send(peer, n), peer.CloseWrite())
+	eventually(t, "all has left the peer", func() bool { return unsent(peer.tcp) == 0 })
+	peer.tcp.Close()
+	check(t, send(target, 1))
+	eventually(t, "the tunnel knows that nobody is there", func() bool { return isDead(front) })
+	check(t, send(target, 1))
+	r.logs.expect(t, 0, slog.LevelInfo, "connection interrupted", byPeer, "the peer reset the connection")
+	check(t, receiveAll(target, n))
+}
+
+// keepingListener hands the test the connections that a tunnel accepts.
+type keepingListener struct {
+	net.Listener
+	accepted chan *net.TCPConn
+}
+
+func (l *keepingListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err == nil {
+		l.accepted <- c.(*net.TCPConn)
+	}
+	return c, err
+}

@@ -1,0 +1,72 @@
+package tunnel
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"testing"
+	"time"
+)
+
+// When one end resets its connection, the other must see an error, not an end
+// of stream that makes half a transfer look whole.
+func TestReset(t *testing.T) {
+	for _, mode := range modes {
+		for _, who := range []string{byPeer, byTarget} {
+			t.Run(mode+"/"+who+" resets", func(t *testing.T) {
+				leakCheck(t)
+				p := newPath(t, mode, nil)
+				otherPeer, otherTarget := p.open(t)
+				resetting, other := p.open(t)
+				if who == byTarget {
+					resetting, other = other, resetting
+				}
+				check(t, exchange(resetting, other))
+
+				start := time.Now()
+				resetting.reset()
+				wantReset(t, other)
+				if took := time.Since(start); took > time.Second {
+					t.Errorf("the other end heard of it after %v", took)
+				}
+				for _, r := range p.tunnels {
+					r.logs.expect(t, 0, slog.LevelInfo, "connection interrupted", who, "the "+who+" reset the connection")
+				}
+				check(t, exchange(otherPeer, otherTarget))
+			})
+		}
+	}
+}
+
+// Linux gives the error of a reset to one system call only. If that is a write,
+// the next read says end of stream, and mustn't be believed.
+func TestResetUnderTraffic(t *testing.T) {
+	const rounds = 12 // each finds the fault every other time
+	for _, mode := range modes {
+		t.Run(mode, func(t *testing.T) {
+			leakCheck(t)
+			p := newPath(t, mode, nil)
+			for range rounds {
+				peer, target := p.open(t)
+				// The way to the peer is filled up to the last buffer, so that
+				// the tunnel waits in a write. Then the target writes no more:
+				// the error is for its read.
+				_ = target.tcp.SetWriteDeadline(time.Now().Add(20 * time.Millisecond))
+				if err := send(target, 1<<30); !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Fatal(err)
+				}
+				check(t, send(peer, 100), receive(target, 100))
+				peer.reset()
+				check(t, receiveReset(target)) // not an end of stream
+				target.tcp.Close()
+			}
+			for _, r := range p.tunnels {
+				for _, rec := range r.logs.wait(t, rounds) {
+					if rec.message != "connection interrupted" || rec.text("reason") != "the peer reset the connection" {
+						t.Error(rec)
+					}
+				}
+			}
+		})
+	}
+}

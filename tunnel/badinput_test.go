@@ -1,0 +1,228 @@
+package tunnel
+
+import (
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	reasonEarly    = "the peer closed before it had said what TLS it wants"
+	reasonSilent   = "the peer sent nothing within handshake_timeout"
+	reasonLate     = "the peer didn't finish the TLS handshake within handshake_timeout"
+	reasonNoTurn   = "1024 other handshakes didn't end within handshake_timeout: this one had no turn"
+	reasonNotTLS   = "the peer isn't speaking TLS: "
+	reasonOld      = "the peer speaks only versions of TLS older than this tunnel's profile allows: update it"
+	reasonNoCommon = "the peer has no cipher suite or key exchange in common with this tunnel's profile"
+	reasonALPN     = "the peer offers none of the protocols in alpn"
+)
+
+// clientHello is the first flight of a Go client.
+func clientHello(config *tls.Config) []byte {
+	first := &firstFlight{}
+	_ = tls.Client(first, config).Handshake()
+	return first.written
+}
+
+// firstFlight is a connection that takes what is written and gives nothing.
+type firstFlight struct {
+	net.Conn
+	written []byte
+}
+
+func (f *firstFlight) Write(b []byte) (int, error) {
+	f.written = append(f.written, b...)
+	return len(b), nil
+}
+func (f *firstFlight) Read([]byte) (int, error)         { return 0, net.ErrClosed }
+func (f *firstFlight) Close() error                     { return nil }
+func (f *firstFlight) SetWriteDeadline(time.Time) error { return nil }
+
+func TestBadInput(t *testing.T) {
+	sends := func(b string) func(*end) {
+		return func(e *end) { _, _ = e.Write([]byte(b)) }
+	}
+	sendsAndCloses := func(b string) func(*end) {
+		return func(e *end) { sends(b)(e); e.tcp.Close() }
+	}
+	speaks := func(config *tls.Config) func(*end) {
+		config.InsecureSkipVerify = true // it doesn't come to that
+		return func(e *end) { _ = e.secure(tls.Client, config) }
+	}
+	hello := string(clientHello(clientTLS()))
+	tests := []struct {
+		name   string
+		act    func(*end)
+		level  slog.Level
+		by     string
+		reason string
+	}{
+		{"connects and closes", func(e *end) { e.tcp.Close() }, slog.LevelDebug, byPeer, reasonEarly},
+		{"connects and resets", (*end).reset, slog.LevelDebug, byPeer, reasonEarly},
+		{"half a record header", sendsAndCloses("\x16\x03"), slog.LevelDebug, byPeer, reasonEarly},
+		{"half a ClientHello", sendsAndCloses(hello[:100]), slog.LevelDebug, byPeer, reasonEarly},
+		{"a ClientHello and no more", sendsAndCloses(hello), slog.LevelInfo, byPeer,
+			"the peer closed in the middle of the TLS handshake; some programs do so when they don't trust our certificate"},
+
+		{"HTTP", sends("GET / HTTP/1.1\r\nHost: pacs\r\n\r\n"), slog.LevelInfo, byPeer, reasonNotTLS + "plain HTTP"},
+		{"HTTP CONNECT", sends("CONNECT pacs:104 HTTP/1.1\r\n\r\n"), slog.LevelInfo, byPeer, reasonNotTLS + "plain HTTP"},
+		{"HTTP/2", sends("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), slog.LevelInfo, byPeer, reasonNotTLS + "plain HTTP/2"},
+		{"SSH", sends("SSH-2.0-OpenSSH_9.2p1\r\n"), slog.LevelInfo, byPeer, reasonNotTLS + "SSH"},
+		{"DICOM", sends("\x01\x00\x00\x00\x00\xcd\x00\x01\x00\x00PACS            "), slog.LevelInfo, byPeer, reasonNotTLS + "DICOM without TLS"},
+		{"HL7", sends("\x0bMSH|^~\\&|LAB|CLINIC|\r\x1c\r"), slog.LevelInfo, byPeer, reasonNotTLS + "HL7 (MLLP) without TLS"},
+		{"PostgreSQL", sends("\x00\x00\x00\x08\x04\xd2\x16\x2f"), slog.LevelInfo, byPeer, reasonNotTLS + "PostgreSQL, which asks for TLS in its own way"},
+		{"RDP", sends("\x03\x00\x00\x13\x0e\xe0\x00\x00\x00\x00\x00"), slog.LevelInfo, byPeer, reasonNotTLS + "RDP (TPKT)"},
+		{"SSL 2.0", sends("\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10"), slog.LevelInfo, byPeer, reasonNotTLS + "a greeting of SSL 2.0"},
+		{"noise", sends("\xe2\x9c\x93\x00\x07\x5a"), slog.LevelInfo, byPeer, reasonNotTLS + "it began with e2 9c 93 00 07"},
+		{"noise in the shape of a record", sends("\x16\x03\x01\x00\x05\xff\x00\x00\x01\x00"), slog.LevelInfo, byPeer, "TLS with the peer failed"},
+
+		{"TLS 1.0 only", speaks(&tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10}), slog.LevelInfo, byTunnel, reasonOld},
+		{"TLS 1.1 only", speaks(&tls.Config{MinVersion: tls.VersionTLS11, MaxVersion: tls.VersionTLS11}), slog.LevelInfo, byTunnel, reasonOld},
+		{"other cipher suites", speaks(&tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_RSA_WITH_RC4_128_SHA}}),
+			slog.LevelInfo, byTunnel, reasonNoCommon},
+		{"other key exchange", speaks(&tls.Config{CurvePreferences: []tls.CurveID{tls.CurveP521}}), slog.LevelInfo, byTunnel, reasonNoCommon},
+		{"other ALPN", speaks(&tls.Config{NextProtos: []string{"http/1.1"}}), slog.LevelInfo, byTunnel, reasonALPN},
+
+		{"stalls at once", func(*end) {}, slog.LevelDebug, byTunnel, reasonSilent},
+		{"stalls in its ClientHello", sends(hello[:100]), slog.LevelInfo, byTunnel, reasonLate},
+		{"stalls after its ClientHello", sends(hello), slog.LevelInfo, byTunnel, reasonLate},
+	}
+	leakCheck(t)
+	p := newPath(t, "server", func(s *Settings) {
+		s.HandshakeTimeout = 150 * time.Millisecond
+		s.Front.NextProtos = []string{"dicom"}
+		s.Front.CurvePreferences = []tls.CurveID{tls.X25519}
+	})
+	for i, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			peer := mustDial(t, p.tunnels[0].addr)
+			test.act(peer)
+			rec := p.tunnels[0].logs.expect(t, i, test.level, "handshake failed", test.by, test.reason)
+			if rec.text("err") == "" || !strings.HasPrefix(rec.text("peer"), "127.0.0.1:") {
+				t.Error(rec)
+			}
+		})
+	}
+	if got, want := p.tunnels[0].Stats(), (Stats{HandshakeFailed: int64(len(tests))}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	check(t, exchange(p.open(t)))
+}
+
+// What a plain program is told, when it speaks to the TLS port by mistake: HTTP
+// clients wait for an answer, and must at least see the end.
+func TestPlainPeerIsLetGo(t *testing.T) {
+	leakCheck(t)
+	p := newPath(t, "server", nil)
+	peer := mustDial(t, p.tunnels[0].addr)
+	check(t, send(peer, 5))
+	if n, err := peer.Read(make([]byte, 100)); n > 0 || err == nil {
+		t.Errorf("got %d bytes and %v", n, err)
+	}
+}
+
+// A thousand connections that send nothing are in nobody's way.
+func TestSilentConnections(t *testing.T) {
+	leakCheck(t)
+	const silent, limit = 1000, 2 * time.Second
+	p := newPath(t, "server", func(s *Settings) { s.HandshakeTimeout = limit })
+	r := p.tunnels[0]
+	for range silent {
+		mustDial(t, r.addr)
+	}
+	active := func() int {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.active
+	}
+	began := time.Now()
+	peer, target := p.open(t)
+	check(t, exchange(peer, target))
+	if took := time.Since(began); took > limit/2 {
+		t.Errorf("a real client was served after %v", took)
+	}
+	if n := active(); n < silent/2 {
+		t.Errorf("only %d were there meanwhile", n)
+	}
+	eventually(t, "the silent ones are gone", func() bool { return active() == 1 })
+	for _, rec := range r.logs.wait(t, silent) {
+		if rec.level != slog.LevelDebug || rec.text("reason") != reasonSilent {
+			t.Fatal(rec)
+		}
+	}
+}
+
+// Peers that stall after their ClientHello hold a place each, of which there are
+// maxHandshakes. Who comes when all are taken waits until handshake_timeout has
+// ended the stalled ones, or its own handshake, and then has to try again.
+func testStalledHandshakes(t *testing.T) {
+	const limit = 3 * time.Second
+	places := maxHandshakes
+	if raceDetector {
+		places = 100
+	}
+	p := newPath(t, "server", func(s *Settings) { s.HandshakeTimeout = limit })
+	p.echo(t)
+	r := p.tunnels[0]
+	hello := clientHello(clientTLS())
+	for range maxHandshakes - places {
+		r.handshakes <- struct{}{}
+	}
+	for range 2 * places {
+		_, err := mustDial(t, r.addr).Write(hello)
+		check(t, err)
+	}
+	eventually(t, "all places are taken", func() bool { return len(r.handshakes) == maxHandshakes })
+	eventually(t, "a real client is served", func() bool {
+		e, err := p.dial()
+		if err != nil {
+			return false
+		}
+		defer e.tcp.Close()
+		return errors.Join(send(e, 100), receive(e, 100)) == nil
+	})
+	for _, rec := range r.logs.wait(t, 2*places) {
+		if reason := rec.text("reason"); rec.message == "handshake failed" && reason != reasonLate && reason != reasonNoTurn {
+			t.Fatal(rec)
+		}
+	}
+	eventually(t, "all places are free", func() bool { return len(r.handshakes) == maxHandshakes-places })
+}
+
+// With all places taken for the whole of handshake_timeout, the log says so.
+func TestNoTurnForAHandshake(t *testing.T) {
+	leakCheck(t)
+	p := newPath(t, "server", func(s *Settings) { s.HandshakeTimeout = 100 * time.Millisecond })
+	r := p.tunnels[0]
+	for range maxHandshakes {
+		r.handshakes <- struct{}{}
+	}
+	peer := mustDial(t, r.addr)
+	_, err := peer.Write(clientHello(clientTLS()))
+	check(t, err)
+	r.logs.expect(t, 0, slog.LevelWarn, "handshake failed", byTunnel, reasonNoTurn)
+	for range maxHandshakes {
+		<-r.handshakes
+	}
+	check(t, exchange(p.open(t)))
+}
+
+// The hook of the config that a tunnel is given is called as well.
+func TestGetConfigForClientIsKept(t *testing.T) {
+	leakCheck(t)
+	errNo := errors.New("no")
+	p := newPath(t, "server", func(s *Settings) {
+		s.Front.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, errNo }
+	})
+	if _, err := p.dial(); err == nil {
+		t.Error("the hook wasn't asked")
+	}
+	rec := p.tunnels[0].logs.expect(t, 0, slog.LevelInfo, "handshake failed", byPeer, "TLS with the peer failed")
+	if err, _ := rec.attrs["err"].Any().(error); !errors.Is(err, errNo) {
+		t.Error(rec)
+	}
+}

@@ -1,0 +1,186 @@
+package tunnel
+
+import (
+	"bytes"
+	"crypto/tls"
+	"io"
+	"net"
+	"sync"
+	"testing"
+)
+
+// BenchmarkRelay moves bytes through a tunnel in server mode and, as yardsticks,
+// through a relay of plain TCP and through TLS without a relay. Up is from the
+// peer to the target. All of a connection's ends run in this process, on its
+// cores.
+func BenchmarkRelay(b *testing.B) {
+	ways := []struct {
+		name string
+		open func(testing.TB) (peer, target *end)
+	}{
+		{"tunnel", func(b testing.TB) (*end, *end) { return newPath(b, "server", nil).open(b) }},
+		{"plain TCP relay", openPlainRelay},
+		{"TLS without a relay", openTLS},
+	}
+	const size = 1 << 20
+	for _, way := range ways {
+		for _, direction := range []string{"up", "down"} {
+			b.Run(way.name+"/"+direction, func(b *testing.B) {
+				from, to := way.open(b)
+				if direction == "down" {
+					from, to = to, from
+				}
+				b.SetBytes(size)
+				b.ReportAllocs()
+				b.ResetTimer()
+				check(b, together(
+					func() error { return send(from, int64(b.N)*size) },
+					func() error {
+						_, err := io.CopyN(io.Discard, struct{ io.Reader }{to}, int64(b.N)*size)
+						return err
+					}))
+			})
+		}
+	}
+}
+
+// openPlainRelay is io.Copy both ways, without splice(2), which TLS rules out.
+func openPlainRelay(b testing.TB) (peer, target *end) {
+	l, targets := listen(b), listen(b)
+	peer = mustDial(b, l.Addr().String())
+	front, err := l.Accept()
+	check(b, err)
+	back, err := net.Dial("tcp", targets.Addr().String())
+	check(b, err)
+	accepted, err := targets.Accept()
+	check(b, err)
+	var running sync.WaitGroup
+	relay := func(to, from net.Conn) {
+		_, _ = io.CopyBuffer(struct{ io.Writer }{to}, struct{ io.Reader }{from}, make([]byte, bufferSize))
+	}
+	running.Go(func() { relay(front, back) })
+	running.Go(func() { relay(back, front) })
+	b.Cleanup(func() {
+		for _, c := range []net.Conn{front, back, accepted} {
+			c.Close()
+		}
+		running.Wait()
+	})
+	return peer, newEnd(accepted)
+}
+
+func openTLS(b testing.TB) (peer, target *end) {
+	l := listen(b)
+	peer = mustDial(b, l.Addr().String())
+	accepted, err := l.Accept()
+	check(b, err)
+	b.Cleanup(func() { accepted.Close() })
+	target = newEnd(accepted)
+	check(b, together(
+		func() error { return peer.secure(tls.Client, clientTLS()) },
+		func() error { return target.secure(tls.Server, serverTLS()) }))
+	return peer, target
+}
+
+// BenchmarkPingPong is the latency of 1 KiB there and back.
+func BenchmarkPingPong(b *testing.B) {
+	for _, way := range []struct {
+		name string
+		open func(testing.TB) (peer, target *end)
+	}{
+		{"tunnel", func(b testing.TB) (*end, *end) { return newPath(b, "server", nil).open(b) }},
+		{"pair of tunnels", func(b testing.TB) (*end, *end) { return newPath(b, "pair", nil).open(b) }},
+		{"plain TCP relay", openPlainRelay},
+		{"TLS without a relay", openTLS},
+	} {
+		b.Run(way.name, func(b *testing.B) {
+			peer, target := way.open(b)
+			there, back := make([]byte, 1024), make([]byte, 1024)
+			b.ReportAllocs()
+			b.ResetTimer()
+			check(b, together(
+				func() error {
+					for range b.N {
+						if _, err := peer.Write(there); err != nil {
+							return err
+						}
+						if _, err := io.ReadFull(peer, there); err != nil {
+							return err
+						}
+					}
+					return nil
+				},
+				func() error {
+					for range b.N {
+						if _, err := io.ReadFull(target, back); err != nil {
+							return err
+						}
+						if _, err := target.Write(back); err != nil {
+							return err
+						}
+					}
+					return nil
+				}))
+		})
+	}
+}
+
+// BenchmarkHandshake is a whole connection: TCP, TLS, the dial of the target, a
+// byte each way, and the end. The client's part of the work is in it.
+func BenchmarkHandshake(b *testing.B) {
+	for name, cache := range map[string]tls.ClientSessionCache{
+		"full":    nil,
+		"resumed": tls.NewLRUClientSessionCache(0),
+	} {
+		b.Run(name, func(b *testing.B) {
+			p := newPath(b, "server", nil)
+			p.echo(b)
+			config := clientTLS()
+			config.ClientSessionCache = cache
+			connect := func() error {
+				e, err := dial(p.tunnels[0].addr)
+				if err != nil {
+					return err
+				}
+				defer e.tcp.Close()
+				if err := e.secure(tls.Client, config); err != nil {
+					return err
+				}
+				return together(func() error { return send(e, 1) }, func() error { return receive(e, 1) })
+			}
+			check(b, connect())
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if err := connect(); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "conns/s")
+		})
+	}
+}
+
+// BenchmarkCopy is the copy loop alone, for its allocations: one flow of 1 MiB
+// from memory to nowhere.
+func BenchmarkCopy(b *testing.B) {
+	data := noise()[:1<<20]
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		var c conn
+		src, dst := &side{stream: memory{bytes.NewReader(data)}, tcp: new(net.TCPConn)}, &side{stream: memory{}}
+		if _, err := (flow{src, dst, &c.toBack}).copy(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// memory is a stream that needs no socket.
+type memory struct{ *bytes.Reader }
+
+func (m memory) Read(b []byte) (int, error)  { return m.Reader.Read(b) }
+func (m memory) Write(b []byte) (int, error) { return len(b), nil }
+func (m memory) CloseWrite() error           { return nil }

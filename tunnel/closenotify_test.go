@@ -1,0 +1,119 @@
+package tunnel
+
+import (
+	"crypto/tls"
+	"io"
+	"log/slog"
+	"net"
+	"testing"
+	"time"
+)
+
+// Many programs end TLS with a bare FIN. That is accepted, counted and said.
+func TestBareFINIsAccepted(t *testing.T) {
+	for _, mode := range []string{"server", "client"} {
+		t.Run(mode, func(t *testing.T) {
+			leakCheck(t)
+			p := newPath(t, mode, nil)
+			rude, other := p.open(t)
+			by := byPeer
+			if mode == "client" {
+				rude, other, by = other, rude, byTarget
+			}
+			check(t, send(rude, 1000), rude.tcp.CloseWrite())
+			check(t, receiveAll(other, 1000))
+			check(t, send(other, 1<<20), other.CloseWrite())
+			check(t, receiveAll(rude, 1<<20))
+			p.tunnels[0].logs.expect(t, 0, slog.LevelInfo, "connection closed", by, "end of stream without close_notify")
+			if got := p.tunnels[0].Stats(); got.NoCloseNotify != 1 || got.Completed != 1 {
+				t.Errorf("got %+v", got)
+			}
+		})
+	}
+}
+
+// A FIN in the middle of a record can't be an end of stream.
+func TestFINAmidARecordIsAnError(t *testing.T) {
+	leakCheck(t)
+	p := newPath(t, "server", nil)
+	peer, target := p.open(t)
+	check(t, exchange(peer, target))
+	_, err := peer.tcp.Write([]byte{0x17, 0x03, 0x03, 0x01, 0x00, 1, 2, 3}) // 3 of 256 bytes
+	check(t, err, peer.tcp.CloseWrite())
+	if err := receiveEnd(target); err == nil {
+		t.Error("the target got an end of stream")
+	}
+	p.tunnels[0].logs.expect(t, 0, slog.LevelInfo, "connection interrupted", byPeer,
+		"the peer closed the connection in the middle of a TLS record")
+}
+
+// We end our own stream with a close_notify, and go on reading.
+func TestCloseNotifyIsSent(t *testing.T) {
+	for _, mode := range []string{"server", "client"} {
+		t.Run(mode, func(t *testing.T) {
+			leakCheck(t)
+			p := newPath(t, mode, nil)
+			var watched *wire
+			watch := func(e *end, role func(net.Conn, *tls.Config) *tls.Conn, config *tls.Config) error {
+				watched = &wire{TCPConn: e.tcp}
+				c := role(watched, config)
+				e.stream = c
+				return c.Handshake()
+			}
+			secure, plain := mustDial(t, p.tunnels[0].addr), (*end)(nil)
+			if mode == "server" {
+				check(t, watch(secure, tls.Client, clientTLS()))
+			}
+			accepted, err := p.target.Accept()
+			check(t, err)
+			plain = newEnd(accepted)
+			defer plain.tcp.Close()
+			if mode == "client" {
+				secure, plain = plain, secure
+				check(t, watch(secure, tls.Server, serverTLS()))
+			}
+
+			check(t, send(plain, 1000), plain.CloseWrite())
+			check(t, receiveAll(secure, 1000))
+			if watched.finished {
+				t.Error("the end of stream was a FIN, not a close_notify")
+			}
+			check(t, send(secure, 1000), secure.CloseWrite())
+			check(t, receiveAll(plain, 1000))
+			if n, err := watched.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+				t.Errorf("after close_notify: %d bytes and %v, want the FIN", n, err)
+			}
+		})
+	}
+}
+
+// crypto/tls gives a close_notify five seconds. A peer that makes no room for it
+// in that time still gets it.
+func TestLateCloseNotify(t *testing.T) {
+	leakCheck(t)
+	l := listen(t)
+	peer := mustDial(t, l.Addr().String())
+	accepted, err := l.Accept()
+	check(t, err)
+	defer accepted.Close()
+	late := &lateWire{wire: &wire{TCPConn: accepted.(*net.TCPConn)}}
+	ours := tls.Server(late, serverTLS())
+	check(t, together(ours.Handshake, func() error { return peer.secure(tls.Client, clientTLS()) }))
+
+	check(t, ours.CloseWrite())
+	check(t, receiveEnd(peer))
+	if !late.limited {
+		t.Error("crypto/tls sets no deadline any more: wire.SetWriteDeadline can go")
+	}
+}
+
+// lateWire is a wire on which time flies: what has a deadline has missed it.
+type lateWire struct {
+	*wire
+	limited bool
+}
+
+func (l *lateWire) SetWriteDeadline(d time.Time) error {
+	l.limited = true
+	return l.wire.SetWriteDeadline(d.Add(-time.Minute))
+}

@@ -1,0 +1,173 @@
+package tunnel
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"testing"
+	"time"
+)
+
+// A peer that vanishes without a FIN looks like these: it says nothing any more.
+func TestSilenceIsEnded(t *testing.T) {
+	const limit = 150 * time.Millisecond
+	tests := []struct {
+		name   string
+		edit   func(*Settings)
+		before func(peer, target *end) error
+		reason string
+	}{
+		{
+			"idle_timeout",
+			func(s *Settings) { s.IdleTimeout = limit },
+			exchange,
+			"no progress for idle_timeout",
+		}, {
+			"half_close_timeout, the peer has ended",
+			func(s *Settings) { s.HalfCloseTimeout = limit },
+			func(peer, target *end) error { return errors.Join(peer.CloseWrite(), receiveEnd(target)) },
+			"no progress for half_close_timeout after one side had ended",
+		}, {
+			"half_close_timeout, the target has ended",
+			func(s *Settings) { s.HalfCloseTimeout = limit },
+			func(peer, target *end) error { return errors.Join(target.CloseWrite(), receiveEnd(peer)) },
+			"no progress for half_close_timeout after one side had ended",
+		}, {
+			"a longer idle_timeout doesn't put half_close_timeout off",
+			func(s *Settings) { s.HalfCloseTimeout, s.IdleTimeout = limit, time.Minute },
+			func(peer, target *end) error { return errors.Join(target.CloseWrite(), receiveEnd(peer)) },
+			"no progress for half_close_timeout after one side had ended",
+		}, {
+			"nor does half_close_timeout a shorter idle_timeout",
+			func(s *Settings) { s.HalfCloseTimeout, s.IdleTimeout = time.Minute, limit },
+			func(peer, target *end) error { return errors.Join(target.CloseWrite(), receiveEnd(peer)) },
+			"no progress for idle_timeout",
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			leakCheck(t)
+			p := newPath(t, "server", test.edit)
+			peer, target := p.open(t)
+			check(t, test.before(peer, target))
+			quiet := time.Now()
+			rec := p.tunnels[0].logs.expect(t, 0, slog.LevelInfo, "connection interrupted", byTunnel, test.reason)
+			if d := rec.time.Sub(quiet); d < limit*9/10 {
+				t.Errorf("ended after %v, before the limit of %v", d, limit)
+			}
+			for _, e := range []*end{peer, target} {
+				// What had ended before stays ended; the reset is for what hadn't.
+				if _, err := e.tcp.Write([]byte{0}); err == nil {
+					_, err = io.Copy(io.Discard, e.tcp)
+					_, err2 := e.tcp.Write([]byte{0})
+					if err == nil && err2 == nil {
+						t.Error("an end is still connected")
+					}
+				}
+			}
+		})
+	}
+}
+
+// One that speaks now and then is not idle, however long it takes in all.
+func TestProgressIsNotIdle(t *testing.T) {
+	leakCheck(t)
+	const limit = 200 * time.Millisecond
+	p := newPath(t, "pair", func(s *Settings) { s.IdleTimeout = limit })
+	peer, target := p.open(t)
+	tick := time.NewTicker(limit / 4)
+	defer tick.Stop()
+	for range 16 {
+		<-tick.C
+		check(t, send(peer, 1), receive(target, 1))
+	}
+	check(t, peer.CloseWrite(), receiveEnd(target), target.CloseWrite(), receiveEnd(peer))
+	p.tunnels[0].logs.expect(t, 0, slog.LevelInfo, "connection closed", byPeer, "end of stream")
+}
+
+// A reader that takes many times half_close_timeout for the rest of the stream
+// isn't stalled, though none of our writes may end for longer than that.
+func TestSlowReaderOutlivesHalfCloseTimeout(t *testing.T) {
+	leakCheck(t)
+	const total, limit = 32 << 20, 300 * time.Millisecond
+	for _, mode := range modes {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			p := newPath(t, mode, func(s *Settings) { s.HalfCloseTimeout = limit })
+			peer, target := p.open(t)
+			check(t, peer.CloseWrite(), receiveEnd(target))
+			// The rest is pushed as fast as it goes, and read 64 KiB at a
+			// time with a pause, for six times the limit; then at full speed.
+			pause := 20 * time.Millisecond
+			if mode == "pair" {
+				// The client tunnel reads at once what the kernel holds for
+				// it, so that Linux gives it a large receive buffer, and tells
+				// the server tunnel only of each sixteenth of that.
+				pause = 4 * time.Millisecond
+			}
+			sent := make(chan error, 1)
+			go func() { sent <- errors.Join(send(target, total), target.CloseWrite()) }()
+			slow := &pausingReader{r: peer, tick: time.NewTicker(pause), until: time.Now().Add(6 * limit)}
+			defer slow.tick.Stop()
+			check(t, receiveAll(slow, total), <-sent)
+			for _, r := range p.tunnels {
+				r.logs.expect(t, 0, slog.LevelInfo, "connection closed", byPeer, "end of stream")
+			}
+		})
+	}
+}
+
+type pausingReader struct {
+	r     io.Reader
+	tick  *time.Ticker
+	until time.Time
+}
+
+func (p *pausingReader) Read(b []byte) (int, error) {
+	if time.Now().Before(p.until) {
+		<-p.tick.C
+	}
+	return p.r.Read(b)
+}
+
+// A peer that stops reading when only our close_notify is left to be written is
+// held to half_close_timeout as well.
+func TestStallWhileEndIsPassedOn(t *testing.T) {
+	leakCheck(t)
+	s, _ := complete(Settings{HalfCloseTimeout: 100 * time.Millisecond})
+	tun := New(s)
+	newSide := func(name string) (ours *side, theirs *end) {
+		l := listen(t)
+		theirs = mustDial(t, l.Addr().String())
+		accepted, err := l.Accept()
+		check(t, err)
+		return &side{stream: accepted.(*net.TCPConn), tcp: accepted.(*net.TCPConn), name: name}, theirs
+	}
+	front, _ := newSide(byPeer)
+	back, target := newSide(byTarget)
+	front.stream = clogged{front.tcp}
+	check(t, target.CloseWrite())
+	ended := make(chan *ending, 1)
+	go func() { ended <- tun.relay(&conn{front: front, back: back}) }()
+	select {
+	case end := <-ended:
+		if end.reason != "no progress for half_close_timeout after one side had ended" {
+			t.Errorf("got %+v", end)
+		}
+	case <-time.After(patience):
+		tun.stopRelays()
+		t.Fatal("half_close_timeout isn't in force", <-ended)
+	}
+}
+
+// clogged is a stream to a peer that leaves no room for its end.
+type clogged struct{ *net.TCPConn }
+
+func (c clogged) CloseWrite() error {
+	for {
+		if _, err := c.Write(noise()); err != nil {
+			return err
+		}
+	}
+}
