@@ -214,5 +214,5 @@ func identity(session *tls.ConnectionState) string {
 	if len(session.PeerCertificates) == 0 {
 		return ""
 	}
-	return session.PeerCertificates[0].Subject.String()
+	return clip(session.PeerCertificates[0].Subject.String())
 }

@@ -3,9 +3,7 @@ package tunnel
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +11,6 @@ import (
 	"net"
 	"os"
 	"strings"
-	"time"
 )
 
 // explainFront says why the accepted connection's handshake failed. What port
@@ -63,6 +60,8 @@ func (t *Tunnel) explainDial(err error) *ending {
 		end.by, end.reason = byTunnel, "too many open files: raise the limit (LimitNOFILE, ulimit -n) or set max_connections"
 	case isTimeout(err):
 		end.reason = "the target didn't answer within connect_timeout: is it on, and does a firewall drop the packets?"
+	case isGone(err):
+		end.reason = "the target reset the connection at once: perhaps it refuses this machine; its own log knows"
 	default:
 		end.reason = "the target can't be connected to"
 	}
@@ -78,7 +77,7 @@ func (t *Tunnel) explainBack(target Target, err error) *ending {
 	case errors.Is(err, context.DeadlineExceeded):
 		end.reason = "the target didn't finish the TLS handshake within handshake_timeout: does it speak TLS at this port?"
 	case isGone(err):
-		end.reason = "the target closed in the middle of the TLS handshake: does it speak TLS at this port?"
+		end.reason = "the target closed in the middle of the TLS handshake: it doesn't speak TLS at this port, or it refuses this machine; its own log knows"
 	default:
 		end.explainTLS(byTarget, target.TLS, err)
 	}
@@ -114,7 +113,7 @@ func (e *ending) explainTLS(who string, config *tls.Config, err error) {
 	)
 	switch {
 	case errors.As(err, &plain) && (plain.Conn != nil || plain.RecordHeader[0] == 0x80): // not one amid others
-		e.reason = fmt.Sprintf("the %s isn't speaking TLS: %s", who, describePlain(plain.RecordHeader[:]))
+		e.reason = fmt.Sprintf("the %s isn't speaking TLS: %s; is mode right?", who, describePlain(plain.RecordHeader[:]))
 	case errors.As(err, &refused):
 		e.level, e.by = slog.LevelWarn, byTunnel
 		e.reason = "tlstunnel refused the " + who + "'s certificate: " + whyRefused(refused, who, config.ServerName)
@@ -147,150 +146,8 @@ func describePlain(start []byte) string {
 			return known.name
 		}
 	}
-	return fmt.Sprintf("it began with % x", start)
+	return fmt.Sprintf("it began with %q", start)
 }
-
-// whyRefused says what is wrong with a certificate that we didn't accept, and
-// what would make it acceptable. expected is the name that it should have had.
-func whyRefused(v *tls.CertificateVerificationError, who, expected string) string {
-	leaf := v.UnverifiedCertificates[0]
-	var (
-		name    x509.HostnameError
-		unknown x509.UnknownAuthorityError
-		invalid x509.CertificateInvalidError
-	)
-	switch {
-	case errors.As(v.Err, &name):
-		return fmt.Sprintf("expected the name %q, but it is for %s; if this is the right machine, set server_name to a name of its certificate", expected, names(leaf))
-	case errors.As(v.Err, &unknown):
-		list := "ca"
-		if who == byPeer {
-			list = "client_ca"
-		}
-		return fmt.Sprintf("%s isn't trusted here; if you trust it, add its certificate to %s of this tunnel", signer(v.UnverifiedCertificates), list)
-	case errors.As(v.Err, &invalid) && invalid.Reason == x509.Expired: // or not yet valid
-		bad, remedy := invalid.Cert, "renew it, or set this machine's clock right"
-		if time.Now().Before(bad.NotBefore) {
-			remedy = "set this machine's clock right, or wait"
-		}
-		return fmt.Sprintf("%q is valid from %s to %s, and here it is %s: %s",
-			bad.Subject, day(bad.NotBefore), day(bad.NotAfter), day(time.Now()), remedy)
-	case errors.As(v.Err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
-		return "it isn't meant for this use (extended key usage): a server needs serverAuth, a client clientAuth"
-	default:
-		return v.Err.Error()
-	}
-}
-
-// signer names the CA that would have to be trusted for chain to be.
-func signer(chain []*x509.Certificate) string {
-	top := chain[len(chain)-1]
-	switch {
-	case !bytes.Equal(top.RawIssuer, top.RawSubject):
-		return fmt.Sprintf("the CA %q (key id %x; it wasn't sent along, so its fingerprint isn't known)", top.Issuer, top.AuthorityKeyId)
-	case len(chain) == 1:
-		return fmt.Sprintf("the self-signed certificate %q (SHA-256 %s)", top.Subject, fingerprint(top.Raw))
-	default:
-		return fmt.Sprintf("the CA %q (SHA-256 %s)", top.Subject, fingerprint(top.Raw))
-	}
-}
-
-// names lists the names in a certificate, ten at the most.
-func names(cert *x509.Certificate) string {
-	var all []string
-	for _, n := range cert.DNSNames {
-		all = append(all, fmt.Sprintf("%q", n))
-	}
-	for _, ip := range cert.IPAddresses {
-		all = append(all, ip.String())
-	}
-	switch {
-	case len(all) == 0:
-		return fmt.Sprintf("no name at all (only the subject %q, which doesn't count)", cert.Subject)
-	case len(all) > 10:
-		return fmt.Sprintf("%s and %d others", strings.Join(all[:10], ", "), len(all)-10)
-	default:
-		return strings.Join(all, ", ")
-	}
-}
-
-// explainAlert says what the other side meant by the alert (RFC 8446, section 6)
-// with which it ended TLS.
-func explainAlert(who string, config *tls.Config, alert error) string {
-	const (
-		handshakeFailure = 40
-		badCertificate   = 42
-		certRevoked      = 44
-		certExpired      = 45
-		certUnknown      = 46
-		unknownCA        = 48
-		accessDenied     = 49
-		protocolVersion  = 70
-		unrecognizedName = 112
-		certRequired     = 116
-		noALPN           = 120
-	)
-	is := func(code uint8) bool { return alert.Error() == tls.AlertError(code).Error() }
-	refused := "the " + who + " refused tlstunnel's certificate"
-	switch {
-	case is(unknownCA):
-		return refused + ": it doesn't trust " + ourSigner(config) + "; give it that CA's certificate"
-	case is(badCertificate), is(certUnknown):
-		return refused + ": perhaps it doesn't trust " + ourSigner(config) + ", or expects another name; its own log knows"
-	case is(certExpired):
-		return refused + ": it takes it for expired; compare the clocks"
-	case is(certRevoked):
-		return refused + ": it takes it for revoked"
-	case is(accessDenied):
-		return refused + ": it is valid, but has no access there"
-	case is(certRequired):
-		return "the " + who + " wants a client certificate: set cert and key"
-	case is(handshakeFailure):
-		return "the " + who + " found no TLS parameters in common, or wants a client certificate (cert and key)"
-	case is(protocolVersion):
-		return "the " + who + " speaks no version of TLS that this tunnel's profile allows"
-	case is(unrecognizedName):
-		return "the " + who + " doesn't know the name that it was asked for: check server_name"
-	case is(noALPN):
-		return "the " + who + " speaks none of the protocols in alpn"
-	default:
-		return "the " + who + " ended TLS with an alert; its own log knows why"
-	}
-}
-
-// ourSigner names the CA of the certificate that we showed.
-func ourSigner(config *tls.Config) string {
-	var shown *tls.Certificate
-	switch {
-	case len(config.Certificates) > 0:
-		shown = &config.Certificates[0]
-	case config.GetCertificate != nil:
-		shown, _ = config.GetCertificate(new(tls.ClientHelloInfo))
-	case config.GetClientCertificate != nil:
-		shown, _ = config.GetClientCertificate(new(tls.CertificateRequestInfo))
-	}
-	if shown == nil {
-		return "its CA"
-	}
-	var chain []*x509.Certificate
-	for _, der := range shown.Certificate {
-		if cert, err := x509.ParseCertificate(der); err == nil {
-			chain = append(chain, cert)
-		}
-	}
-	if len(chain) == 0 {
-		return "its CA"
-	}
-	return signer(chain)
-}
-
-// fingerprint is the SHA-256 of a certificate as people compare it.
-func fingerprint(der []byte) string {
-	sum := sha256.Sum256(der)
-	return strings.ReplaceAll(fmt.Sprintf("% X", sum[:]), " ", ":")
-}
-
-func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }
 
 // isGone reports whether err is the other side's leaving without a word.
 func isGone(err error) bool {

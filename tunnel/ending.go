@@ -71,14 +71,25 @@ func completion(s *side) *ending {
 func (s *side) truncated() bool { return s.wire != nil && s.wire.finished }
 
 func (e *ending) attrs(skipped int64) []slog.Attr {
-	a := []slog.Attr{slog.String("ended_by", e.by), slog.String("reason", e.reason)}
+	a := []slog.Attr{slog.String("ended_by", e.by), slog.String("reason", clip(e.reason))}
 	if e.err != nil {
-		a = append(a, slog.Any("err", e.err))
+		a = append(a, slog.String("err", clip(e.err.Error())))
 	}
 	if skipped > 0 {
 		a = append(a, slog.Int64("skipped", skipped))
 	}
 	return a
+}
+
+// maxText bounds what others can make us write into a line: the names in a
+// certificate, the protocols in a ClientHello.
+const maxText = 1000
+
+func clip(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	return text[:maxText] + "..."
 }
 
 // Stats are a tunnel's counts since it was made.

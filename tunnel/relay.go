@@ -3,6 +3,7 @@ package tunnel
 import (
 	"context"
 	"io"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -101,7 +102,12 @@ func (r *relaying) end(f flow, failed *side, err error) {
 		r.deaf = explainRelay(f.dst, err)
 		r.mu.Unlock()
 	default:
-		r.abort(explainRelay(f.src, err))
+		end := explainRelay(f.src, err)
+		if f.src == r.back && f.moved.Load() == 0 && isGone(err) {
+			end.level = slog.LevelWarn
+			end.reason += " before it had sent a byte: its own log knows why; if it is a tlstunnel, is the program behind that one running?"
+		}
+		r.abort(end)
 	}
 }
 

@@ -45,13 +45,13 @@ func TestTargetIsVerified(t *testing.T) {
 		{"unknown CA that isn't sent", shows(leafOnly(otherLeaf)), nil, byTunnel, refused +
 			fmt.Sprintf(`the CA "CN=Other CA" (key id %x; it wasn't sent along, so its fingerprint isn't known) isn't trusted here; if you trust it, add its certificate to ca of this tunnel`, otherCA.cert.SubjectKeyId)},
 		{"self-signed", shows(selfSigned), func(c *tls.Config) { c.ServerName = "127.0.0.1" }, byTunnel, refused +
-			`expected the name "127.0.0.1", but it is for no name at all (only the subject "CN=Old Box", which doesn't count); if this is the right machine, set server_name to a name of its certificate`},
+			`expected the name "127.0.0.1", but it is for no name at all (only the subject "CN=Old Box", which doesn't count); if this is the right machine, have this name added to its certificate`},
 		{"other name", shows(testCA().issue("ris.clinic.example", func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(10, 0, 0, 7)} })), nil, byTunnel, refused +
-			`expected the name "pacs.clinic.example", but it is for "ris.clinic.example", 10.0.0.7; if this is the right machine, set server_name to a name of its certificate`},
+			`expected the name "pacs.clinic.example", but it is for "ris.clinic.example", 10.0.0.7; if this is the right machine, set server_name to a name of its certificate, or have this name added to it`},
 		{"eleven other names", shows(testCA().issue("ris.clinic.example", func(c *x509.Certificate) {
 			c.DNSNames = []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"}
 		})), nil, byTunnel, refused +
-			`expected the name "pacs.clinic.example", but it is for "a", "b", "c", "d", "e", "f", "g", "h", "i", "j" and 1 others; if this is the right machine, set server_name to a name of its certificate`},
+			`expected the name "pacs.clinic.example", but it is for "a", "b", "c", "d", "e", "f", "g", "h", "i", "j" and 1 others; if this is the right machine, set server_name to a name of its certificate, or have this name added to it`},
 		{"expired", shows(testCA().issue(serverName, func(c *x509.Certificate) { c.NotBefore, c.NotAfter = past.Add(-hour), past })), nil, byTunnel, refused +
 			fmt.Sprintf(`"CN=pacs.clinic.example" is valid from %s to %s, and here it is NOW: renew it, or set this machine's clock right`, day(past.Add(-hour)), day(past))},
 		{"not yet valid", shows(testCA().issue(serverName, func(c *x509.Certificate) { c.NotBefore, c.NotAfter = future, future.Add(hour) })), nil, byTunnel, refused +
@@ -65,9 +65,9 @@ func TestTargetIsVerified(t *testing.T) {
 			"the target speaks none of the protocols in alpn"},
 		{"client certificate wanted, TLS 1.2", speaksTLS(&tls.Config{Certificates: []tls.Certificate{serverCert()}, MaxVersion: tls.VersionTLS12, ClientAuth: tls.RequireAndVerifyClientCert}), nil, byTarget,
 			"the target found no TLS parameters in common, or wants a client certificate (cert and key)"},
-		{"plain HTTP", says("HTTP/1.1 400 Bad Request\r\n\r\n"), nil, byTarget, "the target isn't speaking TLS: plain HTTP"},
-		{"plain SMTP", says("220 mail.clinic.example ESMTP\r\n"), nil, byTarget, "the target isn't speaking TLS: a server that greets first, as SMTP and FTP do"},
-		{"closes at once", func(c net.Conn) { c.Close() }, nil, byTarget, "the target closed in the middle of the TLS handshake: does it speak TLS at this port?"},
+		{"plain HTTP", says("HTTP/1.1 400 Bad Request\r\n\r\n"), nil, byTarget, "the target isn't speaking TLS: plain HTTP; is mode right?"},
+		{"plain SMTP", says("220 mail.clinic.example ESMTP\r\n"), nil, byTarget, "the target isn't speaking TLS: a server that greets first, as SMTP and FTP do; is mode right?"},
+		{"closes at once", func(c net.Conn) { c.Close() }, nil, byTarget, "the target closed in the middle of the TLS handshake: it doesn't speak TLS at this port, or it refuses this machine; its own log knows"},
 		{"says nothing", says(""), nil, byTarget, "the target didn't finish the TLS handshake within handshake_timeout: does it speak TLS at this port?"},
 	}
 	for _, test := range tests {
@@ -233,7 +233,7 @@ func TestPairRefusesEachOther(t *testing.T) {
 				s.Front.Certificates = nil
 				s.Front.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { c := serverCert(); return &c, nil }
 			},
-			line{slog.LevelWarn, "target failed", byTunnel, `tlstunnel refused the target's certificate: expected the name "ris.clinic.example", but it is for "pacs.clinic.example"; if this is the right machine, set server_name to a name of its certificate`},
+			line{slog.LevelWarn, "target failed", byTunnel, `tlstunnel refused the target's certificate: expected the name "ris.clinic.example", but it is for "pacs.clinic.example"; if this is the right machine, set server_name to a name of its certificate, or have this name added to it`},
 			line{slog.LevelWarn, "handshake failed", byPeer, "the peer refused tlstunnel's certificate: perhaps it doesn't trust " + clinicCA + ", or expects another name; its own log knows"},
 		},
 	}
