@@ -98,9 +98,10 @@ func MakePKI(ctx context.Context, cfg *config.Config) (store *pki.Store, created
 func prepare(ctx context.Context, cfg *config.Config, log *slog.Logger) ([]tunnel.Settings, error) {
 	store, created, err := MakePKI(ctx, cfg)
 	problems := pkiProblems(cfg, err)
-	if len(created) > 0 {
-		log.Info("made a new CA and server certificate; keep ca.key safe", "files", created)
+	if err == nil && len(created) > 0 {
+		log.Warn("made a new CA or server certificate; keep ca.key safe, and give clients ca.crt", "ca", pki.Fingerprint(store.CA), "files", created)
 	}
+	problems = append(problems, nameProblems(cfg, store)...)
 	settings, more := translate(cfg, store, time.Now(), log)
 	problems = append(problems, more...)
 	for _, p := range problems {

@@ -129,7 +129,7 @@ func TestPair(t *testing.T) {
 	}
 	for _, want := range []string{
 		"msg=starting version=" + Version,
-		`msg="made a new CA and server certificate; keep ca.key safe"`,
+		`msg="made a new CA or server certificate; keep ca.key safe, and give clients ca.crt"`,
 		"msg=listening tunnel=server mode=server listen=127.0.0.1:",
 		`msg="connection closed" tunnel=server`,
 		"identity=\"CN=",

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"strings"
 	"time"
 
 	"tlstunnel/internal/config"
@@ -32,6 +33,7 @@ func Check(cfg *config.Config, now time.Time) config.Problems {
 	if errors.Is(err, fs.ErrNotExist) {
 		problems = nil
 	}
+	problems = append(problems, nameProblems(cfg, store)...)
 	_, more := translate(cfg, store, now, slog.New(slog.DiscardHandler))
 	problems = append(problems, more...)
 	problems.Sort()
@@ -47,6 +49,27 @@ func pkiProblems(cfg *config.Config, err error) config.Problems {
 	p := cfg.Problem(-1, "pki.dir", err.Error())
 	p.Warning = !needsPKI(cfg)
 	return config.Problems{p}
+}
+
+// nameProblems warns of names that were added to the config after the server
+// certificate had been made.
+func nameProblems(cfg *config.Config, store *pki.Store) (problems config.Problems) {
+	if store == nil {
+		return nil
+	}
+	for i, name := range cfg.PKI.Names {
+		// As it may be a wildcard, it is looked for, not verified.
+		ip := net.ParseIP(name)
+		if slices.Contains(store.Server.Leaf.DNSNames, strings.ToLower(name)) ||
+			slices.ContainsFunc(store.Server.Leaf.IPAddresses, ip.Equal) {
+			continue
+		}
+		p := cfg.Problem(-1, fmt.Sprintf("pki.names[%d]", i), fmt.Sprintf(
+			"pki.names has %q, which the server certificate was made without: delete server.crt and server.key in %q, run `tlstunnel init`, and restart", name, store.Dir))
+		p.Warning = true
+		problems = append(problems, p)
+	}
+	return problems
 }
 
 func needsPKI(cfg *config.Config) bool {
@@ -186,6 +209,9 @@ func (tr *translator) pool(key string, files []string) *x509.CertPool {
 			tr.problem(fmt.Sprintf("%s[%d]", key, i), err.Error())
 		}
 		for _, cert := range certs {
+			if !cert.IsCA {
+				tr.warn(fmt.Sprintf("%s[%d]", key, i), fmt.Sprintf("%q holds the certificate %q, which isn't a CA's: it is trusted until the other side renews it; better take the certificate of its CA", file, cert.Subject))
+			}
 			pool.AddCert(cert)
 		}
 	}
@@ -194,7 +220,7 @@ func (tr *translator) pool(key string, files []string) *x509.CertPool {
 
 func (tr *translator) warnExpiry(key string, leaf *x509.Certificate) {
 	if left := leaf.NotAfter.Sub(tr.now); left < expirySoon {
-		tr.warn(key, fmt.Sprintf("the certificate %q expires on %s, in %d days", leaf.Subject, leaf.NotAfter.Format(time.DateOnly), left/(24*time.Hour)))
+		tr.warn(key, fmt.Sprintf("the certificate %q expires on %s, in %d days: renew it and restart", leaf.Subject, leaf.NotAfter.Format(time.DateOnly), left/(24*time.Hour)))
 	}
 }
 

@@ -93,7 +93,9 @@ func (a *app) loadConfig() (*config.Config, config.Problems, error) {
 // complain writes each line of err to stderr.
 func (a *app) complain(err error) {
 	for line := range strings.Lines(err.Error()) {
-		fmt.Fprintf(a.stderr, "tlstunnel: %s\n", strings.TrimSuffix(line, "\n"))
+		if line = strings.TrimSpace(line); line != "" {
+			fmt.Fprintf(a.stderr, "tlstunnel: %s\n", line)
+		}
 	}
 }
 

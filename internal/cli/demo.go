@@ -218,11 +218,11 @@ func (d *demo) showConnections(w io.Writer) error {
   handshake     %s, %s, key exchange %s
                 %s, in %v
   sent          %s there and back, the same on return (SHA-256 %x...)
-  speed         %.0f MB/s each way, %v in all
+  took          %v in all: %.1f MB/s each way
   ended         %s: %s
 
 `, i+1, line.TLS, line.Cipher, line.KeyExchange, kind, line.Handshake, sizeText(size), sum[:8],
-			float64(size)/1e6/took.Seconds(), took.Round(10*time.Microsecond), line.Msg, line.Reason)
+			took.Round(10*time.Microsecond), float64(size)/1e6/took.Seconds(), line.Msg, line.Reason)
 	}
 	return nil
 }
@@ -244,15 +244,17 @@ func (d *demo) echoThrough(size int) (took time.Duration, sum [sha256.Size]byte,
 		_, err := c.Write(data)
 		sent <- errors.Join(err, c.(*net.TCPConn).CloseWrite())
 	}()
-	back, err := io.ReadAll(c)
+	back := sha256.New()
+	_, err = io.Copy(back, c)
 	took = time.Since(start)
 	if err := errors.Join(err, <-sent); err != nil {
 		return 0, sum, err
 	}
-	if !bytes.Equal(back, data) {
-		return 0, sum, fmt.Errorf("%d bytes were sent, and other bytes came back", size)
+	sum = sha256.Sum256(data)
+	if !bytes.Equal(back.Sum(nil), sum[:]) {
+		return 0, sum, fmt.Errorf("%d bytes were sent, and others came back", size)
 	}
-	return took, sha256.Sum256(data), nil
+	return took, sum, nil
 }
 
 func sizeText(n int) string {
@@ -278,12 +280,12 @@ and this on the machine with the client, with a copy of the server's ca.crt:
   [[tunnel]]
   name   = "to-pacs"
   mode   = "client"
-  listen = "127.0.0.1:104"
+  listen = "127.0.0.1:11112"
   target = "server.example:2762"
   ca     = ["ca.crt"]
 
-Then "tlstunnel run" on both. The client program connects to 127.0.0.1:104 as if
-the server were there.
+Then "tlstunnel run" on both. The client program connects to 127.0.0.1:11112 as
+if the server were there.
 `)
 	return err
 }

@@ -27,12 +27,16 @@ table says. What exists already is kept as it is.`,
 }
 
 func (a *app) init(ctx context.Context) error {
-	if err := a.writeExample(); err != nil {
+	wrote, err := a.writeExample()
+	if err != nil {
 		return err
 	}
 	cfg, _, err := a.loadConfig()
 	if err != nil {
 		return err
+	}
+	if !wrote {
+		fmt.Fprintf(a.stdout, "kept   %s\n", a.configFile)
 	}
 	store, created, err := service.MakePKI(ctx, cfg)
 	if err != nil {
@@ -53,18 +57,17 @@ as any of your servers.
 }
 
 // writeExample writes the commented config if there is none.
-func (a *app) writeExample() error {
+func (a *app) writeExample() (wrote bool, err error) {
 	if err := atomicfile.MkdirAll(filepath.Dir(a.configFile), atomicfile.Public); err != nil {
-		return err
+		return false, err
 	}
-	err := atomicfile.Create(a.configFile, a.example, atomicfile.Public)
-	switch {
-	case err == nil:
-		fmt.Fprintf(a.stdout, "wrote  %s\n", a.configFile)
-	case errors.Is(err, fs.ErrExist):
-		fmt.Fprintf(a.stdout, "kept   %s\n", a.configFile)
-	default:
-		return err
+	err = atomicfile.Create(a.configFile, a.example, atomicfile.Public)
+	if errors.Is(err, fs.ErrExist) {
+		return false, nil
 	}
-	return nil
+	if err != nil {
+		return false, err
+	}
+	fmt.Fprintf(a.stdout, "wrote  %s\n", a.configFile)
+	return true, nil
 }

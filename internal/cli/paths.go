@@ -15,7 +15,7 @@ func (a *app) pathsCommand() *cobra.Command {
 	return a.addJSON(&cobra.Command{
 		Use:     "paths",
 		Short:   "Show where the config, the PKI and the log are",
-		Long:    "Show where the config, the PKI and the log are: by the config if there is one,\notherwise as they would be by default.",
+		Long:    "Show where the config, the PKI and the log are: by the config if it can be read,\notherwise as they would be by default.",
 		Example: "  tlstunnel paths",
 		Args:    cobra.NoArgs,
 		RunE:    func(*cobra.Command, []string) error { return a.paths() },
@@ -32,16 +32,15 @@ func (a *app) paths() error {
 	cfg, problems, err := config.Load(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return err
-	case cfg == nil:
-		return problems.Err()
-	default:
+		err = nil
+	case err == nil && cfg == nil:
+		err = problems.Err()
+	case err == nil:
 		p.PKI, p.Log = cfg.PKI.Dir, cfg.Log.File
 	}
 	if a.json {
-		return a.answerJSON(p)
+		return errors.Join(err, a.answerJSON(p))
 	}
 	fmt.Fprintf(a.stdout, "config  %s\npki     %s\nlog     %s\n", p.Config, p.PKI, p.Log)
-	return nil
+	return err
 }
