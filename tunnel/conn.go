@@ -76,7 +76,7 @@ func (t *Tunnel) dial(c *conn) *ending {
 		if end = t.dialTarget(c, target); end == nil || t.setup.Err() != nil {
 			break
 		}
-		c.failed = append(c.failed, target.Address+": "+end.reason)
+		c.failed = append(c.failed, target.Address+": "+clip(end.reason))
 	}
 	return end
 }
@@ -108,11 +108,12 @@ func (t *Tunnel) startTLS(ctx context.Context, c *conn, s *side, role func(net.C
 	ctx, cancel := context.WithTimeout(ctx, t.settings.HandshakeTimeout)
 	defer cancel()
 	start := time.Now()
-	s.wire, s.config = &wire{TCPConn: s.tcp}, config
+	s.wire, s.config = &wire{TCPConn: s.tcp, holdTicket: s == c.front}, config
 	tlsConn := role(s.wire, config)
 	if err := tlsConn.HandshakeContext(ctx); err != nil {
 		return err
 	}
+	s.wire.holdTicket = false
 	c.handshake = time.Since(start)
 	state := tlsConn.ConnectionState()
 	c.session = &state

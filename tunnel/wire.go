@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io"
 	"net"
 	"time"
@@ -16,6 +17,11 @@ type wire struct {
 	received bool    // at least a byte
 	finished bool    // its FIN
 	tail     [7]byte // the last bytes, as many as an alert has
+
+	// holdTicket is set during the handshake of a server, and ticket is what
+	// Write held back then.
+	holdTicket bool
+	ticket     []byte
 }
 
 func (w *wire) Read(b []byte) (int, error) {
@@ -25,6 +31,54 @@ func (w *wire) Read(b []byte) (int, error) {
 	kept := copy(w.tail[:], w.tail[min(n, len(w.tail)):])
 	copy(w.tail[kept:], b[max(0, n-len(w.tail)):n])
 	return n, err
+}
+
+// Write holds the session ticket of TLS 1.3 back until there are bytes to send.
+// crypto/tls sends it along with the handshake. A client that sends its message
+// and closes, as many do, has not read it then, and so its system resets the
+// connection and throws away what it has not yet sent: the message.
+func (w *wire) Write(b []byte) (int, error) {
+	if w.holdTicket {
+		rest, ticket := cutTicket(b)
+		w.ticket = append(w.ticket, ticket...)
+		n, err := len(rest), error(nil)
+		if n > 0 {
+			n, err = w.TCPConn.Write(rest)
+		}
+		if err == nil {
+			n = len(b)
+		}
+		return n, err
+	}
+	if w.ticket == nil {
+		return w.TCPConn.Write(b)
+	}
+	held := len(w.ticket)
+	all := append(w.ticket, b...)
+	w.ticket = nil
+	n, err := w.TCPConn.Write(all)
+	return max(0, n-held), err
+}
+
+// cutTicket cuts the last TLS record of b off if it must be a session ticket:
+// one with encrypted content that is longer than a Finished message. That is the
+// only other thing with which a server's part of the handshake of TLS 1.3 can
+// end, but for an alert, which is shorter still (RFC 8446, sections 4.4.4, 4.6.1).
+func cutTicket(b []byte) (rest, ticket []byte) {
+	const (
+		header          = 5 // type, version, length
+		applicationData = 23
+		finished        = 4 + 48 + 1 + 16 // message header, SHA-384, content type, AEAD tag
+	)
+	last := 0
+	for at := 0; at+header <= len(b); {
+		last = at
+		at += header + int(binary.BigEndian.Uint16(b[at+3:]))
+	}
+	if len(b) > last && b[last] == applicationData && len(b)-last > header+finished {
+		return b[:last], b[last:]
+	}
+	return b, nil
 }
 
 // SetWriteDeadline does nothing. crypto/tls gives a close_notify five seconds,
