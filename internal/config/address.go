@@ -112,36 +112,21 @@ func (a address) ip() netip.Addr {
 
 func (a address) loopback() bool { return a.ip().IsLoopback() }
 
-// sameHost tells whether both are the same address or the same name.
-func (a address) sameHost(b address) bool {
-	if a.ip().IsValid() || b.ip().IsValid() {
-		return a.ip() == b.ip()
+// canonicalHost is equal for two texts of the same address or the same name.
+func (a address) canonicalHost() string {
+	if ip := a.ip(); ip.IsValid() {
+		return ip.String()
 	}
-	return strings.EqualFold(a.host, b.host)
-}
-
-// covers tells whether a, as an address to listen on, takes what b does.
-func (a address) covers(b address) bool {
-	switch a.ip() {
-	case netip.IPv6Unspecified():
-		return true
-	case netip.IPv4Unspecified():
-		return !b.ip().Is6() // a name may have an IPv4 address
-	}
-	return a.sameHost(b)
-}
-
-// conflicts tells whether only one of the two can be listened on. Port 0 is a
-// free one each time.
-func (a address) conflicts(b address) bool {
-	return a.port != 0 && a.port == b.port && (a.covers(b) || b.covers(a))
+	return strings.ToLower(a.host)
 }
 
 // reaches tells whether a connection to a arrives at the listener b on this
 // machine, as far as the texts show.
 func (a address) reaches(b address) bool {
-	here := a.sameHost(b) || b.covers(a) && (a.loopback() || a.ip().IsUnspecified())
-	return a.port == b.port && b.port != 0 && here
+	l := listeners{}
+	l.add(b, 0)
+	_, ok := l.reached(a)
+	return ok
 }
 
 // checkDNSName tells what is wrong with a host name. Underscores are let

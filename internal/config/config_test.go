@@ -3,11 +3,13 @@ package config
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -192,6 +194,131 @@ func TestUnusableFiles(t *testing.T) {
 	cfg, problems := Parse("f.toml", []byte(text))
 	if got := cfg.Tunnels[0].CA; !slices.Equal(got, []string{Own, Own}) || len(problems) != 1 {
 		t.Errorf("got ca %q, problems:\n%s", got, lines(problems))
+	}
+}
+
+// TestLogFileElsewhere checks that no line goes to a file that can't be the log:
+// the reason why we don't start is logged too.
+func TestLogFileElsewhere(t *testing.T) {
+	text := string(readFile(t, "testdata/good/server.toml"))
+	log := DefaultPaths().Log
+	for _, tt := range []struct{ file, keys, want string }{
+		{"f.toml", "log.file = 'f.toml'", log},
+		{"f.toml", "log.file = 'pki/a'\npki.dir = 'pki'", log},
+		{"f.toml", "log.file = 'pki'\npki.dir = 'pki'", log},
+		{log, "log.file = '" + log + "'", Console},
+		{"f.toml", "pki.dir = '" + filepath.Dir(log) + "'", Console},
+	} {
+		cfg, problems := Parse(tt.file, []byte(tt.keys+"\n"+text))
+		if cfg.Log.File != tt.want || problems.Err() == nil {
+			t.Errorf("%s: got log file %s, want %s, and problems:\n%s", tt.keys, cfg.Log.File, tt.want, lines(problems))
+		}
+	}
+	for _, keys := range []string{"log.file = 'pki/log/a'\npki.dir = 'pki'", "log.file = 'f.toml.log'", "log.file = '-'\npki.dir = '.'"} {
+		if _, problems := Parse("f.toml", []byte(keys+"\n"+text)); problems != nil {
+			t.Errorf("%s: got problems:\n%s", keys, lines(problems))
+		}
+	}
+}
+
+// TestManyProblems counts what nobody would read to the end. The errors don't
+// take the place of the warnings, nor the other way round.
+func TestManyProblems(t *testing.T) {
+	var b strings.Builder
+	for i := range 150 {
+		fmt.Fprintf(&b, "[[tunnel]]\nname='t%d'\nmode='server'\nlisten=':%d'\ntarget='10.0.0.1:1'\nwrong%d=1\n", i, i+1, i)
+	}
+	_, problems := Parse("f.toml", []byte(b.String()))
+	if len(problems) != 202 {
+		t.Fatalf("got %d problems, want 202", len(problems))
+	}
+	for i, want := range map[int]string{
+		0:   `f.toml:5:1: tunnel "t0": warning: target "10.0.0.1:1" isn't on this machine: the bytes go there in plain text, over the network`,
+		199: `f.toml:600:1: tunnel "t99": unknown key "wrong99"`,
+		200: "f.toml:605:1: warning: and 50 more, from here on",
+		201: "f.toml:606:1: and 50 more, from here on",
+	} {
+		if got := problems[i].String(); !strings.HasPrefix(got, want) {
+			t.Errorf("problem %d: got %s, want %s", i, got, want)
+		}
+	}
+}
+
+// TestLargeFiles loads files of other kinds, all near the largest size: none
+// may take more time or memory than there is.
+func TestLargeFiles(t *testing.T) {
+	fill := func(start, piece, end string) string {
+		return start + strings.Repeat(piece, (maxFile-len(start)-len(end))/len(piece)) + end
+	}
+	numbered := func(start, format string) string {
+		var b strings.Builder
+		for i := 0; b.Len() < maxFile-len(start)-100; i++ {
+			fmt.Fprintf(&b, format, i, i%60000+1, i/60000)
+		}
+		return start + b.String()
+	}
+	name := strings.Repeat("x", maxFile/2)
+	for kind, text := range map[string]string{
+		"bad networks":       fill("[[tunnel]]\nallow_from = [", `"",`, "]"),
+		"keys out of place":  fill("tunnel = [", "{level=1},", "]"),
+		"one address":        fill("[[tunnel]]\nname = '"+name+"'\nlisten = ':1'\n", "[[tunnel]]\nlisten=':1'\n", ""),
+		"many addresses":     numbered("", "[[tunnel]]\nname='%[1]d'\nlisten='10.0.%[1]d.%[2]d:1'\n"),
+		"loops":              numbered("", "[[tunnel]]\nlisten='127.0.0.1:%[2]d'\ntarget=['127.0.0.1:1','127.0.0.1:1%[2]d']\n"),
+		"unknown keys":       numbered("["+strings.Repeat("x", maxPath-10)+"]\n", "k%d=%d%d\n"),
+		"deep tables":        fill("a = ", "{a=", ""),
+		"deep lists":         fill("a = ", "[", ""),
+		"deep names":         fill("a", ".a", " = 1"),
+		"deep line in text":  fill("a = '''\na = [“”,", "{a=", "''' 1"),
+		"long name of table": numbered("["+name+"]\n", "k%d=%d%d\n"),
+	} {
+		t.Run(kind, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			start := time.Now()
+			_, problems := Parse("f.toml", []byte(text))
+			took := time.Since(start)
+			runtime.ReadMemStats(&after)
+			if took > time.Minute { // on a busy machine, under the race detector
+				t.Errorf("took %v", took)
+			}
+			if used := (after.TotalAlloc - before.TotalAlloc) >> 20; used > 1000 {
+				t.Errorf("allocated %d MiB", used)
+			}
+			if problems.Err() == nil || len(problems) > 2*maxProblems+2 {
+				t.Errorf("got %d problems", len(problems))
+			}
+			t.Logf("%v, %d MiB", took, (after.TotalAlloc-before.TotalAlloc)>>20)
+		})
+	}
+}
+
+// TestDepth goes to the limit and beyond.
+func TestDepth(t *testing.T) {
+	nest := func(n int, open, shut string) string {
+		return "a = " + strings.Repeat(open, n) + "1" + strings.Repeat(shut, n)
+	}
+	for _, tt := range []struct {
+		text string
+		deep bool
+	}{
+		{nest(19, "[", "]"), false},
+		{nest(20, "[", "]"), true},
+		{nest(19, "{a=", "}"), false},
+		{nest(20, "{a=", "}"), true},
+		{"[" + strings.Repeat("a.", 18) + "b]\n" + "c = 1\nd = 1", false},
+		{"[" + strings.Repeat("a.", 19) + "b]\n" + "c = 1", true},
+		{"[[" + strings.Repeat("a.", 19) + "b]]\n" + "c = 1", true},
+		{strings.Repeat("a.", 20) + "b = 1", true},
+		{"a = '''" + nest(30, "[", "]") + "'''", false},
+		{"# " + nest(30, "[", "]"), false},
+		{"a = [" + strings.Repeat("{a=[1]},", 30) + "]\n" + strings.Repeat("[[b.c]]\nd.e = 1\n", 30), false},
+		{strings.Repeat("x", maxPath) + " = 1", false},
+		{strings.Repeat("x", maxPath+1) + " = 1", true},
+	} {
+		cfg, problems := Parse("f.toml", []byte(tt.text))
+		if deep := cfg == nil; deep != tt.deep {
+			t.Errorf("%s: got\n%s", tt.text, lines(problems))
+		}
 	}
 }
 

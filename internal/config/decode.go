@@ -167,7 +167,7 @@ func (r *report) setTable(path string, value any, into reflect.Value) {
 func (r *report) setTunnels(path string, value any, into *[]Tunnel) {
 	if _, ok := value.(map[string]any); ok {
 		r.spoil(path)
-		r.add(path, "write [[tunnel]], with two brackets, above the keys of each tunnel", false)
+		r.add(path, false, func() string { return "write [[tunnel]], with two brackets, above the keys of each tunnel" })
 		return
 	}
 	from, ok := tables(value)
@@ -204,8 +204,8 @@ func tables(value any) ([]map[string]any, bool) {
 
 // fieldOf finds the field of a struct for a key.
 func fieldOf(v reflect.Value, key string) (reflect.Value, bool) {
-	for i, f := range reflect.VisibleFields(v.Type()) {
-		if tag := f.Tag.Get("toml"); tag != "" && tag == key {
+	for i := range v.NumField() {
+		if tag := v.Type().Field(i).Tag.Get("toml"); tag != "" && tag == key {
 			return v.Field(i), true
 		}
 	}

@@ -19,7 +19,7 @@ const maxFile = 1 << 20
 
 // Load reads the config in file. It returns an error only if the file can't be
 // read; whatever is wrong with its text is in the problems, all at once and
-// sorted. Of a file that isn't TOML it is only the first mistake. The config can
+// sorted, up to 100 errors and 100 warnings. Of a file that isn't TOML it is only the first mistake. The config can
 // be used if [Problems.Err] is nil.
 func Load(file string) (*Config, Problems, error) {
 	data, err := read(file)
@@ -73,7 +73,7 @@ func readError(file string, err error) error {
 func Parse(file string, data []byte) (*Config, Problems) {
 	src := strings.TrimPrefix(string(data), "\ufeff") // Notepad's mark for UTF-8
 	r := report{cfg: defaults(), wrong: map[string]bool{}}
-	r.cfg.positions = positions{file: file, src: src}
+	r.cfg.positions = newPositions(file, src)
 	if abs, err := filepath.Abs(file); err == nil {
 		file = abs
 	}
@@ -83,12 +83,15 @@ func Parse(file string, data []byte) (*Config, Problems) {
 	if problem, ok := encodingProblem(&r.cfg.positions); !ok {
 		return nil, Problems{problem}
 	}
+	keys, tooDeep := scanKeys(src)
+	if tooDeep >= 0 {
+		return nil, Problems{depthProblem(&r.cfg.positions, tooDeep)}
+	}
 	if _, err := toml.Decode(src, &doc); err != nil {
 		return nil, Problems{syntaxProblem(&r.cfg.positions, err)}
 	}
-	r.cfg.positions.keys = scanKeys(src)
+	r.cfg.positions.keys = keys
 	r.table("", doc, reflect.ValueOf(r.cfg).Elem())
 	r.validate()
-	r.problems.Sort()
-	return r.cfg, r.problems
+	return r.cfg, r.problems()
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -13,23 +14,41 @@ import (
 // characters.
 type position struct{ line, col int }
 
-// positionAt is the position of the byte at offset, which may be out of range.
-func positionAt(src string, offset int) position {
-	before := src[:min(max(0, offset), len(src))]
-	start := strings.LastIndexByte(before, '\n') + 1
-	return position{
-		line: strings.Count(before, "\n") + 1,
-		col:  utf8.RuneCountInString(before[start:]) + 1,
-	}
-}
-
 // positions says where the keys of a file are. Their paths look like
 // log.level, tunnel[1].listen and tunnel[1].target[0]; a key that isn't bare
 // is quoted. The zero value knows no key.
 type positions struct {
-	file string // as problems name it
-	src  string
-	keys map[string]int // path to offset in src
+	file  string // as problems name it
+	src   string
+	lines []int          // offsets of the line starts, from the second line on
+	keys  map[string]int // path to offset in src
+}
+
+// newPositions knows where lines are. The keys are found by [scanKeys].
+func newPositions(file, src string) positions {
+	p := positions{file: file, src: src}
+	for i := range len(src) {
+		if src[i] == '\n' {
+			p.lines = append(p.lines, i+1)
+		}
+	}
+	return p
+}
+
+// line is the line of the byte at offset.
+func (p *positions) line(offset int) int {
+	i, _ := slices.BinarySearch(p.lines, offset+1)
+	return i + 1
+}
+
+// at is the position of the byte at offset, which may be out of range.
+func (p *positions) at(offset int) position {
+	offset = min(max(0, offset), len(p.src))
+	line, start := p.line(offset), 0
+	if line > 1 {
+		start = p.lines[line-2]
+	}
+	return position{line, utf8.RuneCountInString(p.src[start:offset]) + 1}
 }
 
 // has tells whether the file has the key at path.
@@ -38,27 +57,30 @@ func (p *positions) has(path string) bool {
 	return ok
 }
 
-// find is the position of the key at path. Of a key that isn't there it is
-// that of the nearest table around it, and at last the start of the file.
-func (p *positions) find(path string) position {
+// offset is where the key at path is. Of a key that isn't there it is that of
+// the nearest table around it, and at last the start of the file.
+func (p *positions) offset(path string) int {
 	for path != "" {
 		if offset, ok := p.keys[path]; ok {
-			return positionAt(p.src, offset)
+			return offset
 		}
 		path = path[:max(0, strings.LastIndexAny(path, ".["))]
 	}
-	return position{1, 1}
+	return 0
 }
 
-// maxPath is beyond any key that exists, and keeps the paths of a file that is
-// nothing but nested lists from filling the memory.
-const maxPath = 1000
+// find is the position of what offset finds.
+func (p *positions) find(path string) position { return p.at(p.offset(path)) }
+
+// No key of the config comes near these limits. They are for files of another
+// kind: for each key the library keeps the names of all the tables around it.
+const (
+	maxLevels = 20  // of tables and lists in one another
+	maxPath   = 200 // bytes
+)
 
 // join adds a key to the path of its table.
 func join(table, key string) string {
-	if len(table) > maxPath {
-		return table
-	}
 	if key == "" || strings.ContainsFunc(key, func(c rune) bool { return !bareKeyChar(c) }) {
 		key = strconv.Quote(key)
 	}
@@ -70,9 +92,6 @@ func join(table, key string) string {
 
 // element is the path of an element of the list at path.
 func element(path string, i int) string {
-	if len(path) > maxPath {
-		return path
-	}
 	return fmt.Sprintf("%s[%d]", path, i)
 }
 
@@ -83,21 +102,30 @@ func bareKeyChar(c rune) bool {
 // scanKeys finds the offset of each key, table and list element in src, which
 // must be valid TOML: the library knows what it means, but doesn't tell where
 // the keys are. In other text it finds anything or nothing, and ends.
-func scanKeys(src string) map[string]int {
-	s := scanner{src: src, keys: map[string]int{}, tables: map[string]int{}}
-	table := ""
+//
+// It stops at a key beyond maxLevels or maxPath, whose offset is tooDeep, else
+// -1. The library reads text the same way as far as it is TOML, so that it can
+// be spared from what is too deep.
+func scanKeys(src string) (keys map[string]int, tooDeep int) {
+	s := scanner{src: src, keys: map[string]int{}, tables: map[string]int{}, tooDeep: -1}
+	table, levels := "", 0
 	for s.skip(" \t\r\n"); s.i < len(src); s.skip(" \t\r\n") {
+		s.levels = levels
 		switch start := s.i; {
 		case s.accept("[["):
+			s.levels = 0
 			s.skip(" \t")
 			start = s.i
 			path := s.key("")
 			table = element(path, s.tables[path])
 			s.tables[path]++
 			s.mark(table, start)
+			levels = s.levels
 			s.accept("]]")
 		case s.accept("["):
+			s.levels = 0
 			table = s.key("")
+			levels = s.levels
 			s.accept("]")
 		default:
 			s.pair(table)
@@ -106,7 +134,7 @@ func scanKeys(src string) map[string]int {
 			}
 		}
 	}
-	return s.keys
+	return s.keys, s.tooDeep
 }
 
 type scanner struct {
@@ -114,6 +142,9 @@ type scanner struct {
 	i      int            // offset of what is next
 	keys   map[string]int // what was found
 	tables map[string]int // path to the number of its [[tables]] so far
+
+	levels  int // how many keys and lists the current path has
+	tooDeep int // as scanKeys returns it
 }
 
 // pair reads key = value.
@@ -136,6 +167,9 @@ func (s *scanner) key(table string) string {
 		}
 		path = join(path, s.bareOrQuoted())
 		s.mark(path, start)
+		if s.deepen(path, start); s.tooDeep >= 0 {
+			return path
+		}
 		s.skip(" \t")
 		if !s.accept(".") {
 			return path
@@ -161,15 +195,18 @@ func (s *scanner) bareOrQuoted() string {
 // value reads the value of the key at path, with the keys that are in it.
 func (s *scanner) value(path string) {
 	const blank = " \t\r\n,"
-	switch {
+	switch start, levels := s.i, s.levels; {
 	case s.accept("["):
+		s.deepen(path, start)
 		for i := 0; s.more(blank, "]"); i++ {
 			s.mark(element(path, i), s.i)
 			s.progress(func() { s.value(element(path, i)) })
 		}
+		s.levels = levels
 	case s.accept("{"):
 		for s.more(blank, "}") {
 			s.progress(func() { s.pair(path) })
+			s.levels = levels
 		}
 	case strings.HasPrefix(s.src[s.i:], `"""`), strings.HasPrefix(s.src[s.i:], "'''"):
 		s.text(s.src[s.i : s.i+3])
@@ -213,6 +250,16 @@ func (s *scanner) text(quotes string) {
 		// Up to two more quotes belong to the string: """a "quoted""""".
 		for n := 0; n < 2 && s.accept(quotes[:1]); n++ {
 		}
+	}
+}
+
+// deepen counts the key or list at path, and ends the scan if it is one too
+// many or the path too long.
+func (s *scanner) deepen(path string, offset int) {
+	s.levels++
+	if s.levels > maxLevels || len(path) > maxPath {
+		s.tooDeep = offset
+		s.i = len(s.src)
 	}
 }
 

@@ -75,15 +75,16 @@ e = 2
 	if err := checkKeys(src); err != nil {
 		t.Error(err)
 	}
-	found := scanKeys(src)
+	found, _ := scanKeys(src)
 	for path := range maps.Keys(found) {
 		if want[path] == "" {
 			t.Errorf("%s was found", path)
 		}
 	}
+	p := newPositions("", src)
 	for path, want := range want {
 		offset, ok := found[path]
-		at := positionAt(src, offset)
+		at := p.at(offset)
 		if got := fmt.Sprintf("%d:%d", at.line, at.col); !ok || got != want {
 			t.Errorf("%s: got %s (%v), want %s", path, got, ok, want)
 		}
@@ -98,7 +99,7 @@ func checkKeys(src string) error {
 	}
 	want := map[string]bool{}
 	collect("", doc, want)
-	found := scanKeys(src)
+	found, _ := scanKeys(src)
 	for path := range found {
 		if !want[path] {
 			return fmt.Errorf("%s was found, but isn't there", path)
@@ -131,7 +132,7 @@ func collect(path string, value any, into map[string]bool) {
 	}
 }
 
-func TestPositionAt(t *testing.T) {
+func TestPositionsAt(t *testing.T) {
 	tests := []struct {
 		src    string
 		offset int
@@ -146,8 +147,9 @@ func TestPositionAt(t *testing.T) {
 		{"äöü\n€x", 10, position{2, 2}},
 	}
 	for _, tt := range tests {
-		if got := positionAt(tt.src, tt.offset); got != tt.want {
-			t.Errorf("positionAt(%q, %d) = %v, want %v", tt.src, tt.offset, got, tt.want)
+		p := newPositions("", tt.src)
+		if got := p.at(tt.offset); got != tt.want {
+			t.Errorf("%q: at(%d) = %v, want %v", tt.src, tt.offset, got, tt.want)
 		}
 	}
 }

@@ -97,10 +97,23 @@ func tunnelIndex(path string) int {
 	return i
 }
 
+// maxProblems is how many errors, and how many warnings, are told: more than
+// anybody reads, and what a file of another kind would be full of.
+const maxProblems = 100
+
+// finding is what may become a problem. Its text is made then: it may be long,
+// and there may be very many.
+type finding struct {
+	offset  int
+	path    string
+	text    func() string
+	warning bool
+}
+
 // report collects what is wrong with one file.
 type report struct {
-	cfg      *Config
-	problems Problems
+	cfg   *Config
+	found []finding
 
 	// wrong holds the paths that have an error. A second one about the same
 	// value would only follow from the first.
@@ -114,7 +127,7 @@ func (r *report) errorf(path, format string, args ...any) {
 		return
 	}
 	r.spoil(path)
-	r.add(path, keyName(path)+" "+fmt.Sprintf(format, args...), false)
+	r.add(path, false, func() string { return keyName(path) + " " + fmt.Sprintf(format, args...) })
 }
 
 // check reports an error in the value at path if it isn't ok.
@@ -127,14 +140,39 @@ func (r *report) check(path string, ok bool, format string, args ...any) {
 // warnf reports a warning about the value at path, unless it has an error.
 func (r *report) warnf(path, format string, args ...any) {
 	if !r.wrong[path] {
-		r.add(path, keyName(path)+" "+fmt.Sprintf(format, args...), true)
+		r.add(path, true, func() string { return keyName(path) + " " + fmt.Sprintf(format, args...) })
 	}
 }
 
-func (r *report) add(path, text string, warning bool) {
-	p := r.cfg.problem(path, text)
-	p.Warning = warning
-	r.problems = append(r.problems, p)
+func (r *report) add(path string, warning bool, text func() string) {
+	r.found = append(r.found, finding{r.cfg.positions.offset(path), path, text, warning})
+}
+
+// problems are the first ones that were found, by their place in the file, with
+// a line that counts the others.
+func (r *report) problems() (told Problems) {
+	slices.SortStableFunc(r.found, func(a, b finding) int { return cmp.Compare(a.offset, b.offset) })
+	count := map[bool]int{}
+	for _, f := range r.found {
+		count[f.warning]++
+	}
+	seen := map[bool]int{}
+	for _, f := range r.found {
+		seen[f.warning]++
+		if seen[f.warning] > maxProblems+1 {
+			continue
+		}
+		p := r.cfg.problem(f.path, "")
+		if left := count[f.warning] - maxProblems; seen[f.warning] > maxProblems {
+			p.Tunnel = ""
+			p.Text = fmt.Sprintf("and %d more, from here on", left)
+		} else {
+			p.Text = f.text()
+		}
+		p.Warning = f.warning
+		told = append(told, p)
+	}
+	return told
 }
 
 // spoil notes that the value at path has an error, and with an element its

@@ -51,6 +51,9 @@ func withPlainQuotes(line string) string {
 }
 
 func isTOML(text string) bool {
+	if _, tooDeep := scanKeys(text); tooDeep >= 0 {
+		return false
+	}
 	var doc map[string]any
 	_, err := toml.Decode(text, &doc)
 	return err == nil

@@ -31,7 +31,7 @@ func encodingProblem(p *positions) (problem Problem, ok bool) {
 	for i := 0; i < len(p.src); {
 		c, size := utf8.DecodeRuneInString(p.src[i:])
 		if c == utf8.RuneError && size == 1 {
-			at := positionAt(p.src, i)
+			at := p.at(i)
 			text := "this character shows that the file is saved in another encoding than UTF-8: " + saveAsUTF8 + onlyThis
 			return Problem{File: p.file, Line: at.line, Col: at.col, Text: text}, false
 		}
@@ -47,6 +47,14 @@ func isUTF16(src string) bool {
 		strings.IndexByte(src[:min(2, len(src))], 0) >= 0
 }
 
+// depthProblem is for what [scanKeys] found to be too deep.
+func depthProblem(p *positions, offset int) Problem {
+	at := p.at(offset)
+	text := fmt.Sprintf("this is more than %d tables and lists deep, or its full name longer than %d bytes: "+
+		"nothing in a config is; is it the right file?", maxLevels, maxPath)
+	return Problem{File: p.file, Line: at.line, Col: at.col, Text: text}
+}
+
 // syntaxProblem explains why the library can't read a file.
 func syntaxProblem(p *positions, err error) Problem {
 	problem := Problem{File: p.file, Line: 1, Col: 1, Text: err.Error() + onlyThis}
@@ -54,7 +62,7 @@ func syntaxProblem(p *positions, err error) Problem {
 	if errors.As(err, &parseErr) {
 		// The line and column that the library gives disagree with each other
 		// at the end of a line; Start is right.
-		at := positionAt(p.src, parseErr.Position.Start)
+		at := p.at(parseErr.Position.Start)
 		line := strings.Split(p.src, "\n")[at.line-1]
 		problem.Line, problem.Col = at.line, at.col
 		problem.Text = printable(explain(parseErr.Message, strings.TrimSpace(line))) + onlyThis

@@ -10,8 +10,8 @@ import (
 
 // keysOf lists the keys of a struct in the order of its fields.
 func keysOf(t reflect.Type) (keys []string) {
-	for _, f := range reflect.VisibleFields(t) {
-		if key := f.Tag.Get("toml"); key != "" {
+	for i := range t.NumField() {
+		if key := t.Field(i).Tag.Get("toml"); key != "" {
 			keys = append(keys, key)
 		}
 	}
@@ -48,7 +48,7 @@ func (r *report) unknownKey(path, key string, table map[string]any, t reflect.Ty
 		}
 	} else if i := slices.IndexFunc(places, func(p place) bool { return slices.Contains(p.keys, key) }); i >= 0 {
 		text += ": it belongs " + places[i].where
-		if line := r.commentedHeader(join(path, key), places[i].table); line > 0 {
+		if line := r.commentedHeader(path, key, places[i].table); line > 0 {
 			text += fmt.Sprintf("; is the # still in front of %s in line %d?", places[i].table, line)
 		}
 		if path == "" && places[i].table == "[[tunnel]]" {
@@ -58,7 +58,7 @@ func (r *report) unknownKey(path, key string, table map[string]any, t reflect.Ty
 		text += ": known here are " + strings.Join(known, ", ")
 	}
 	r.spoil(join(path, key))
-	r.add(join(path, key), text, false)
+	r.add(join(path, key), false, func() string { return text })
 }
 
 // asHeader gives the header of a table or a list of them at path, and the keys
@@ -93,15 +93,17 @@ func (r *report) unknownTable(path, header string, keys map[string]any) {
 		r.spoil(meant) // so nobody reports that it is missing
 	}
 	r.spoil(path)
-	r.add(path, text, false)
+	r.add(path, false, func() string { return text })
 }
 
-// commentedHeader is the line above the key at path in which the header is
-// commented out, or 0. It doesn't look beyond the table that the key is in.
-func (r *report) commentedHeader(path, header string) int {
-	number := r.cfg.positions.find(path).line
-	above := r.cfg.positions.src[:r.cfg.positions.keys[path]]
-	for header != "" && number > 0 {
+// commentedHeader is the line above a key in which the header is commented out,
+// or 0. It doesn't look beyond the table that the key is in.
+func (r *report) commentedHeader(table, key, header string) int {
+	p := &r.cfg.positions
+	offset := p.offset(join(table, key))
+	number := p.line(offset)
+	above := p.src[p.offset(table):offset]
+	for header != "" && above != "" {
 		i := max(0, strings.LastIndexByte(above, '\n'))
 		line := strings.TrimSpace(above[i:])
 		if strings.HasPrefix(line, "[") {

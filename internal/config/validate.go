@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -19,6 +20,7 @@ func (r *report) validate() {
 	r.pki(&c.PKI)
 	r.subject(&c.PKI.Subject)
 	r.tunnels(c.Tunnels)
+	r.logFile(&c.Log, c)
 }
 
 func (r *report) log(l *Log) {
@@ -33,6 +35,49 @@ func (r *report) log(l *Log) {
 	if l.File != Console {
 		r.path("log.file", &l.File)
 	}
+}
+
+// logFile reports a log file that is another file of ours, to which lines would
+// be appended. The log then goes elsewhere, and there says why we didn't start.
+func (r *report) logFile(l *Log, c *Config) {
+	what := c.uses(l.File)
+	if l.File == Console || what == "" {
+		return
+	}
+	r.errorf("log.file", "is %s: log lines would end up there; name another file", what)
+	l.File = DefaultPaths().Log
+	if c.uses(l.File) != "" {
+		l.File = Console
+	}
+}
+
+// uses tells what a file is to the config, beside its log. It is empty for one
+// that is nothing.
+func (c *Config) uses(file string) string {
+	if samePath(file, c.File) {
+		return "this config"
+	}
+	if samePath(file, c.PKI.Dir) || samePath(filepath.Dir(file), c.PKI.Dir) {
+		return "in the folder of the PKI (pki.dir)"
+	}
+	for i := range c.Tunnels {
+		t := &c.Tunnels[i]
+		for _, key := range []struct {
+			name  string
+			files []string
+		}{{"cert", []string{t.Cert}}, {"key", []string{t.Key}}, {"client_ca", t.ClientCA}, {"ca", t.CA}} {
+			if slices.ContainsFunc(key.files, func(f string) bool { return f != "" && samePath(f, file) }) {
+				return fmt.Sprintf("the %s of tunnel %q", key.name, t.Name)
+			}
+		}
+	}
+	return ""
+}
+
+// samePath compares absolute paths as texts.
+func samePath(a, b string) bool {
+	a, b = filepath.Clean(a), filepath.Clean(b)
+	return a == b || runtime.GOOS == "windows" && strings.EqualFold(a, b)
 }
 
 func (r *report) pki(p *PKI) {
@@ -78,7 +123,10 @@ func (r *report) subject(s *Subject) {
 	} {
 		path := join("pki.subject", field.key)
 		r.check(path, utf8.RuneCountInString(field.value) <= field.max, "is longer than %d characters", field.max)
-		r.check(path, !strings.ContainsFunc(field.value, unicode.IsControl), "%q has a control character", field.value)
+		if i := strings.IndexFunc(field.value, isUnprintable); i >= 0 {
+			c, _ := utf8.DecodeRuneInString(field.value[i:])
+			r.errorf(path, "%q has the character %U, which can't be printed and was probably pasted: type the text anew", field.value, c)
+		}
 	}
 	r.check("pki.subject.country", s.Country == "" || len(s.Country) == 2 && isWord(s.Country, ""),
 		`%q is no country code: write two letters such as "DE"`, s.Country)
@@ -88,6 +136,8 @@ func (r *report) subject(s *Subject) {
 		ok && user != "" && host != "" && !strings.ContainsFunc(user+host, notASCII),
 		`%q is no mail address: write one such as "it@clinic.example", in ASCII`, s.Email)
 }
+
+func isUnprintable(c rune) bool { return !unicode.IsPrint(c) } // the blank is the only space that can be
 
 // word reports a value that isn't one of the words.
 func (r *report) word(path, value string, words ...string) {

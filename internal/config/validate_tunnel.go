@@ -1,7 +1,6 @@
 package config
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,20 +16,21 @@ func (r *report) tunnels(tunnels []Tunnel) {
 		if strings.TrimSpace(r.cfg.positions.src) == "" {
 			text = "the file is empty: delete it, and `tlstunnel init` writes a commented one"
 		}
-		r.add("", text+", or write a [[tunnel]] with name, mode, listen and target", true)
+		r.add("", true, func() string { return text + ", or write a [[tunnel]] with name, mode, listen and target" })
 	}
+	names := map[string]int{} // to the first tunnel that has it
 	for i := range tunnels {
 		t := &tunnels[i]
-		r.name(i, t)
+		r.name(i, t, names)
 		r.mode(i, t.Mode)
 		r.endpoints(i, t)
 		r.certificates(i, t)
 		r.settings(i, t)
 	}
-	r.conflicts(tunnels)
+	r.loops(tunnels, r.conflicts(tunnels))
 }
 
-func (r *report) name(i int, t *Tunnel) {
+func (r *report) name(i int, t *Tunnel, names map[string]int) {
 	path := tunnelKey(i, "name")
 	r.check(path, t.Name != "", `is missing: write one such as "pacs"; logs and errors show it`)
 	for _, c := range t.Name {
@@ -42,12 +42,12 @@ func (r *report) name(i int, t *Tunnel) {
 			"%q has %s in it: a name has only letters from a to z, digits and any of - _ .", t.Name, what)
 	}
 	r.check(path, len(t.Name) <= 64, "%q has %d characters: it must be at most 64", t.Name, len(t.Name))
-	for j := range i {
-		if other := &r.cfg.Tunnels[j]; other.Name == t.Name {
-			r.errorf(path, "is the same as that of the tunnel in line %d: each needs its own%s", r.line(j, "name"), copied(t, other))
-			return
-		}
+	j, taken := names[t.Name]
+	if !taken {
+		names[t.Name] = i
+		return
 	}
+	r.errorf(path, "is the same as that of the tunnel in line %d: each needs its own%s", r.line(j, "name"), copied(t, &r.cfg.Tunnels[j]))
 }
 
 // copied asks about two tunnels that are one, pasted twice.
@@ -60,7 +60,8 @@ func copied(a, b *Tunnel) string {
 
 // line is where a key of a tunnel is.
 func (r *report) line(tunnel int, key string) int {
-	return r.cfg.positions.find(tunnelKey(tunnel, key)).line
+	p := &r.cfg.positions
+	return p.line(p.offset(tunnelKey(tunnel, key)))
 }
 
 // mode checks the mode, and reports the keys that have no meaning in it.
@@ -154,6 +155,10 @@ func (r *report) caFiles(path string, files []string) {
 	}
 }
 
+// maxKeepalive is a round number below the 32767 s that Linux takes as
+// TCP_KEEPIDLE.
+const maxKeepalive = 9 * time.Hour
+
 // settings checks the keys of both modes that stand for themselves.
 func (r *report) settings(i int, t *Tunnel) {
 	r.word(tunnelKey(i, "profile"), t.Profile, "default", ProfileModern)
@@ -170,25 +175,6 @@ func (r *report) settings(i int, t *Tunnel) {
 		r.check(tunnelKey(i, key), 0 < d && d <= time.Hour, "must be more than 0s and at most 1h")
 	}
 	r.check(tunnelKey(i, "half_close_timeout"), t.HalfCloseTimeout > 0, "must be more than 0s")
-	r.check(tunnelKey(i, "keepalive"), t.Keepalive == 0 || t.Keepalive >= time.Second, `must be "0s" (off), or at least 1s`)
-}
-
-// conflicts reports tunnels that listen on the same address.
-func (r *report) conflicts(tunnels []Tunnel) {
-	seen := map[int][]int{} // port to the tunnels that listen on it
-	addresses := make([]address, len(tunnels))
-	for i, t := range tunnels {
-		listen, err := parseAddress(t.Listen, "")
-		if err != nil {
-			continue
-		}
-		addresses[i] = listen
-		j := slices.IndexFunc(seen[listen.port], func(j int) bool { return listen.conflicts(addresses[j]) })
-		if j >= 0 {
-			j = seen[listen.port][j]
-			r.errorf(tunnelKey(i, "listen"), "%q is taken by tunnel %q in line %d, which listens on %q: use another port%s",
-				t.Listen, tunnels[j].Name, r.line(j, "listen"), tunnels[j].Listen, copied(&t, &tunnels[j]))
-		}
-		seen[listen.port] = append(seen[listen.port], i)
-	}
+	r.check(tunnelKey(i, "keepalive"), t.Keepalive == 0 || t.Keepalive >= time.Second && t.Keepalive <= maxKeepalive,
+		`must be "0s" (off), or at least 1s and at most 9h`)
 }

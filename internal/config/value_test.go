@@ -108,8 +108,12 @@ func TestConflicts(t *testing.T) {
 		if errA != nil || errB != nil {
 			t.Fatal(errA, errB)
 		}
-		if got := a.conflicts(b); got != tt.want || b.conflicts(a) != got {
-			t.Errorf("%s and %s: got %v, want %v", tt.a, tt.b, got, tt.want)
+		for _, pair := range [][2]address{{a, b}, {b, a}} {
+			l := listeners{}
+			l.add(pair[0], 7)
+			if tunnel, got := l.conflict(pair[1]); got != tt.want || got && tunnel != 7 {
+				t.Errorf("%v and %v: got %d, %v, want %v", pair[0], pair[1], tunnel, got, tt.want)
+			}
 		}
 	}
 }
@@ -126,6 +130,12 @@ func TestReaches(t *testing.T) {
 		{"10.0.0.1:1", ":1", false}, // perhaps another machine
 		{"10.0.0.1:1", "10.0.0.1:1", true},
 		{"0.0.0.0:1", "0.0.0.0:1", true},
+		{"0.0.0.0:1", "127.0.0.1:1", true},
+		{"[::]:1", "[::1]:1", true},
+		{"[::]:1", ":1", true},
+		{"[::]:1", "127.0.0.1:1", false},
+		{"pacs:1", "PACS:1", true},
+		{"pacs:1", ":1", false},
 		{"127.0.0.1:2", ":1", false},
 		{"127.0.0.1:1", ":0", false},
 	}

@@ -1,0 +1,96 @@
+package config
+
+import "net/netip"
+
+// listeners says which tunnel listens where. It holds the first tunnel for each
+// port and host, and for each port with the groups below as the host.
+type listeners map[address]int
+
+// Groups of listeners on one port, by characters that no host has.
+const (
+	everyListener = "*"
+	notIPv6       = "*4" // a name may have an IPv4 address
+)
+
+var (
+	wildcard4 = netip.IPv4Unspecified().String()
+	wildcard6 = netip.IPv6Unspecified().String() // takes IPv4 too
+)
+
+// add notes that a tunnel listens on a. Port 0 is a free one each time.
+func (l listeners) add(a address, tunnel int) {
+	if a.port == 0 {
+		return
+	}
+	hosts := []string{a.canonicalHost(), everyListener}
+	if !a.ip().Is6() {
+		hosts = append(hosts, notIPv6)
+	}
+	for _, host := range hosts {
+		at := address{host, a.port}
+		if _, ok := l[at]; !ok {
+			l[at] = tunnel
+		}
+	}
+}
+
+// conflict finds the first tunnel beside which nobody can listen on a.
+func (l listeners) conflict(a address) (tunnel int, ok bool) {
+	switch host := a.canonicalHost(); {
+	case host == wildcard6:
+		return l.first(a.port, everyListener)
+	case host == wildcard4:
+		return l.first(a.port, notIPv6, wildcard6)
+	case a.ip().Is6():
+		return l.first(a.port, host, wildcard6)
+	default:
+		return l.first(a.port, host, wildcard6, wildcard4)
+	}
+}
+
+// reached finds the tunnel that a connection to a arrives at, as far as the
+// texts show: an address that isn't loopback may be another machine's.
+func (l listeners) reached(a address) (tunnel int, ok bool) {
+	switch a.ip() { // dialling a wildcard is dialling the loopback address
+	case netip.IPv4Unspecified():
+		a.host = "127.0.0.1"
+	case netip.IPv6Unspecified():
+		a.host = "::1"
+	}
+	switch {
+	case !a.loopback():
+		return l.first(a.port, a.canonicalHost())
+	case a.ip().Is6():
+		return l.first(a.port, a.canonicalHost(), wildcard6)
+	default:
+		return l.first(a.port, a.canonicalHost(), wildcard6, wildcard4)
+	}
+}
+
+func (l listeners) first(port int, hosts ...string) (tunnel int, ok bool) {
+	for _, host := range hosts {
+		if i, found := l[address{host, port}]; found && (!ok || i < tunnel) {
+			tunnel, ok = i, true
+		}
+	}
+	return tunnel, ok
+}
+
+// conflicts reports tunnels that listen on the same address, and returns where
+// all of them listen.
+func (r *report) conflicts(tunnels []Tunnel) listeners {
+	seen := listeners{}
+	for i := range tunnels {
+		t := &tunnels[i]
+		listen, err := parseAddress(t.Listen, "")
+		if err != nil {
+			continue
+		}
+		if j, taken := seen.conflict(listen); taken {
+			r.errorf(tunnelKey(i, "listen"), "%q is taken by tunnel %q in line %d, which listens on %q: use another port%s",
+				t.Listen, tunnels[j].Name, r.line(j, "listen"), tunnels[j].Listen, copied(t, &tunnels[j]))
+		}
+		seen.add(listen, i)
+	}
+	return seen
+}

@@ -1,0 +1,95 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A hop is the way from one tunnel, by one of its targets, to another.
+type hop struct{ from, target, to int }
+
+// loopSearch follows the targets of tunnels to tunnels.
+type loopSearch struct {
+	hops  [][]hop // by the tunnel that they start from
+	seen  []bool
+	depth []int // 1 + the place on the trail of a tunnel that the search is in, or 0
+	trail []hop
+	found [][]hop
+	known []bool // tunnels that are in a loop that was found
+}
+
+// loops reports tunnels that lead to each other in a circle, where one
+// connection would become as many as this machine can have. A tunnel that leads
+// to itself is reported with its target.
+func (r *report) loops(tunnels []Tunnel, at listeners) {
+	s := loopSearch{
+		hops:  make([][]hop, len(tunnels)),
+		seen:  make([]bool, len(tunnels)),
+		depth: make([]int, len(tunnels)),
+		known: make([]bool, len(tunnels)),
+	}
+	for i := range tunnels {
+		for j, text := range tunnels[i].Target {
+			target, err := parseAddress(text, "")
+			if err != nil || r.wrong[element(tunnelKey(i, "target"), j)] {
+				continue
+			}
+			if to, ok := at.reached(target); ok && to != i {
+				s.hops[i] = append(s.hops[i], hop{i, j, to})
+			}
+		}
+	}
+	for i := range tunnels {
+		s.visit(i)
+	}
+	for _, loop := range s.found {
+		first := loop[0]
+		r.errorf(element(tunnelKey(first.from, "target"), first.target), "%q leads back to this tunnel, through %s: a connection would go round for ever",
+			tunnels[first.from].Target[first.target], tunnelNames(tunnels, loop[1:]))
+	}
+}
+
+// visit goes on to every tunnel that can be reached from tunnel i.
+func (s *loopSearch) visit(i int) {
+	if s.seen[i] {
+		return
+	}
+	s.seen[i] = true
+	s.depth[i] = len(s.trail) + 1
+	for _, h := range s.hops[i] {
+		s.trail = append(s.trail, h)
+		if start := s.depth[h.to]; start > 0 {
+			s.note(s.trail[start-1:])
+		}
+		s.visit(h.to)
+		s.trail = s.trail[:len(s.trail)-1]
+	}
+	s.depth[i] = 0
+}
+
+// note takes a loop, unless one of its tunnels is in another: to open that one
+// may be all there is to do.
+func (s *loopSearch) note(loop []hop) {
+	for _, h := range loop {
+		if s.known[h.from] {
+			return
+		}
+	}
+	for _, h := range loop {
+		s.known[h.from] = true
+	}
+	s.found = append(s.found, append([]hop(nil), loop...))
+}
+
+// tunnelNames writes where the hops start as "a", "b" and "c".
+func tunnelNames(tunnels []Tunnel, hops []hop) string {
+	var names []string
+	for _, h := range hops {
+		names = append(names, fmt.Sprintf("%q", tunnels[h.from].Name))
+	}
+	last := len(names) - 1
+	if last == 0 {
+		return "tunnel " + names[0]
+	}
+	return "tunnels " + strings.Join(names[:last], ", ") + " and " + names[last]
+}
