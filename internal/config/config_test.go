@@ -244,20 +244,21 @@ func TestManyProblems(t *testing.T) {
 	}
 }
 
-// TestLargeFiles loads files of other kinds, all near the largest size: none
+// TestLargeFiles loads files of other kinds, half as large as they may be: none
 // may take more time or memory than there is.
 func TestLargeFiles(t *testing.T) {
+	const size = maxFile / 2
 	fill := func(start, piece, end string) string {
-		return start + strings.Repeat(piece, (maxFile-len(start)-len(end))/len(piece)) + end
+		return start + strings.Repeat(piece, (size-len(start)-len(end))/len(piece)) + end
 	}
 	numbered := func(start, format string) string {
 		var b strings.Builder
-		for i := 0; b.Len() < maxFile-len(start)-100; i++ {
+		for i := 0; b.Len() < size-len(start)-100; i++ {
 			fmt.Fprintf(&b, format, i, i%60000+1, i/60000)
 		}
 		return start + b.String()
 	}
-	name := strings.Repeat("x", maxFile/2)
+	name := strings.Repeat("x", size/2)
 	for kind, text := range map[string]string{
 		"bad networks":       fill("[[tunnel]]\nallow_from = [", `"",`, "]"),
 		"keys out of place":  fill("tunnel = [", "{level=1},", "]"),
@@ -278,16 +279,15 @@ func TestLargeFiles(t *testing.T) {
 			_, problems := Parse("f.toml", []byte(text))
 			took := time.Since(start)
 			runtime.ReadMemStats(&after)
-			if took > time.Minute { // on a busy machine, under the race detector
+			if took > 30*time.Second { // on a busy machine, under the race detector
 				t.Errorf("took %v", took)
 			}
-			if used := (after.TotalAlloc - before.TotalAlloc) >> 20; used > 1000 {
+			if used := (after.TotalAlloc - before.TotalAlloc) >> 20; used > 400 { // bytes ever allocated; at a time it is far less
 				t.Errorf("allocated %d MiB", used)
 			}
 			if problems.Err() == nil || len(problems) > 2*maxProblems+2 {
 				t.Errorf("got %d problems", len(problems))
 			}
-			t.Logf("%v, %d MiB", took, (after.TotalAlloc-before.TotalAlloc)>>20)
 		})
 	}
 }

@@ -22,15 +22,20 @@ func keysOf(t reflect.Type) (keys []string) {
 type place struct {
 	where string // how a user gets there
 	table string // its header, if it has one
+	of    reflect.Type
 	keys  []string
 }
 
+func newPlace[T any](where, table string) place {
+	return place{where, table, reflect.TypeFor[T](), keysOf(reflect.TypeFor[T]())}
+}
+
 var places = []place{
-	{"at the top of the file, above the first [table]", "", keysOf(reflect.TypeFor[Config]())},
-	{"in [log]", "[log]", keysOf(reflect.TypeFor[Log]())},
-	{"in [pki]", "[pki]", keysOf(reflect.TypeFor[PKI]())},
-	{"in [pki.subject]", "[pki.subject]", keysOf(reflect.TypeFor[Subject]())},
-	{"in [[tunnel]]", "[[tunnel]]", keysOf(reflect.TypeFor[Tunnel]())},
+	newPlace[Config]("at the top of the file, above the first [table]", ""),
+	newPlace[Log]("in [log]", "[log]"),
+	newPlace[PKI]("in [pki]", "[pki]"),
+	newPlace[Subject]("in [pki.subject]", "[pki.subject]"),
+	newPlace[Tunnel]("in [[tunnel]]", "[[tunnel]]"),
 }
 
 // unknownKey reports a key that its table, a struct of type t, doesn't know.
@@ -40,7 +45,7 @@ func (r *report) unknownKey(path, key string, table map[string]any, t reflect.Ty
 		return
 	}
 	text := fmt.Sprintf("unknown key %q", key)
-	known := keysOf(t)
+	known := places[slices.IndexFunc(places, func(p place) bool { return p.of == t })].keys
 	if meant, ok := nearest(key, known); ok {
 		text += fmt.Sprintf(": did you mean %q?", meant)
 		if _, ok := table[meant]; !ok {
@@ -125,6 +130,9 @@ func nearest(word string, words []string) (string, bool) {
 	allowed := max(len(word)/3, min(len(word)/2, 2)) // two swapped letters are two
 	best, found := "", allowed+1
 	for _, w := range words {
+		if len(w)-len(word) >= found || len(word)-len(w) >= found {
+			continue // so many letters at least
+		}
 		if d := distance(word, strings.ReplaceAll(w, "-", "_")); d < found {
 			best, found = w, d
 		}
