@@ -46,6 +46,10 @@ var TestOnlyStep = func(step string) {}
 // it as a dangling symlink, it is left alone and the error wraps
 // [fs.ErrExist]. After an error nothing is left behind.
 func Create(path string, data []byte, access Access) error {
+	// Publish finds it out as well, but comes to it only with the right to write.
+	if _, err := os.Lstat(path); err == nil {
+		return fmt.Errorf("creating %q: %w", path, fs.ErrExist)
+	}
 	pending, err := Prepare(path, data, access)
 	if err != nil {
 		return err
@@ -77,6 +81,21 @@ func Prepare(path string, data []byte, access Access) (*Pending, error) {
 	}
 	TestOnlyStep("temporary file synced")
 	return &Pending{path: path, temp: temp}, nil
+}
+
+// Resume takes up what a killed process left of path after [Prepare]: one of
+// the [Leftovers], under the lock that they need. The caller has made sure that
+// it is whole.
+func Resume(leftover, path string) (*Pending, error) {
+	f, err := os.OpenFile(leftover, os.O_RDWR, 0)
+	if err != nil {
+		return nil, fmt.Errorf("opening %q: %w", leftover, cause(err))
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil { // the process may not have come to it
+		return nil, fmt.Errorf("syncing %q: %w", leftover, cause(err))
+	}
+	TestOnlyStep("leftover synced")
+	return &Pending{path: path, temp: leftover}, nil
 }
 
 // Publish gives the file its name, as [Create] does, and returns when that too

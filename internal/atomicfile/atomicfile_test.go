@@ -28,6 +28,20 @@ func TestCreate(t *testing.T) {
 	}
 }
 
+// TestCreateExisting checks that nothing is tried where a file is already: in a
+// folder that can't be written it would fail for another reason.
+func TestCreateExisting(t *testing.T) {
+	defer func() { TestOnlyStep = func(string) {} }()
+	path := filepath.Join(t.TempDir(), "config.toml")
+	if err := Create(path, nil, Public); err != nil {
+		t.Fatal(err)
+	}
+	TestOnlyStep = func(step string) { t.Errorf("got to: %s", step) }
+	if err := Create(path, nil, Public); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("got %v, want fs.ErrExist", err)
+	}
+}
+
 func TestCreateErrors(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "none", "a.key")
 	err := Create(path, nil, Secret)
@@ -54,6 +68,33 @@ func TestPrepare(t *testing.T) {
 	}
 	if err := pending.Publish(); err == nil {
 		t.Error("Publish after Discard: got no error")
+	}
+}
+
+func TestResume(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.key")
+	if _, err := Prepare(path, []byte("data"), Secret); err != nil { // as if killed here
+		t.Fatal(err)
+	}
+	leftovers, err := Leftovers(path)
+	if err != nil || len(leftovers) != 1 {
+		t.Fatal(leftovers, err)
+	}
+	pending, err := Resume(leftovers[0], path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := pending.Publish(); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := os.ReadFile(path); string(data) != "data" {
+		t.Errorf("got %q, %v", data, err)
+	}
+	if got := names(t, filepath.Dir(path)); !slices.Equal(got, []string{"a.key"}) {
+		t.Errorf("got files %q, want a.key only", got)
+	}
+	if _, err := Resume(leftovers[0], path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a leftover that is gone: got %v, want fs.ErrNotExist", err)
 	}
 }
 
