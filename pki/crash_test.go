@@ -3,6 +3,7 @@ package pki
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,8 +31,8 @@ func startChild(t *testing.T, dir string, env ...string) (wait func() (output []
 	}
 }
 
-// TestKill kills Ensure at each of its steps in turn. The next one must go on,
-// or name the files to delete and go on once they are.
+// TestKill kills Ensure at each of its steps in turn. The next one must go on by
+// itself.
 func TestKill(t *testing.T) {
 	for _, start := range []struct {
 		name    string
@@ -46,6 +47,14 @@ func TestKill(t *testing.T) {
 			prepareFirstRun(t, dir)
 			writeFile(t, filepath.Join(dir, ".server.crt.0123456789abcdef.tmp"), nil)
 			writeFile(t, filepath.Join(dir, ".ca.key.0123456789abcdef.tmp"), nil)
+		}},
+		{"killed before ca.crt", func(t *testing.T, dir string) {
+			prepareFirstRun(t, dir)
+			leave(t, dir, "ca.crt", "server.key", "server.crt")
+		}},
+		{"killed before server.crt", func(t *testing.T, dir string) {
+			prepareFirstRun(t, dir)
+			leave(t, dir, "server.crt")
 		}},
 	} {
 		t.Run(start.name, func(t *testing.T) {
@@ -71,31 +80,128 @@ func TestKill(t *testing.T) {
 	}
 }
 
-var deleteAdvice = regexp.MustCompile(`killed during its first start.* delete ("[^"]*") and start again`)
-
-func recoverAfterKill(t *testing.T, dir string) {
-	store, _, err := Ensure(t.Context(), testSettings(dir), now)
-	if err != nil {
-		advice := deleteAdvice.FindStringSubmatch(err.Error())
-		if advice == nil {
-			t.Fatalf("an error that doesn't say what to delete: %v", err)
-		}
-		path, unquoteErr := strconv.Unquote(advice[1])
-		if unquoteErr != nil {
-			t.Fatal(unquoteErr)
-		}
-		remove(t, path)
-		if store, _, err = Ensure(t.Context(), testSettings(dir), now); err != nil {
-			t.Fatalf("after following the advice: %v", err)
+// leave gives files the names that they have until they are published.
+func leave(t *testing.T, dir string, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		if err := os.Rename(filepath.Join(dir, name), leftover(dir, name)); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if store == nil {
-		t.Fatal("no store")
+}
+
+func leftover(dir, name string) string {
+	return filepath.Join(dir, "."+name+".0123456789abcdef.tmp")
+}
+
+func recoverAfterKill(t *testing.T, dir string) {
+	t.Helper()
+	if _, _, err := Ensure(t.Context(), testSettings(dir), now); err != nil {
+		t.Fatal(err)
 	}
 	got := fileNames(t, dir)
 	want := []string{".lock", "ca.crt", "ca.key", "server.crt", "server.key"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got files %q, want %q", got, want)
+	}
+}
+
+// TestResume lets a leftover be the other half of what is there. The keys and
+// certificates stay those that were made.
+func TestResume(t *testing.T) {
+	for _, names := range []string{"ca.crt", "ca.key", "server.crt", "server.key", "ca.crt server.crt", "ca.key server.crt"} {
+		first := ensure(t, nil)
+		dir := first.Dir
+		var want []string
+		for _, name := range strings.Fields(names) {
+			leave(t, dir, name)
+			want = append(want, filepath.Join(dir, name))
+		}
+		store, created, err := Ensure(t.Context(), testSettings(dir), now)
+		if err != nil {
+			t.Errorf("%s: %v", names, err)
+			continue
+		}
+		if !slices.Equal(created, want) || !store.CA.Equal(first.CA) || !store.Server.Leaf.Equal(first.Server.Leaf) {
+			t.Errorf("%s: got created %q, want %q, and the same certificates", names, created, want)
+		}
+		recoverAfterKill(t, dir) // looks at the files
+	}
+}
+
+// TestResumeNothingElse puts something else in the place of the other half: the
+// half is reported as if there were no leftover.
+func TestResumeNothingElse(t *testing.T) {
+	other := ensure(t, nil).Dir
+	otherCA := func(t *testing.T, dir string) {
+		writeFile(t, filepath.Join(dir, "ca.key"), readFile(t, filepath.Join(other, "ca.key")))
+		writeFile(t, filepath.Join(dir, "ca.crt"), readFile(t, filepath.Join(other, "ca.crt")))
+	}
+	for _, test := range []struct {
+		name, half string
+		change     func(t *testing.T, dir string)
+	}{
+		{"cut off", "server.crt", func(t *testing.T, dir string) {
+			data := readFile(t, leftover(dir, "server.crt"))
+			writeFile(t, leftover(dir, "server.crt"), data[:len(data)-40])
+		}},
+		{"empty", "ca.key", func(t *testing.T, dir string) { writeFile(t, leftover(dir, "ca.key"), nil) }},
+		{"of another CA", "ca.crt", func(t *testing.T, dir string) {
+			writeFile(t, leftover(dir, "ca.crt"), readFile(t, filepath.Join(other, "ca.crt")))
+		}},
+		{"not self-signed", "ca.crt", func(t *testing.T, dir string) {
+			writeFile(t, filepath.Join(dir, "ca.key"), readFile(t, filepath.Join(dir, "server.key")))
+			writeFile(t, leftover(dir, "ca.crt"), readFile(t, filepath.Join(dir, "server.crt")))
+		}},
+		{"from another CA", "server.crt", otherCA},
+		{"a symlink", "server.crt", func(t *testing.T, dir string) {
+			if err := os.Rename(leftover(dir, "server.crt"), filepath.Join(dir, "elsewhere")); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink("elsewhere", leftover(dir, "server.crt")); err != nil {
+				t.Skip(err)
+			}
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := ensure(t, nil).Dir
+			leave(t, dir, test.half)
+			test.change(t, dir)
+			_, _, err := Ensure(t.Context(), testSettings(dir), now)
+			if err == nil || !strings.Contains(err.Error(), "is missing: restore it from a backup") {
+				t.Errorf("got %v, want that half is missing", err)
+			}
+			if slices.Contains(fileNames(t, dir), test.half) {
+				t.Error("the leftover was published")
+			}
+		})
+	}
+}
+
+var deleteAdvice = regexp.MustCompile(`killed during its first start.* delete ("[^"]*") and start again`)
+
+// TestHalfAdvice follows the advice about a half that can't be completed.
+func TestHalfAdvice(t *testing.T) {
+	for _, files := range [][]string{
+		{"ca.crt", "server.key", "server.crt"}, {"ca.key", "server.key", "server.crt"}, {"server.key"}, {"server.crt"},
+	} {
+		dir := ensure(t, nil).Dir
+		for _, name := range files {
+			remove(t, filepath.Join(dir, name))
+		}
+		_, _, err := Ensure(t.Context(), testSettings(dir), now)
+		advice := deleteAdvice.FindStringSubmatch(fmt.Sprint(err))
+		if advice == nil {
+			t.Fatalf("without %q: an error that doesn't say what to delete: %v", files, err)
+		}
+		path, err := strconv.Unquote(advice[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		remove(t, path)
+		if _, _, err = Ensure(t.Context(), testSettings(dir), now); err != nil {
+			t.Errorf("without %q, after following the advice: %v", files, err)
+		}
 	}
 }
 

@@ -13,7 +13,8 @@ import (
 	"tlstunnel/internal/atomicfile"
 )
 
-// makeMissing makes the pairs that are missing and returns their paths.
+// makeMissing makes the pairs that are missing and returns the paths of what it
+// made.
 func (s Settings) makeMissing(ctx context.Context, now time.Time) ([]string, error) {
 	l := layoutOf(s.Dir)
 	if finished, err := l.finished(); finished || err != nil {
@@ -28,6 +29,10 @@ func (s Settings) makeMissing(ctx context.Context, now time.Time) ([]string, err
 	}
 	defer unlock()
 
+	resumed, err := l.resume()
+	if err != nil {
+		return nil, adviseRights(err)
+	}
 	if err := l.removeLeftovers(); err != nil {
 		return nil, err
 	}
@@ -42,7 +47,8 @@ func (s Settings) makeMissing(ctx context.Context, now time.Time) ([]string, err
 	if err != nil {
 		return nil, err
 	}
-	return publish(files)
+	made, err := publish(files)
+	return append(resumed, made...), err
 }
 
 // adviseRights says what to do when the PKI may not be written.

@@ -13,12 +13,14 @@ import (
 
 // layout is where the files of a PKI are.
 type layout struct {
+	dir                   string
 	caKey, caCert         string
 	serverKey, serverCert string
 }
 
 func layoutOf(dir string) layout {
 	return layout{
+		dir:        dir,
 		caKey:      filepath.Join(dir, "ca.key"),
 		caCert:     filepath.Join(dir, "ca.crt"),
 		serverKey:  filepath.Join(dir, "server.key"),

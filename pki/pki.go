@@ -48,14 +48,18 @@ type Store struct {
 	Dir    string
 	CA     *x509.Certificate
 	Server tls.Certificate // with Leaf set; the chain is as in server.crt: the leaf and the CA
+
+	// Warnings say what should be mended, though the PKI can be used: who else
+	// has access to its folder and keys. On Windows there are none.
+	Warnings []string
 }
 
 // Ensure makes what is missing of the PKI in s.Dir, the folder included, and
 // then opens it as [Open] does. It returns the paths of the files that it
 // made, which is none from the second run on.
 //
-// No file is ever overwritten, and a pair is made whole or not at all. Killed
-// at any instant, the next Ensure goes on or says which file to delete.
+// No file is ever overwritten, and a pair is made whole or not at all. What an
+// Ensure that was killed left is finished by the next one.
 // Several processes may call it at once: one makes the files, the others wait
 // for it, as long as ctx lets them, and use them.
 func Ensure(ctx context.Context, s Settings, now time.Time) (store *Store, created []string, err error) {
@@ -73,37 +77,36 @@ func Ensure(ctx context.Context, s Settings, now time.Time) (store *Store, creat
 }
 
 // Open reads the PKI in dir and checks that it holds together and is valid at
-// the time now. It never writes. The error wraps [fs.ErrNotExist] when there
-// is no PKI in dir at all.
+// the time now. It never writes. The error wraps [fs.ErrNotExist] only when the
+// PKI, or its server pair, isn't there at all, so that [Ensure] makes it.
 func Open(dir string, now time.Time) (*Store, error) {
 	l := layoutOf(dir)
 	have, err := l.present()
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case have.none():
+	if have.none() {
 		return nil, fmt.Errorf("opening the PKI in %q: %w: tlstunnel makes one when it starts or with `tlstunnel init`", dir, fs.ErrNotExist)
-	case !have.whole():
-		if err := l.contradiction(have); err != nil {
-			return nil, err
-		}
-		return nil, fmt.Errorf("%q and %q are missing: tlstunnel makes them from the CA when it starts or with `tlstunnel init`", l.serverCert, l.serverKey)
 	}
-
+	if err := l.contradiction(have); err != nil {
+		return nil, err
+	}
 	ca, err := l.openCA(now)
 	if err != nil {
 		return nil, err
+	}
+	if !have.server() {
+		return nil, fmt.Errorf("opening %q and %q: %w: tlstunnel makes them from the CA when it starts or with `tlstunnel init`", l.serverCert, l.serverKey, fs.ErrNotExist)
 	}
 	server, err := l.openServer(ca.Leaf, now)
 	if err != nil {
 		return nil, err
 	}
-	return &Store{Dir: dir, CA: ca.Leaf, Server: server}, nil
+	return &Store{Dir: dir, CA: ca.Leaf, Server: server, Warnings: l.accessWarnings()}, nil
 }
 
 func (l layout) openCA(now time.Time) (tls.Certificate, error) {
-	ca, err := readPair(l.caCert, l.caKey)
+	ca, err := readOwnPair(l.caCert, l.caKey)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
@@ -115,7 +118,7 @@ func (l layout) openCA(now time.Time) (tls.Certificate, error) {
 }
 
 func (l layout) openServer(ca *x509.Certificate, now time.Time) (tls.Certificate, error) {
-	server, err := readPair(l.serverCert, l.serverKey)
+	server, err := readOwnPair(l.serverCert, l.serverKey)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
@@ -124,6 +127,16 @@ func (l layout) openServer(ca *x509.Certificate, now time.Time) (tls.Certificate
 		return tls.Certificate{}, fmt.Errorf("certificate %q wasn't issued by the CA in %q: restore the files that belong together from a backup, or %s", l.serverCert, l.caCert, remedy)
 	}
 	return server, checkValidity(l.serverCert, server.Leaf, now, remedy)
+}
+
+// readOwnPair reads a pair whose names are there. When they lead nowhere, being
+// symlinks, that isn't the [fs.ErrNotExist] of [Open].
+func readOwnPair(certFile, keyFile string) (tls.Certificate, error) {
+	pair, err := readPair(certFile, keyFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = errors.New(err.Error())
+	}
+	return pair, err
 }
 
 func (s Settings) validate() error {

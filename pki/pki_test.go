@@ -170,10 +170,76 @@ func TestOpenNeverWrites(t *testing.T) {
 	prepareFirstRun(t, dir)
 	remove(t, layoutOf(dir).serverCert, layoutOf(dir).serverKey)
 	_, err = Open(dir, now)
-	want = "\"DIR/server.crt\" and \"DIR/server.key\" are missing: tlstunnel makes them from the CA when it starts or with `tlstunnel init`"
-	if got := outcome(dir, nil, err); got != want || errors.Is(err, fs.ErrNotExist) {
+	want = "opening \"DIR/server.crt\" and \"DIR/server.key\": file does not exist: tlstunnel makes them from the CA when it starts or with `tlstunnel init`"
+	if got := outcome(dir, nil, err); got != want || !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no server pair:\ngot  %s\nwant %s", got, want)
 	}
+	if got, want := fileNames(t, dir), []string{".lock", "ca.crt", "ca.key"}; !slices.Equal(got, want) {
+		t.Errorf("got files %q, want %q", got, want)
+	}
+}
+
+// TestOpenNotExist checks what the next start would fail on: it isn't just that
+// there is nothing yet.
+func TestOpenNotExist(t *testing.T) {
+	for name, change := range map[string]func(dir string) error{
+		"a CA that has expired": func(string) error { return nil },
+		"half a pair":           func(dir string) error { return os.Remove(filepath.Join(dir, "ca.key")) },
+		"a dangling symlink": func(dir string) error {
+			return errors.Join(os.Remove(filepath.Join(dir, "ca.key")), os.Symlink("nowhere", filepath.Join(dir, "ca.key")))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := ensure(t, nil).Dir
+			remove(t, layoutOf(dir).serverCert, layoutOf(dir).serverKey)
+			if err := change(dir); err != nil {
+				t.Skip(err) // Windows lets few make a symlink
+			}
+			if _, err := Open(dir, now.AddDate(21, 0, 0)); err == nil || errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("got %v, want another error than fs.ErrNotExist", err)
+			}
+		})
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("has access lists instead")
+	}
+	store := ensure(t, nil)
+	if store.Warnings != nil {
+		t.Errorf("got %q, want no warning", store.Warnings)
+	}
+	dir := store.Dir
+	for name, mode := range map[string]fs.FileMode{"ca.key": 0o640, "server.key": 0o604, "ca.crt": 0o666, "": 0o755} {
+		if err := os.Chmod(filepath.Join(dir, name), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	access := func(key, mode string) string {
+		return `others have access to the key "DIR/` + key + `", whose mode is ` + mode + ": run `chmod 600` on it, and replace it if anybody may have copied it"
+	}
+	want := []string{access("ca.key", "0640"), access("server.key", "0604")}
+	check := func() {
+		t.Helper()
+		store, err := Open(dir, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, warning := range store.Warnings {
+			got = append(got, outcome(dir, nil, errors.New(warning)))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("got  %q\nwant %q", got, want)
+		}
+	}
+	check()
+	if err := os.Chmod(dir, 0o770); err != nil {
+		t.Fatal(err)
+	}
+	want = append(want, "others can replace what is in the folder of the PKI \"DIR\", whose mode is 0770: run `chmod go-w` on it")
+	check()
 }
 
 // TestServerPairIsIssuedAnew deletes the server pair as the messages advise.

@@ -1,0 +1,22 @@
+//go:build unix
+
+package pki
+
+import (
+	"fmt"
+	"os"
+)
+
+// accessWarnings says who else has access to the keys and the folder.
+func (l layout) accessWarnings() []string {
+	var warnings []string
+	for _, key := range []string{l.caKey, l.serverKey} {
+		if info, err := os.Stat(key); err == nil && info.Mode().Perm()&0o077 != 0 {
+			warnings = append(warnings, fmt.Sprintf("others have access to the key %q, whose mode is %04o: run `chmod 600` on it, and replace it if anybody may have copied it", key, info.Mode().Perm()))
+		}
+	}
+	if info, err := os.Stat(l.dir); err == nil && info.Mode().Perm()&0o022 != 0 {
+		warnings = append(warnings, fmt.Sprintf("others can replace what is in the folder of the PKI %q, whose mode is %04o: run `chmod go-w` on it", l.dir, info.Mode().Perm()))
+	}
+	return warnings
+}
