@@ -7,6 +7,10 @@
 // [Leftovers] finds. The package doesn't lock: who shares a folder with other
 // processes brings their own lock.
 //
+// What root makes on a Unix system belongs to the owner and group of the folder
+// that it is made in: so an administrator can make files for a service that has
+// an account of its own.
+//
 //	err := atomicfile.Create("/var/lib/tlstunnel/pki/ca.key", pem, atomicfile.Secret)
 //	if errors.Is(err, fs.ErrExist) { … }
 package atomicfile
@@ -35,6 +39,10 @@ const (
 	// folder; on Windows a protected DACL for SYSTEM, Administrators and the
 	// current user.
 	Secret
+
+	// Group is for the current user and the folder's group: 0640 for a file
+	// and 0750 for a folder, less the umask; on Windows as Public.
+	Group
 )
 
 // TestOnlyStep is called after every step that changes the disk, with the
@@ -145,6 +153,23 @@ func MkdirAll(path string, access Access) error {
 		return fmt.Errorf("syncing folder %q: %w", parent, cause(err))
 	}
 	return nil
+}
+
+// OpenSecret opens the file at path for reading and writing. If there is none it
+// makes it first, empty and [Secret].
+func OpenSecret(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	created, err := createExclusive(path, Secret)
+	switch {
+	case err == nil:
+		created.Close()
+	case !errors.Is(err, fs.ErrExist): // another process was faster
+		return nil, err
+	}
+	return os.OpenFile(path, os.O_RDWR, 0)
 }
 
 func isDir(path string) bool {

@@ -6,30 +6,81 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 )
 
 // The umask can only narrow these.
 func (a Access) fileMode() fs.FileMode {
-	if a == Secret {
+	switch a {
+	case Secret:
 		return 0o600
+	case Group:
+		return 0o640
+	default:
+		return 0o644
 	}
-	return 0o644
 }
 
 func (a Access) dirMode() fs.FileMode {
-	if a == Secret {
+	switch a {
+	case Secret:
 		return 0o700
+	case Group:
+		return 0o750
+	default:
+		return 0o755
 	}
-	return 0o755
 }
 
 func createExclusive(path string, access Access) (*os.File, error) {
-	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, access.fileMode())
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, access.fileMode())
+	if err != nil {
+		return nil, err
+	}
+	if err := giveAway(f, filepath.Dir(path), access, access.fileMode()); err != nil {
+		f.Close()
+		os.Remove(path)
+		return nil, err
+	}
+	return f, nil
 }
 
 func mkdir(path string, access Access) error {
-	return os.Mkdir(path, access.dirMode())
+	if err := os.Mkdir(path, access.dirMode()); err != nil {
+		return err
+	}
+	// By its descriptor: who owns the folder above could put a link in its place.
+	dir, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return giveAway(dir, filepath.Dir(path), access, access.dirMode())
+}
+
+// giveAway makes what root has just made belong to the owner of its folder, and
+// readable for the group if that is what access means, whatever root's umask.
+func giveAway(f *os.File, folder string, access Access, mode fs.FileMode) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	info, err := os.Stat(folder)
+	if err != nil {
+		return err
+	}
+	owner := info.Sys().(*syscall.Stat_t)
+	if owner.Uid == 0 && owner.Gid == 0 {
+		return nil
+	}
+	err = f.Chown(int(owner.Uid), int(owner.Gid))
+	if errors.Is(err, fs.ErrPermission) {
+		return nil // a root with less rights than usual, as in a container
+	}
+	if err == nil && access == Group {
+		err = f.Chmod(mode)
+	}
+	return err
 }
 
 // publish links instead of renaming: rename(2) would overwrite, and its

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 )
@@ -24,6 +25,8 @@ func TestModes(t *testing.T) {
 		{0o077, Secret, 0o600, 0o700, 0o700},
 		{0o022, Public, 0o644, 0o755, 0o755},
 		{0o027, Public, 0o640, 0o750, 0o750},
+		{0o022, Group, 0o640, 0o750, 0o755},
+		{0o077, Group, 0o600, 0o700, 0o700},
 	} {
 		root := t.TempDir()
 		dir := filepath.Join(root, "top", "dir")
@@ -60,6 +63,70 @@ func TestDanglingSymlink(t *testing.T) {
 	}
 	if err := Create(path, nil, Secret); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("got %v, want fs.ErrExist", err)
+	}
+}
+
+// TestRootGivesAway: what root makes belongs to the owner of the folder, from
+// before there is anything in it, and is no wider for that.
+func TestRootGivesAway(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	const uid, gid = 4711, 4712
+	defer syscall.Umask(syscall.Umask(0o077))
+	top := t.TempDir()
+	if err := os.Chown(top, uid, gid); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		access    Access
+		file, dir fs.FileMode
+	}{
+		{Secret, 0o600, 0o700},
+		{Group, 0o640, 0o750},
+		{Public, 0o600, 0o700},
+	} {
+		dir := filepath.Join(top, strconv.Itoa(int(test.access)))
+		file := filepath.Join(dir, "file")
+		lock := filepath.Join(dir, "lock")
+		if err := MkdirAll(dir, test.access); err != nil {
+			t.Fatal(err)
+		}
+		if err := Create(file, nil, test.access); err != nil {
+			t.Fatal(err)
+		}
+		f, err := OpenSecret(lock)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		for path, mode := range map[string]fs.FileMode{dir: fs.ModeDir | test.dir, file: test.file, lock: 0o600} {
+			info, err := os.Stat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			owner := info.Sys().(*syscall.Stat_t)
+			if info.Mode() != mode || owner.Uid != uid || owner.Gid != gid {
+				t.Errorf("%s: %v of %d:%d, want %v of %d:%d", path, info.Mode(), owner.Uid, owner.Gid, mode, uid, gid)
+			}
+		}
+	}
+	// What was there before isn't ours to give away.
+	link := filepath.Join(top, "link")
+	other := filepath.Join(t.TempDir(), "other")
+	if err := os.WriteFile(other, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(other, link); err != nil {
+		t.Fatal(err)
+	}
+	f, err := OpenSecret(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	if info, err := os.Stat(other); err != nil || info.Sys().(*syscall.Stat_t).Uid != 0 {
+		t.Errorf("a file behind a link was given away: %v, %v", info, err)
 	}
 }
 
