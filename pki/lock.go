@@ -3,7 +3,6 @@ package pki
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -23,7 +22,7 @@ const (
 // blocking call can't be ended by ctx.
 func lock(ctx context.Context, dir string) (unlock func(), err error) {
 	path := filepath.Join(dir, lockName)
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := atomicfile.OpenSecret(path)
 	if err != nil {
 		return nil, fmt.Errorf("opening the lock file %q: %w", path, plain(err))
 	}

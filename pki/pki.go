@@ -54,6 +54,9 @@ type Store struct {
 	Warnings []string
 }
 
+// Files are the paths of the files that [Open] reads in dir.
+func Files(dir string) []string { return layoutOf(dir).all() }
+
 // Ensure makes what is missing of the PKI in s.Dir, the folder included, and
 // then opens it as [Open] does. It returns the paths of the files that it
 // made, which is none from the second run on.
