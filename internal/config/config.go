@@ -24,6 +24,10 @@ type Config struct {
 	// themselves.
 	ShutdownGrace time.Duration `toml:"shutdown_grace"`
 
+	// Watch makes the service reload when the file, or one that it names, has
+	// changed.
+	Watch bool `toml:"watch"`
+
 	Log     Log      `toml:"log"`
 	PKI     PKI      `toml:"pki"`
 	Tunnels []Tunnel `toml:"tunnel"`

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -72,12 +71,6 @@ func (c *Config) uses(file string) string {
 		}
 	}
 	return ""
-}
-
-// samePath compares absolute paths as texts.
-func samePath(a, b string) bool {
-	a, b = filepath.Clean(a), filepath.Clean(b)
-	return a == b || runtime.GOOS == "windows" && strings.EqualFold(a, b)
 }
 
 func (r *report) pki(p *PKI) {
