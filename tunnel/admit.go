@@ -11,18 +11,18 @@ import (
 func (t *Tunnel) admit(c *conn) *ending {
 	ip := c.peer.Addr()
 	switch {
-	case contains(t.settings.DenyFrom, ip):
+	case contains(c.settings.DenyFrom, ip):
 		return refusal("the peer's address is in deny_from")
-	case len(t.settings.AllowFrom) > 0 && !contains(t.settings.AllowFrom, ip):
+	case len(c.settings.AllowFrom) > 0 && !contains(c.settings.AllowFrom, ip):
 		return refusal("the peer's address isn't in allow_from")
 	}
 
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
-	case t.settings.MaxConnections > 0 && t.active >= t.settings.MaxConnections:
+	case c.settings.MaxConnections > 0 && t.active >= c.settings.MaxConnections:
 		return refusal("max_connections is reached")
-	case t.settings.MaxConnectionsPerIP > 0 && t.perIP[ip] >= t.settings.MaxConnectionsPerIP:
+	case c.settings.MaxConnectionsPerIP > 0 && t.perIP[ip] >= c.settings.MaxConnectionsPerIP:
 		return refusal("max_connections_per_ip is reached")
 	}
 	t.active++

@@ -12,6 +12,7 @@ import (
 
 // conn is one connection through a tunnel, from accept to its log line.
 type conn struct {
+	settings *settings
 	peer     netip.AddrPort
 	accepted time.Time
 	front    *side
@@ -26,9 +27,13 @@ type conn struct {
 }
 
 func (t *Tunnel) newConn(accepted *net.TCPConn) *conn {
+	c := &conn{
+		settings: t.settings.Load(),
+		accepted: time.Now(),
+		front:    &side{stream: accepted, tcp: accepted, name: byPeer},
+	}
 	// Where the system has no such settings, its own stay in force.
-	_ = accepted.SetKeepAliveConfig(keepAlive(t.settings.Keepalive))
-	c := &conn{accepted: time.Now(), front: &side{stream: accepted, tcp: accepted, name: byPeer}}
+	_ = accepted.SetKeepAliveConfig(keepAlive(c.settings.Keepalive))
 	if addr, ok := accepted.RemoteAddr().(*net.TCPAddr); ok {
 		ap := addr.AddrPort()
 		c.peer = netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
@@ -56,13 +61,13 @@ func (t *Tunnel) serveConn(c *conn) {
 // handshakeFront makes the accepted connection a TLS one in server mode; a
 // client certificate, where the settings ask for one, is verified with it.
 func (t *Tunnel) handshakeFront(c *conn) *ending {
-	if t.settings.Front == nil {
+	if c.settings.Front == nil {
 		return nil
 	}
 	turn := new(handshakeTurn)
 	defer t.endHandshakeTurn(turn)
 	ctx := context.WithValue(t.setup, handshakeTurn{}, turn)
-	if err := t.startTLS(ctx, c, c.front, tls.Server, t.settings.Front); err != nil {
+	if err := t.startTLS(ctx, c, c.front, tls.Server, c.settings.Front); err != nil {
 		return t.explainFront(c, turn, err)
 	}
 	return nil
@@ -71,7 +76,7 @@ func (t *Tunnel) handshakeFront(c *conn) *ending {
 // dial opens the back to the first target that takes the connection.
 func (t *Tunnel) dial(c *conn) *ending {
 	var end *ending
-	for _, target := range t.settings.Targets {
+	for _, target := range c.settings.Targets {
 		c.target = target
 		if end = t.dialTarget(c, target); end == nil || t.setup.Err() != nil {
 			break
@@ -84,9 +89,9 @@ func (t *Tunnel) dial(c *conn) *ending {
 // dialTarget opens the back to target, in client mode with TLS and full
 // verification.
 func (t *Tunnel) dialTarget(c *conn, target Target) *ending {
-	ctx, cancel := context.WithTimeout(t.setup, t.settings.ConnectTimeout)
+	ctx, cancel := context.WithTimeout(t.setup, c.settings.ConnectTimeout)
 	defer cancel()
-	dialled, err := t.dialer.DialContext(ctx, "tcp", target.Address)
+	dialled, err := c.settings.dialer.DialContext(ctx, "tcp", target.Address)
 	if err != nil {
 		return t.explainDial(err)
 	}
@@ -105,7 +110,7 @@ func (t *Tunnel) dialTarget(c *conn, target Target) *ending {
 // startTLS does a handshake on s within the handshake timeout and makes the
 // result its stream. On failure s stays open, but of no use.
 func (t *Tunnel) startTLS(ctx context.Context, c *conn, s *side, role func(net.Conn, *tls.Config) *tls.Conn, config *tls.Config) error {
-	ctx, cancel := context.WithTimeout(ctx, t.settings.HandshakeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.settings.HandshakeTimeout)
 	defer cancel()
 	start := time.Now()
 	s.wire, s.config = &wire{TCPConn: s.tcp, holdTicket: s == c.front}, config
@@ -126,20 +131,23 @@ func (t *Tunnel) startTLS(ctx context.Context, c *conn, s *side, role func(net.C
 // key handshakeTurn{}.
 type handshakeTurn struct{ asked, held bool }
 
-// awaitHandshakeTurn is called by crypto/tls when a ClientHello is complete, so
-// that peers who send nothing, or half of one, take nobody's place.
-func (t *Tunnel) awaitHandshakeTurn(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-	turn := hello.Context().Value(handshakeTurn{}).(*handshakeTurn)
-	turn.asked = true
-	select {
-	case t.handshakes <- struct{}{}:
-		turn.held = true
-		if t.configForClient != nil {
-			return t.configForClient(hello)
+// awaitHandshakeTurn is for crypto/tls to call when a ClientHello is complete, so
+// that peers who send nothing, or half of one, take nobody's place. Then it asks
+// next, if there is one.
+func (t *Tunnel) awaitHandshakeTurn(next func(*tls.ClientHelloInfo) (*tls.Config, error)) func(*tls.ClientHelloInfo) (*tls.Config, error) {
+	return func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		turn := hello.Context().Value(handshakeTurn{}).(*handshakeTurn)
+		turn.asked = true
+		select {
+		case t.handshakes <- struct{}{}:
+			turn.held = true
+		case <-hello.Context().Done():
+			return nil, hello.Context().Err()
 		}
-		return nil, nil
-	case <-hello.Context().Done():
-		return nil, hello.Context().Err()
+		if next == nil {
+			return nil, nil
+		}
+		return next(hello)
 	}
 }
 
@@ -178,10 +186,10 @@ func (t *Tunnel) logEnd(c *conn, end *ending) {
 		}
 	}
 	ctx := context.Background()
-	if !t.log.Enabled(ctx, end.level) {
+	if !c.settings.log.Enabled(ctx, end.level) {
 		return
 	}
-	t.log.LogAttrs(ctx, end.level, end.outcome.message(), append(c.attrs(), end.attrs(skipped)...)...)
+	c.settings.log.LogAttrs(ctx, end.level, end.outcome.message(), append(c.attrs(), end.attrs(skipped)...)...)
 }
 
 // attrs are what is known of c, in the order in which it became known.

@@ -38,7 +38,7 @@ func (t *Tunnel) explainFront(c *conn, turn *handshakeTurn, err error) *ending {
 			err = &net.OpError{Op: "remote error", Err: tls.AlertError(alert)}
 			end.err = err
 		}
-		end.explainTLS(byPeer, t.settings.Front, err)
+		end.explainTLS(byPeer, c.settings.Front, err)
 	}
 	return end
 }

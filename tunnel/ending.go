@@ -94,14 +94,15 @@ func clip(text string) string {
 
 // Stats are a tunnel's counts since it was made.
 type Stats struct {
-	Refused         int64 // by an address rule or a limit
-	HandshakeFailed int64
-	TargetFailed    int64
-	Interrupted     int64
-	Completed       int64
-	NoCloseNotify   int64 // of the completed, those that a TLS side ended without close_notify
-	ToTarget        int64 // bytes
-	ToPeer          int64 // bytes
+	Active          int64 `json:"active"`  // connections now
+	Refused         int64 `json:"refused"` // by an address rule or a limit
+	HandshakeFailed int64 `json:"handshake_failed"`
+	TargetFailed    int64 `json:"target_failed"`
+	Interrupted     int64 `json:"interrupted"`
+	Completed       int64 `json:"completed"`
+	NoCloseNotify   int64 `json:"no_close_notify"` // of the completed, those that a TLS side ended without close_notify
+	ToTarget        int64 `json:"to_target"`       // bytes
+	ToPeer          int64 `json:"to_peer"`         // bytes
 }
 
 type counters struct {
@@ -119,10 +120,15 @@ func (n *counters) count(c *conn, end *ending) {
 	}
 }
 
-// Stats may be called at any time. Connections are counted at their end.
+// Stats may be called at any time. Connections are counted at their end, but for
+// Active.
 func (t *Tunnel) Stats() Stats {
+	t.mu.Lock()
+	active := t.active
+	t.mu.Unlock()
 	n := &t.stats
 	return Stats{
+		Active:          int64(active),
 		Refused:         n.outcomes[refused].Load(),
 		HandshakeFailed: n.outcomes[handshakeFailed].Load(),
 		TargetFailed:    n.outcomes[dialFailed].Load(),

@@ -57,15 +57,6 @@ func leakCheck(t testing.TB) {
 	})
 }
 
-// openFiles is 0 where the system doesn't tell.
-func openFiles() int {
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return 0
-	}
-	return len(entries)
-}
-
 // reached polls until condition holds, and reports whether it came to that.
 func reached(condition func() bool) bool {
 	for deadline := time.Now().Add(patience); !condition(); time.Sleep(time.Millisecond) {

@@ -111,7 +111,7 @@ func TestAddressRules(t *testing.T) {
 			for address, want := range test.want {
 				addr := netip.AddrPortFrom(netip.MustParseAddr(address).Unmap(), 1)
 				got := admitted
-				if end := tun.admit(&conn{peer: addr}); end != nil {
+				if end := tun.admit(&conn{settings: tun.settings.Load(), peer: addr}); end != nil {
 					got = end.reason
 				}
 				if got != want {

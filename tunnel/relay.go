@@ -59,10 +59,10 @@ type relaying struct {
 // relay moves bytes both ways, each at its own pace, until both directions have
 // ended.
 func (t *Tunnel) relay(c *conn) *ending {
-	r := &relaying{conn: c, halfClose: t.settings.HalfCloseTimeout}
+	r := &relaying{conn: c, halfClose: c.settings.HalfCloseTimeout}
 	r.stall = watchStall(c, func(reason string) { r.abort(interruption(byTunnel, reason, nil)) })
 	defer r.stall.stop()
-	r.stall.setLimit(t.settings.IdleTimeout, "no progress for idle_timeout")
+	r.stall.setLimit(c.settings.IdleTimeout, "no progress for idle_timeout")
 	defer context.AfterFunc(t.relays, func() {
 		t.cutShort.Store(true)
 		r.abort(interruption(byTunnel, "shutdown_grace is over", nil))

@@ -149,7 +149,7 @@ func TestStallWhileEndIsPassedOn(t *testing.T) {
 	front.stream = clogged{front.tcp}
 	check(t, target.CloseWrite())
 	ended := make(chan *ending, 1)
-	go func() { ended <- tun.relay(&conn{front: front, back: back}) }()
+	go func() { ended <- tun.relay(&conn{settings: tun.settings.Load(), front: front, back: back}) }()
 	select {
 	case end := <-ended:
 		if end.reason != "no progress for half_close_timeout after one side had ended" {

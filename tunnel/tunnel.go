@@ -68,18 +68,13 @@ type Target struct {
 
 // A Tunnel serves connections from one or more listeners to its targets.
 type Tunnel struct {
-	settings Settings
-	log      *slog.Logger
-	dialer   net.Dialer
+	settings atomic.Pointer[settings]
 	stats    counters
 	refusals sampler
 	accepts  sampler
 
 	// handshakes has a place for each front handshake under way.
 	handshakes chan struct{}
-
-	// configForClient is what Front came with.
-	configForClient func(*tls.ClientHelloInfo) (*tls.Config, error)
 
 	// setup ends when the tunnel begins to stop: what has relayed nothing yet
 	// is given up. relays ends when the time to drain is over.
@@ -96,26 +91,43 @@ type Tunnel struct {
 	perIP     map[netip.Addr]int
 }
 
+// settings are Settings ready for use. A connection keeps those that it began
+// with.
+type settings struct {
+	Settings
+	log    *slog.Logger
+	dialer net.Dialer
+}
+
 // New returns a tunnel that does as s says once [Tunnel.Serve] is called.
 func New(s Settings) *Tunnel {
 	t := &Tunnel{
-		log:        s.Logger.With("tunnel", s.Name),
-		dialer:     net.Dialer{KeepAlive: -1, KeepAliveConfig: keepAlive(s.Keepalive)},
 		handshakes: make(chan struct{}, maxHandshakes),
 		perIP:      make(map[netip.Addr]int),
 	}
 	t.setup, t.stopSetup = context.WithCancel(context.Background())
 	t.relays, t.stopRelays = context.WithCancel(context.Background())
-	if s.Front != nil {
-		s.Front = s.Front.Clone()
-		t.configForClient = s.Front.GetConfigForClient
-		s.Front.GetConfigForClient = t.awaitHandshakeTurn
-	}
-	t.settings = s
+	t.Apply(s)
 	return t
 }
 
-// keepAlive spreads idle so that a dead peer is noticed in twice that time.
+// Apply makes the tunnel do as s says with the connections that it accepts from
+// now on. Session tickets and sessions live in the TLS configs of s: none
+// outlives the trust that it was made under, if s comes with new ones.
+func (t *Tunnel) Apply(s Settings) {
+	next := &settings{
+		Settings: s,
+		log:      s.Logger.With("tunnel", s.Name),
+		dialer:   net.Dialer{KeepAlive: -1, KeepAliveConfig: keepAlive(s.Keepalive)},
+	}
+	if s.Front != nil {
+		next.Front = s.Front.Clone()
+		next.Front.GetConfigForClient = t.awaitHandshakeTurn(s.Front.GetConfigForClient)
+	}
+	t.settings.Store(next)
+}
+
+// keepAlive spreads idle so that a dead peer is noticed in some twice that time.
 func keepAlive(idle time.Duration) net.KeepAliveConfig {
 	return net.KeepAliveConfig{
 		Enable:   idle > 0,
@@ -159,7 +171,7 @@ func (t *Tunnel) Serve(l net.Listener) error {
 // trying again at once would take a whole core and change nothing.
 func (t *Tunnel) waitToAccept(err error, backoff time.Duration) {
 	if skipped, ok := t.accepts.take(time.Now()); ok {
-		t.log.Error("accept failed", "err", err, "retry_in", backoff, "skipped", skipped)
+		t.settings.Load().log.Error("accept failed", "err", err, "retry_in", backoff, "skipped", skipped)
 	}
 	select {
 	case <-time.After(backoff):
