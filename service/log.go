@@ -1,6 +1,7 @@
 package service
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 
@@ -9,21 +10,45 @@ import (
 
 // OpenLog returns the log that cfg describes and what closes it. Lines go to the
 // file; to console when the file is "-", when somebody watches it (interactive),
-// and when the file can't be written. Neither a broken log file nor a slow disk
-// ever holds up who logs. Calling close writes out what is left; lines logged
-// after it are lost.
+// and when the file can't be written. When console is the journal of systemd, it
+// gets the lines of the service itself, such as start, stop and reload, and none
+// of its connections'. Neither a broken log file nor a slow disk ever holds up
+// who logs. Calling close writes out what is left; lines logged after it are
+// lost.
 func OpenLog(cfg config.Log, console io.Writer, interactive bool) (log *slog.Logger, close func()) {
+	queued := newLineQueue()
+	go queued.pass(consoleWriter(console))
 	if cfg.File == config.Console {
-		return slog.New(logHandler(cfg, console)), func() {}
+		return slog.New(logHandler(cfg, queued)), queued.close
 	}
-	file := openLogFile(cfg, console)
-	handler := logHandler(cfg, file)
-	if interactive {
+	lines, file := newLineQueue(), openLogFile(cfg, queued)
+	handler := logHandler(cfg, lines)
+	switch {
+	case interactive:
 		file.fallback = io.Discard // console has the lines anyway
-		handler = slog.NewMultiHandler(handler, logHandler(cfg, console))
+		handler = slog.NewMultiHandler(handler, logHandler(cfg, queued))
+	case isJournal(console):
+		handler = slog.NewMultiHandler(handler, headlines{slog.NewTextHandler(queued, &slog.HandlerOptions{ReplaceAttr: noTime})})
 	}
-	go file.writeLines()
-	return slog.New(handler), file.close
+	go func() {
+		lines.pass(file.write)
+		_ = file.rotating.Close()
+	}()
+	return slog.New(handler), func() {
+		lines.close()
+		queued.close()
+	}
+}
+
+// consoleWriter writes lines to console, which may be a terminal that somebody
+// has stopped, or a pipe that nobody reads.
+func consoleWriter(console io.Writer) func(line []byte, lost int) {
+	return func(line []byte, lost int) {
+		if lost > 0 {
+			fmt.Fprintf(console, "tlstunnel: %d log lines were lost here: nobody took them\n", lost)
+		}
+		_, _ = console.Write(line)
+	}
 }
 
 func logHandler(cfg config.Log, w io.Writer) slog.Handler {
@@ -35,4 +60,19 @@ func logHandler(cfg config.Log, w io.Writer) slog.Handler {
 		return slog.NewJSONHandler(w, opts)
 	}
 	return slog.NewTextHandler(w, opts)
+}
+
+// headlines passes on the lines of the service itself, and none of its tunnels':
+// those come through a logger made With the tunnel's name.
+type headlines struct{ slog.Handler }
+
+func (headlines) WithAttrs([]slog.Attr) slog.Handler { return slog.DiscardHandler }
+func (headlines) WithGroup(string) slog.Handler      { return slog.DiscardHandler }
+
+// noTime leaves out the time, which the journal knows.
+func noTime(groups []string, a slog.Attr) slog.Attr {
+	if a.Key == slog.TimeKey && len(groups) == 0 {
+		return slog.Attr{}
+	}
+	return a
 }

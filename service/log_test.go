@@ -2,8 +2,11 @@ package service
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -127,20 +130,71 @@ func TestLogRotates(t *testing.T) {
 	}
 }
 
-// TestLogStalled: a disk that hangs holds up nobody, and what was dropped is
-// counted.
+// TestLogStalled: a disk or a console that hangs holds up nobody, and what was
+// lost is counted.
 func TestLogStalled(t *testing.T) {
 	cfg, console := logConfig(t), new(logText)
-	file := openLogFile(cfg, console) // whose lines nobody writes yet
+	file, lines := openLogFile(cfg, console), newLineQueue() // which nobody empties yet
 	for i := range queuedLines + 10 {
-		fmt.Fprintf(file, "line %d\n", i)
+		fmt.Fprintf(lines, "line %d\n", i)
 	}
-	go file.writeLines()
-	file.close()
-	if got := readLog(t, cfg.File); strings.Count(got, "\n") != queuedLines {
-		t.Errorf("%d lines were written, want %d", strings.Count(got, "\n"), queuedLines)
+	go lines.pass(file.write)
+	lines.close()
+	got := readLog(t, cfg.File)
+	if strings.Count(got, "\n") != queuedLines+1 || !strings.Contains(got, "lines=10") {
+		t.Errorf("%d lines were written, want %d and one about the 10 lost", strings.Count(got, "\n"), queuedLines)
 	}
-	if want := "is too slow: 10 lines were dropped"; !strings.Contains(console.String(), want) {
-		t.Errorf("got %q, want %q", console, want)
+}
+
+func TestConsoleStalled(t *testing.T) {
+	cfg := logConfig(t)
+	stopped, resume := io.Pipe() // nobody reads: each write blocks
+	log, closeLog := OpenLog(cfg, resume, true)
+	for i := range 2 * queuedLines {
+		log.Info("hello", "i", i)
+	}
+	go io.Copy(io.Discard, stopped)
+	closeLog()
+	if got := readLog(t, cfg.File); strings.Count(got, "msg=hello")+lost(got) != 2*queuedLines {
+		t.Errorf("the file has %d lines, and %d were lost", strings.Count(got, "msg=hello"), lost(got))
+	}
+}
+
+// lost adds up what the log says of lines that it lost.
+func lost(log string) (n int) {
+	for _, m := range regexp.MustCompile(`log lines were lost.* lines=(\d+)`).FindAllStringSubmatch(log, -1) {
+		lines, _ := strconv.Atoi(m[1])
+		n += lines
+	}
+	return n
+}
+
+// TestLogRemoved: when somebody removes the file, the next line makes a new one.
+func TestLogRemoved(t *testing.T) {
+	cfg := logConfig(t)
+	file := openLogFile(cfg, io.Discard)
+	defer file.rotating.Close()
+	file.write([]byte("first\n"), 0)
+	if err := os.RemoveAll(filepath.Dir(cfg.File)); err != nil {
+		t.Fatal(err)
+	}
+	file.write([]byte("second\n"), 0)
+	if got := readLog(t, cfg.File); got != "second\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestLogTorn: after a line that was written in part, the next one has a line of
+// its own.
+func TestLogTorn(t *testing.T) {
+	cfg := logConfig(t)
+	file := openLogFile(cfg, io.Discard)
+	defer file.rotating.Close()
+	file.write([]byte("first ha"), 0)
+	file.torn = true
+	file.write([]byte("second\n"), 0)
+	file.write([]byte("third\n"), 0)
+	if got := readLog(t, cfg.File); got != "first ha\nsecond\nthird\n" {
+		t.Errorf("got %q", got)
 	}
 }

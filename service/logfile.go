@@ -5,46 +5,34 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
-	"sync"
 	"time"
 
 	"gopkg.in/natefinch/lumberjack.v2"
 
+	"tlstunnel/internal/atomicfile"
 	"tlstunnel/internal/config"
 )
 
-const (
-	// queuedLines may wait for the disk; at some 300 bytes each that is 1 MB.
-	// Those beyond are counted and dropped.
-	queuedLines = 4096
+// complainEvery is how often a broken log file is complained about.
+const complainEvery = time.Minute
 
-	// complainEvery is how often a broken log file is complained about.
-	complainEvery = time.Minute
-
-	// closeTimeout is how long a stop waits for the disk.
-	closeTimeout = 2 * time.Second
-)
-
-// logFile is a rotating log file that never fails and never blocks: writeLines,
-// in a goroutine of its own, does the writing. It is the one place that knows
-// lumberjack and its traps.
+// logFile is a rotating log file. It is the one place that knows lumberjack and
+// its traps, and is used by one goroutine.
 type logFile struct {
 	rotating *lumberjack.Logger
 	maxSize  int64
-	console  io.Writer // told when the file can't be written
-	fallback io.Writer // takes the lines that the file can't
+	console  io.Writer    // told when the file can't be written
+	fallback io.Writer    // takes the lines that the file can't
+	own      *slog.Logger // writes into the file what the log has to say of itself
 
-	lines   chan []byte
-	written chan struct{} // closed when the last line has been written
-
-	mu      sync.Mutex // guards what follows
-	closed  bool
-	dropped int // lines, since the last complaint
+	torn       bool // the last line may be there in part
+	quietUntil time.Time
 }
 
 func openLogFile(cfg config.Log, console io.Writer) *logFile {
-	return &logFile{
+	l := &logFile{
 		rotating: &lumberjack.Logger{
 			Filename:   cfg.File,
 			MaxSize:    int(cfg.MaxSize >> 20), // in MiB
@@ -56,69 +44,29 @@ func openLogFile(cfg config.Log, console io.Writer) *logFile {
 		maxSize:  cfg.MaxSize,
 		console:  console,
 		fallback: console,
-		lines:    make(chan []byte, queuedLines),
-		written:  make(chan struct{}),
 	}
+	l.own = slog.New(logHandler(cfg, writerFunc(l.writeLine)))
+	return l
 }
 
-// Write queues a line. It always succeeds.
-func (l *logFile) Write(line []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed {
-		return len(line), nil
-	}
-	select {
-	case l.lines <- append([]byte(nil), line...): // slog uses its buffer again
-	default:
-		l.dropped++
-	}
-	return len(line), nil
-}
+type writerFunc func([]byte) error
 
-// close waits until the queued lines are written, but not for ever.
-func (l *logFile) close() {
-	l.mu.Lock()
-	if !l.closed {
-		l.closed = true
-		close(l.lines)
-	}
-	l.mu.Unlock()
-	select {
-	case <-l.written:
-	case <-time.After(closeTimeout):
-	}
-}
+func (f writerFunc) Write(p []byte) (int, error) { return len(p), f(p) }
 
-// writeLines writes what is queued until close.
-func (l *logFile) writeLines() {
-	defer close(l.written)
-	defer l.rotating.Close()
-	var quietUntil time.Time
-	for line := range l.lines {
-		err := l.writeLine(line)
-		if err != nil {
-			_, _ = l.fallback.Write(line)
-		}
-		if now := time.Now(); now.After(quietUntil) && l.complain(err) {
-			quietUntil = now.Add(complainEvery)
-		}
+// write takes a line, and the number of lines that were lost before it.
+func (l *logFile) write(line []byte, lost int) {
+	if lost > 0 {
+		l.own.Error("log lines were lost: the disk is too slow for them", "lines", lost)
 	}
-}
-
-// complain reports whether there was anything to complain about.
-func (l *logFile) complain(err error) bool {
-	l.mu.Lock()
-	dropped := l.dropped
-	l.dropped = 0
-	l.mu.Unlock()
-	if err != nil {
+	err := l.writeLine(line)
+	if err == nil {
+		return
+	}
+	_, _ = l.fallback.Write(line)
+	if now := time.Now(); now.After(l.quietUntil) {
+		l.quietUntil = now.Add(complainEvery)
 		fmt.Fprintf(l.console, "tlstunnel: writing log file %q: %v; the tunnels go on without it\n", l.rotating.Filename, err)
 	}
-	if dropped > 0 {
-		fmt.Fprintf(l.console, "tlstunnel: log file %q is too slow: %d lines were dropped\n", l.rotating.Filename, dropped)
-	}
-	return err != nil || dropped > 0
 }
 
 func (l *logFile) writeLine(line []byte) error {
@@ -126,24 +74,37 @@ func (l *logFile) writeLine(line []byte) error {
 	if err != nil {
 		return err
 	}
-	if _, err = l.rotating.Write(line); err == nil {
-		return nil
+	if l.torn {
+		line = append([]byte("\n"), line...)
 	}
+	_, err = l.rotating.Write(line)
 	// When lumberjack can't rename a full file, as on Windows while a viewer
 	// has it open, it drops every line until it can. Go on in the old file, but
 	// not for ever.
-	if size == 0 || size > 2*l.maxSize || appendTo(l.rotating.Filename, line) != nil {
-		return err
+	if err != nil && size > 0 && size <= 2*l.maxSize {
+		if appendTo(l.rotating.Filename, line) == nil {
+			err = nil
+		}
 	}
-	return nil
+	l.torn = err != nil
+	return err
 }
 
 // size is that of the file, 0 if there is none yet. Rotating what isn't a
 // regular file would rename a device, or wait for the reader of a pipe.
 func (l *logFile) size() (int64, error) {
-	info, err := os.Stat(l.rotating.Filename)
+	// Not Stat: where root tries the service by hand, a link of the service's
+	// account must not lead it to a file of somebody else.
+	info, err := os.Lstat(l.rotating.Filename)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		// lumberjack would go on in a file that somebody has removed.
+		_ = l.rotating.Close()
+		// By lumberjack it would be root's if an administrator tries the service
+		// by hand, and the service couldn't write it. Its folder may be missing.
+		if f, err := atomicfile.OpenSecret(l.rotating.Filename); err == nil {
+			f.Close()
+		}
 		return 0, nil
 	case err != nil:
 		return 0, err

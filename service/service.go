@@ -1,18 +1,19 @@
-// Package service is the daemon: it turns a loaded config into running tunnels,
-// makes the PKI on the first run, writes the log, and stops everything in order.
+// Package service is the daemon: it turns a config file into running tunnels,
+// makes the PKI on the first run, reloads without dropping a connection, writes
+// the log, answers on the control channel, and stops everything in order.
 //
 //	cfg, problems, err := config.Load(file)
 //	log, closeLog := service.OpenLog(cfg.Log, os.Stderr, false)
 //	defer closeLog()
-//	err = service.Run(ctx, cfg, log)
+//	err = service.Run(ctx, cfg, log, service.Host{})
 package service
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -21,71 +22,111 @@ import (
 	"tlstunnel/tunnel"
 )
 
-// Service is a set of running tunnels.
+// Service is a set of running tunnels. Its methods may be called by several
+// goroutines.
 type Service struct {
-	cfg     *config.Config
 	log     *slog.Logger
-	tunnels []*running
+	started time.Time
 	failed  chan error // of a listener that somebody else closed
-	serving sync.WaitGroup
+	files   *fileWatch
+
+	serving, draining sync.WaitGroup
+
+	// reloading is held while a reload is told to others, before and after.
+	reloading sync.Mutex
+
+	// mu guards what follows, and is held through a whole reload.
+	mu         sync.Mutex
+	stopped    bool
+	cfg        *config.Config
+	logged     config.Log // what the log was opened with; a reload doesn't change it
+	tunnels    []*running // in the order of the config
+	lastReload ReloadResult
 }
 
 // running is a tunnel with its socket.
 type running struct {
-	name     string
+	prepared
 	tunnel   *tunnel.Tunnel
 	listener net.Listener
 }
 
 // Run starts the tunnels of cfg and serves until ctx is done; then it stops them
-// and returns nil. An error means that they couldn't start, or that one ended by
-// itself.
-func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
+// and returns nil. It reloads when asked to by a signal, the host, the control
+// channel or a change of the files. An error means that the tunnels couldn't
+// start, or that one ended by itself.
+func Run(ctx context.Context, cfg *config.Config, log *slog.Logger, host Host) error {
+	signals, stopSignals := reloadSignals() // first: by itself SIGHUP would end the process
+	defer stopSignals()
 	s, err := Start(ctx, cfg, log)
+	if errors.Is(err, context.Canceled) {
+		return nil // told to stop before there was anything to stop
+	}
 	if err != nil {
 		return err
 	}
-	return s.Wait(ctx)
+	defer s.Stop()
+	control := s.serveControl()
+	defer control.close()
+	log.Info(msgStarted, "version", Version, "config", cfg.File, "tunnels", len(cfg.Tunnels))
+	s.notify(notifyReady)
+	defer s.notify(notifyStopping)
+	if host.Ready != nil {
+		host.Ready()
+	}
+	return s.supervise(ctx, signals, host.Reload)
 }
 
 // Start makes the PKI if there is none, reads what cfg names, and opens every
 // listener before it serves the first connection, so that it starts whole or not
-// at all. The caller must call [Service.Wait].
+// at all. The caller must call [Service.Stop].
 func Start(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Service, error) {
 	log.Info("starting", "version", Version, "config", cfg.File, "pki", cfg.PKI.Dir)
-	settings, err := prepare(ctx, cfg, log)
+	s := &Service{log: log, started: time.Now(), failed: make(chan error, 1), files: newFileWatch(log), cfg: cfg, logged: cfg.Log}
+	store, err := s.makePKI(ctx)
+	if errors.Is(err, context.Canceled) {
+		return nil, err
+	}
+	p, err := prepareAll(cfg, store, err, log)
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{cfg: cfg, log: log, failed: make(chan error, len(settings))}
-	if err := s.openListeners(ctx, settings); err != nil {
+	if err := s.apply(ctx, p); err != nil {
 		return nil, err
-	}
-	for i, r := range s.tunnels {
-		t := cfg.Tunnels[i]
-		log.Info("listening", "tunnel", t.Name, "mode", t.Mode, "listen", r.listener.Addr().String(), "target", t.Target)
-		s.serving.Go(func() { s.serve(r) })
 	}
 	return s, nil
 }
 
-// openListeners opens the sockets of all tunnels, or none.
-func (s *Service) openListeners(ctx context.Context, settings []tunnel.Settings) error {
-	var problems config.Problems
-	for i, t := range settings {
-		l, err := listen(ctx, s.cfg.Tunnels[i].Listen)
-		if err != nil {
-			problems = append(problems, s.cfg.Problem(i, "listen", err.Error()))
-			continue
+// supervise serves until ctx is done or a listener ends by itself. A signal asks
+// for a reload, and so does the host.
+func (s *Service) supervise(ctx context.Context, signals <-chan os.Signal, asked <-chan string) error {
+	watchdog := newWatchdog()
+	defer watchdog.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-s.failed:
+			return err
+		case <-signals:
+			s.reloadLogged(ctx, "signal")
+		case cause := <-asked:
+			s.reloadLogged(ctx, cause)
+		case <-s.files.changed:
+			s.reloadLogged(ctx, "files changed")
+		case <-watchdog.C:
+			s.notify(notifyAlive)
 		}
-		s.tunnels = append(s.tunnels, &running{t.Name, tunnel.New(t), l})
 	}
-	if problems != nil {
-		for _, r := range s.tunnels {
-			r.listener.Close()
-		}
+}
+
+// makePKI makes what is missing of our own PKI.
+func (s *Service) makePKI(ctx context.Context) (*pki.Store, error) {
+	store, created, err := MakePKI(ctx, s.cfg)
+	if err == nil && len(created) > 0 {
+		s.log.Warn("made a new CA or server certificate; keep ca.key safe, and give clients ca.crt", "ca", pki.Fingerprint(store.CA), "files", created)
 	}
-	return problems.Err()
+	return store, err
 }
 
 // MakePKI makes what is missing of the PKI that cfg describes and opens it. It
@@ -94,69 +135,46 @@ func MakePKI(ctx context.Context, cfg *config.Config) (store *pki.Store, created
 	return pki.Ensure(ctx, pkiSettings(cfg), time.Now())
 }
 
-// prepare makes or opens the PKI and reads every file that cfg names.
-func prepare(ctx context.Context, cfg *config.Config, log *slog.Logger) ([]tunnel.Settings, error) {
-	store, created, err := MakePKI(ctx, cfg)
-	problems := pkiProblems(cfg, err)
-	if err == nil && len(created) > 0 {
-		log.Warn("made a new CA or server certificate; keep ca.key safe, and give clients ca.crt", "ca", pki.Fingerprint(store.CA), "files", created)
-	}
-	problems = append(problems, nameProblems(cfg, store)...)
-	settings, more := translate(cfg, store, time.Now(), log)
-	problems = append(problems, more...)
-	for _, p := range problems {
-		if p.Warning {
-			log.Warn(p.Text, "tunnel", p.Tunnel, "config", fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col))
-		}
-	}
-	return settings, problems.Err()
-}
-
-func (s *Service) serve(r *running) {
-	if err := r.tunnel.Serve(r.listener); err != nil {
-		s.failed <- fmt.Errorf("tunnel %q: its listener at %s ended by itself: %w", r.name, r.listener.Addr(), err)
-	}
-}
-
 // Addr is where the named tunnel listens, nil if there is no such tunnel.
 func (s *Service) Addr(name string) net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, r := range s.tunnels {
-		if r.name == name {
+		if r.config.Name == name {
 			return r.listener.Addr()
 		}
 	}
 	return nil
 }
 
-// Wait serves until ctx is done or a listener ends by itself. It then gives the
-// connections shutdown_grace to end, closes the others, and returns when
-// everything has stopped.
-func (s *Service) Wait(ctx context.Context) error {
-	var err error
-	select {
-	case <-ctx.Done():
-	case err = <-s.failed:
-	}
+// Stop closes the listeners, gives the connections shutdown_grace to end, closes
+// the others, and returns when everything has stopped.
+func (s *Service) Stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopped = true
 	s.log.Info("stopping", "shutdown_grace", s.cfg.ShutdownGrace)
-	grace, cancel := context.WithTimeout(context.Background(), s.cfg.ShutdownGrace)
-	defer cancel()
-	var stopping sync.WaitGroup
+	s.files.close()
 	for _, r := range s.tunnels {
-		stopping.Go(func() { s.stop(grace, r) })
+		s.drain(r)
 	}
-	stopping.Wait()
+	s.draining.Wait()
 	s.serving.Wait()
-	s.log.Info("stopped")
-	return err
+	s.log.Info(msgStopped)
 }
 
-func (s *Service) stop(grace context.Context, r *running) {
-	if err := r.tunnel.Shutdown(grace); errors.Is(err, context.DeadlineExceeded) {
-		s.log.Warn("shutdown_grace was over before all connections had ended", "tunnel", r.name)
-	}
-	n := r.tunnel.Stats()
-	s.log.Info("tunnel stopped", "tunnel", r.name,
-		"completed", n.Completed, "interrupted", n.Interrupted, "refused", n.Refused,
-		"handshake_failed", n.HandshakeFailed, "target_failed", n.TargetFailed,
-		"no_close_notify", n.NoCloseNotify, "to_target", n.ToTarget, "to_peer", n.ToPeer)
+// drain stops r in the background, within shutdown_grace.
+func (s *Service) drain(r *running) {
+	grace, cancel := context.WithTimeout(context.Background(), s.cfg.ShutdownGrace)
+	s.draining.Go(func() {
+		defer cancel()
+		if err := r.tunnel.Shutdown(grace); err != nil {
+			s.log.Warn("shutdown_grace was over before all connections had ended", "tunnel", r.config.Name)
+		}
+		n := r.tunnel.Stats()
+		s.log.Info("tunnel stopped", "tunnel", r.config.Name,
+			"completed", n.Completed, "interrupted", n.Interrupted, "refused", n.Refused,
+			"handshake_failed", n.HandshakeFailed, "target_failed", n.TargetFailed,
+			"no_close_notify", n.NoCloseNotify, "to_target", n.ToTarget, "to_peer", n.ToPeer)
+	})
 }

@@ -21,14 +21,29 @@ import (
 
 // logText collects log lines.
 type logText struct {
-	mu   sync.Mutex // guards what follows
-	text bytes.Buffer
+	mu      sync.Mutex // guards what follows
+	text    bytes.Buffer
+	changed chan struct{} // closed at the next line
 }
 
 func (l *logText) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.changed != nil {
+		close(l.changed)
+		l.changed = nil
+	}
 	return l.text.Write(p)
+}
+
+// next is closed when there is another line.
+func (l *logText) next() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.changed == nil {
+		l.changed = make(chan struct{})
+	}
+	return l.changed
 }
 
 func (l *logText) String() string {
@@ -75,7 +90,7 @@ func echoService(t *testing.T) string {
 func TestPair(t *testing.T) {
 	before := runtime.NumGoroutine()
 	server := load(t, fmt.Sprintf(`
-		shutdown_grace = "0s"
+		shutdown_grace = "5s"
 		[[tunnel]]
 		name = "server"
 		mode = "server"
@@ -92,7 +107,7 @@ func TestPair(t *testing.T) {
 	}
 	dir := server.PKI.Dir
 	client := load(t, fmt.Sprintf(`
-		shutdown_grace = "0s"
+		shutdown_grace = "5s"
 		[[tunnel]]
 		name = "client"
 		mode = "client"
@@ -121,12 +136,8 @@ func TestPair(t *testing.T) {
 		t.Errorf("got %q, %v", got, err)
 	}
 	cancel()
-	if err := c.Wait(ctx); err != nil {
-		t.Error(err)
-	}
-	if err := s.Wait(ctx); err != nil {
-		t.Error(err)
-	}
+	c.Stop()
+	s.Stop()
 	for _, want := range []string{
 		"msg=starting version=" + Version,
 		`msg="made a new CA or server certificate; keep ca.key safe, and give clients ca.crt"`,
@@ -208,7 +219,8 @@ func TestListenerGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.tunnels[0].listener.Close()
-	if err := s.Wait(t.Context()); err == nil || !strings.Contains(err.Error(), `tunnel "a": its listener at`) {
+	defer s.Stop()
+	if err := s.supervise(t.Context(), nil, nil); err == nil || !strings.Contains(err.Error(), "ended by itself") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -243,10 +255,29 @@ func TestOwnPKINotNeeded(t *testing.T) {
 			}
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
-			if err := Run(ctx, cfg, slog.New(slog.DiscardHandler)); (err == nil) != tt.usable {
+			if err := Run(ctx, cfg, slog.New(slog.DiscardHandler), Host{}); (err == nil) != tt.usable {
 				t.Errorf("Run: %v", err)
 			}
 		})
+	}
+}
+
+// TestKeysThatOthersMayRead: that is no reason not to run, but one to say so.
+func TestKeysThatOthersMayRead(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has no such mode")
+	}
+	cfg := load(t, "")
+	if _, _, err := MakePKI(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	key := filepath.Join(cfg.PKI.Dir, "ca.key")
+	if err := os.Chmod(key, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	problems := Check(cfg, time.Now())
+	if len(problems) != 1 || !problems[0].Warning || !strings.Contains(problems[0].Text, key) {
+		t.Errorf("got %v", problems)
 	}
 }
 

@@ -1,10 +1,12 @@
 package service
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"hash"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -33,8 +35,8 @@ func Check(cfg *config.Config, now time.Time) config.Problems {
 	if errors.Is(err, fs.ErrNotExist) {
 		problems = nil
 	}
-	problems = append(problems, nameProblems(cfg, store)...)
-	_, more := translate(cfg, store, now, slog.New(slog.DiscardHandler))
+	problems = append(problems, storeProblems(cfg, store)...)
+	_, more := translate(cfg, store, now)
 	problems = append(problems, more...)
 	problems.Sort()
 	return problems
@@ -51,11 +53,17 @@ func pkiProblems(cfg *config.Config, err error) config.Problems {
 	return config.Problems{p}
 }
 
-// nameProblems warns of names that were added to the config after the server
+// storeProblems warns of what isn't as it should be with a PKI that can be used:
+// who may read it, and names that were added to the config after the server
 // certificate had been made.
-func nameProblems(cfg *config.Config, store *pki.Store) (problems config.Problems) {
+func storeProblems(cfg *config.Config, store *pki.Store) (problems config.Problems) {
 	if store == nil {
 		return nil
+	}
+	for _, text := range store.Warnings {
+		p := cfg.Problem(-1, "pki.dir", text)
+		p.Warning = true
+		problems = append(problems, p)
 	}
 	for i, name := range cfg.PKI.Names {
 		// As it may be a wildcard, it is looked for, not verified.
@@ -65,7 +73,7 @@ func nameProblems(cfg *config.Config, store *pki.Store) (problems config.Problem
 			continue
 		}
 		p := cfg.Problem(-1, fmt.Sprintf("pki.names[%d]", i), fmt.Sprintf(
-			"pki.names has %q, which the server certificate was made without: delete server.crt and server.key in %q, run `tlstunnel init`, and restart", name, store.Dir))
+			"pki.names has %q, which the server certificate was made without: delete server.crt and server.key in %q, run `tlstunnel init`, and reload", name, store.Dir))
 		p.Warning = true
 		problems = append(problems, p)
 	}
@@ -90,31 +98,74 @@ func pkiSettings(cfg *config.Config) pki.Settings {
 	}
 }
 
-// translator turns one tunnel of a config into what package tunnel takes, and
-// collects what is wrong on the way.
-type translator struct {
-	cfg      *config.Config
-	store    *pki.Store // nil when there is none (yet)
-	now      time.Time
-	index    int // of the tunnel in cfg
-	tunnel   config.Tunnel
-	problems config.Problems
+// prepared is a tunnel whose files have been read.
+type prepared struct {
+	config   config.Tunnel
+	settings tunnel.Settings
+	digest   [sha256.Size]byte   // of all that the settings were made from
+	shown    []*x509.Certificate // what it proves its identity with
+	expiring config.Problems     // warnings about those that end soon
 }
 
-// translate reads the files that the tunnels of cfg name. The settings are of
+// prepareAll reads every file that cfg names. The store is our own PKI, or pkiErr
+// says why there is none.
+func prepareAll(cfg *config.Config, store *pki.Store, pkiErr error, log *slog.Logger) (plan, error) {
+	problems := pkiProblems(cfg, pkiErr)
+	problems = append(problems, storeProblems(cfg, store)...)
+	tunnels, more := translate(cfg, store, time.Now())
+	problems = append(problems, more...)
+	for i, t := range tunnels {
+		tunnels[i].settings.Logger = log
+		logWarnings(log, msgExpiry, t.expiring)
+		problems = slices.DeleteFunc(problems, func(p config.Problem) bool { return slices.Contains(t.expiring, p) })
+	}
+	LogWarnings(log, problems)
+	return plan{cfg, tunnels}, problems.Err()
+}
+
+// LogWarnings logs those of the problems of a config that are warnings.
+func LogWarnings(log *slog.Logger, problems config.Problems) { logWarnings(log, msgConfig, problems) }
+
+func logWarnings(log *slog.Logger, message string, problems config.Problems) {
+	for _, p := range problems {
+		if p.Warning {
+			log.Warn(message, "warning", p.Text, "tunnel", p.Tunnel, "config", fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col))
+		}
+	}
+}
+
+// translate turns the tunnels of cfg into what package tunnel takes. They are of
 // use only when no problem is an error.
-func translate(cfg *config.Config, store *pki.Store, now time.Time, log *slog.Logger) ([]tunnel.Settings, config.Problems) {
-	var all []tunnel.Settings
+func translate(cfg *config.Config, store *pki.Store, now time.Time) ([]prepared, config.Problems) {
+	var all []prepared
 	var problems config.Problems
 	for i, t := range cfg.Tunnels {
-		tr := translator{cfg: cfg, store: store, now: now, index: i, tunnel: t}
-		all = append(all, tr.settings(log))
+		tr := translator{cfg: cfg, store: store, now: now, index: i, tunnel: t, digest: sha256.New()}
+		p := prepared{config: t, settings: tr.settings(), shown: tr.shown, expiring: tr.expiring}
+		fmt.Fprintf(tr.digest, "%+v", t)
+		tr.digest.Sum(p.digest[:0])
+		all = append(all, p)
 		problems = append(problems, tr.problems...)
 	}
 	return all, problems
 }
 
-func (tr *translator) settings(log *slog.Logger) tunnel.Settings {
+// translator turns one tunnel of a config into what package tunnel takes, and
+// collects what is wrong on the way.
+type translator struct {
+	cfg    *config.Config
+	store  *pki.Store // nil when there is none (yet)
+	now    time.Time
+	index  int // of the tunnel in cfg
+	tunnel config.Tunnel
+
+	digest   hash.Hash // of every certificate that is used
+	shown    []*x509.Certificate
+	expiring config.Problems
+	problems config.Problems
+}
+
+func (tr *translator) settings() tunnel.Settings {
 	t := tr.tunnel
 	s := tunnel.Settings{
 		Name:                t.Name,
@@ -127,7 +178,6 @@ func (tr *translator) settings(log *slog.Logger) tunnel.Settings {
 		IdleTimeout:         t.IdleTimeout,
 		HalfCloseTimeout:    t.HalfCloseTimeout,
 		Keepalive:           t.Keepalive,
-		Logger:              log,
 	}
 	if t.Mode == config.ModeServer {
 		s.Front = tr.serverTLS()
@@ -157,8 +207,7 @@ func (tr *translator) serverTLS() *tls.Config {
 	if tr.tunnel.Cert != "" {
 		c.Certificates = tr.keyPair()
 	} else if tr.store != nil {
-		c.Certificates = []tls.Certificate{tr.store.Server}
-		tr.warnExpiry("name", tr.store.Server.Leaf)
+		c.Certificates = tr.show("name", tr.store.Server)
 	}
 	if tr.tunnel.ClientAuth == config.ClientAuthRequire {
 		c.ClientAuth = tls.RequireAndVerifyClientCert
@@ -191,16 +240,36 @@ func (tr *translator) keyPair() []tls.Certificate {
 		tr.problem("cert", err.Error())
 		return nil
 	}
-	tr.warnExpiry("cert", cert.Leaf)
+	return tr.show("cert", cert)
+}
+
+// show makes cert what the tunnel proves its identity with; key is the one in
+// the config that a warning is about.
+func (tr *translator) show(key string, cert tls.Certificate) []tls.Certificate {
+	if left := cert.Leaf.NotAfter.Sub(tr.now); left < expirySoon {
+		p := tr.warn(key, fmt.Sprintf("the certificate %q expires on %s, in %d days: renew it",
+			cert.Leaf.Subject, cert.Leaf.NotAfter.Format(time.DateOnly), left/(24*time.Hour)))
+		if !slices.Contains(tr.expiring, p) {
+			tr.expiring = append(tr.expiring, p)
+		}
+	}
+	for _, der := range cert.Certificate {
+		tr.digest.Write(der)
+	}
+	tr.shown = append(tr.shown, cert.Leaf)
 	return []tls.Certificate{cert}
 }
 
 func (tr *translator) pool(key string, files []string) *x509.CertPool {
 	pool := x509.NewCertPool()
+	add := func(cert *x509.Certificate) {
+		tr.digest.Write(cert.Raw)
+		pool.AddCert(cert)
+	}
 	for i, file := range files {
 		if file == config.Own {
 			if tr.store != nil {
-				pool.AddCert(tr.store.CA)
+				add(tr.store.CA)
 			}
 			continue
 		}
@@ -212,26 +281,21 @@ func (tr *translator) pool(key string, files []string) *x509.CertPool {
 			if !cert.IsCA {
 				tr.warn(fmt.Sprintf("%s[%d]", key, i), fmt.Sprintf("%q holds the certificate %q, which isn't a CA's: it is trusted until the other side renews it; better take the certificate of its CA", file, cert.Subject))
 			}
-			pool.AddCert(cert)
+			add(cert)
 		}
 	}
 	return pool
-}
-
-func (tr *translator) warnExpiry(key string, leaf *x509.Certificate) {
-	if left := leaf.NotAfter.Sub(tr.now); left < expirySoon {
-		tr.warn(key, fmt.Sprintf("the certificate %q expires on %s, in %d days: renew it and restart", leaf.Subject, leaf.NotAfter.Format(time.DateOnly), left/(24*time.Hour)))
-	}
 }
 
 func (tr *translator) problem(key, text string) {
 	tr.report(tr.cfg.Problem(tr.index, key, text))
 }
 
-func (tr *translator) warn(key, text string) {
+func (tr *translator) warn(key, text string) config.Problem {
 	p := tr.cfg.Problem(tr.index, key, text)
 	p.Warning = true
 	tr.report(p)
+	return p
 }
 
 // report takes a problem once, however many targets run into it.

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"time"
 
@@ -40,6 +41,9 @@ both; and show what happened.`,
 }
 
 func (a *app) demo(ctx context.Context) error {
+	// Ctrl-C must not leave the folder with its keys behind.
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
+	defer stop()
 	d, err := startDemo(ctx)
 	if d != nil {
 		defer d.stop()
@@ -48,7 +52,7 @@ func (a *app) demo(ctx context.Context) error {
 		return fmt.Errorf("setting up the demo: %w", err)
 	}
 	for _, show := range []func(io.Writer) error{d.showParts, d.showCertificate, d.showConnections, showConfig} {
-		if err := show(a.stdout); err != nil {
+		if err := errors.Join(ctx.Err(), show(a.stdout)); err != nil {
 			return err
 		}
 	}
@@ -133,7 +137,7 @@ func startDemoTunnel(ctx context.Context, file, text string) (*demoTunnel, error
 	t.addr = s.Addr("demo")
 	t.stop = func() {
 		cancel()
-		_ = s.Wait(ctx)
+		s.Stop()
 		logIn.Close()
 	}
 	return t, nil

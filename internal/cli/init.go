@@ -61,7 +61,7 @@ func (a *app) writeExample() (wrote bool, err error) {
 	if err := atomicfile.MkdirAll(filepath.Dir(a.configFile), atomicfile.Public); err != nil {
 		return false, err
 	}
-	err = atomicfile.Create(a.configFile, a.example, atomicfile.Public)
+	err = atomicfile.Create(a.configFile, a.example, atomicfile.Group)
 	if errors.Is(err, fs.ErrExist) {
 		return false, nil
 	}

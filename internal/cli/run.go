@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -13,7 +14,7 @@ import (
 )
 
 func (a *app) runCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Serve the tunnels in the foreground",
 		Long: `Serve the tunnels of the config in the foreground, until Ctrl-C or SIGTERM. The
@@ -21,33 +22,45 @@ first run makes the CA and the server certificate. Log lines go to the log file,
 and to stderr when that is a terminal.`,
 		Example: "  tlstunnel run --config ./config.toml",
 		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return a.run(cmd.Context()) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.runForeground(cmd.Context()) },
 	}
+	a.addServiceMode(cmd)
+	return cmd
 }
 
-func (a *app) run(ctx context.Context) error {
+// runForeground runs until a signal. A Windows service takes none: there SIGTERM
+// is also that some user has logged off.
+func (a *app) runForeground(ctx context.Context) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// A reader of our stderr that goes away must not take the tunnels along.
+	signal.Ignore(syscall.SIGPIPE)
 	// A second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
+	return a.run(ctx, service.Host{})
+}
 
+func (a *app) run(ctx context.Context, host service.Host) error {
 	cfg, problems, err := a.loadConfig()
 	if cfg == nil {
 		// Its defaults say where the log is, which must tell why we didn't start.
 		cfg, _ = config.Parse(a.configFile, nil)
 	}
-	log, closeLog := service.OpenLog(cfg.Log, a.stderr, isInteractive(a.stderr))
-	defer closeLog()
-	for _, p := range problems {
-		if p.Warning {
-			log.Warn(p.String())
-		}
+	console := a.stderr
+	if host.Console != nil {
+		console = host.Console
 	}
+	log, closeLog := service.OpenLog(cfg.Log, console, isInteractive(console))
+	defer closeLog()
+	if host.Events != nil {
+		log = slog.New(slog.NewMultiHandler(log.Handler(), host.Events))
+	}
+	service.LogWarnings(log, problems)
 	if err == nil {
-		err = service.Run(ctx, cfg, log)
+		err = service.Run(ctx, cfg, log, host)
 	}
 	if err != nil {
-		log.Error("tlstunnel can't run", "err", err)
+		log.Error(service.FatalMessage, "err", err)
 	}
 	return err
 }

@@ -1,0 +1,93 @@
+//go:build unix
+
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// systemConfig is the config of the installed service.
+func systemConfig() string { return "/etc/tlstunnel/config.toml" }
+
+// controlSocket is the path of the control channel. That of the installed
+// service is in a folder that systemd makes for it (RuntimeDirectory).
+func controlSocket(configFile string) string {
+	dir := os.Getenv("RUNTIME_DIRECTORY")
+	switch {
+	case filepath.IsAbs(dir):
+	case configFile == systemConfig() || os.Geteuid() == 0:
+		dir = "/run/tlstunnel"
+	case filepath.IsAbs(os.Getenv("XDG_RUNTIME_DIR")):
+		dir = filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "tlstunnel")
+	default:
+		dir = filepath.Join(os.TempDir(), fmt.Sprintf("tlstunnel-%d", os.Geteuid()))
+	}
+	return filepath.Join(dir, "control"+instance(configFile)+".sock")
+}
+
+// listenControl opens the control channel for the user and the group that the
+// service runs as.
+func listenControl(configFile string) (net.Listener, error) {
+	path := controlSocket(configFile)
+	dir := filepath.Dir(path)
+	if err := os.Mkdir(dir, 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	if err := mustBeOurs(dir); err != nil {
+		return nil, err
+	}
+	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
+		c.Close()
+		return nil, fmt.Errorf("another tlstunnel with this config answers at %q", path)
+	}
+	// What is left of one that was killed.
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	// Until here the folder keeps others out.
+	if err := os.Chmod(path, 0o660); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// mustBeOurs refuses a folder in which others could put a socket of their own.
+func mustBeOurs(dir string) error {
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	if st := info.Sys().(*syscall.Stat_t); !info.IsDir() || int(st.Uid) != os.Geteuid() || info.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("folder %q must belong to the user of the service, and nobody else may write in it", dir)
+	}
+	return nil
+}
+
+func dialControl(ctx context.Context, configFile string) (net.Conn, error) {
+	return new(net.Dialer).DialContext(ctx, "unix", controlSocket(configFile))
+}
+
+// explainControl says what a failed connection to the control channel means.
+func explainControl(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%w with this config", ErrNotRunning)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("this user may not speak to the service: use root, or a user of the group tlstunnel: %w", err)
+	default:
+		return err
+	}
+}

@@ -1,0 +1,65 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/windows"
+)
+
+// TestPipe: the very first client is answered, so is the next, and once it is
+// closed nobody is.
+func TestPipe(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.toml")
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if _, err := AskStatus(ctx, file); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("nobody listens: got %v", err)
+	}
+	l, err := listenControl(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"version": "it's me"}`))
+	})}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	for range 2 {
+		if st, err := AskStatus(ctx, file); err != nil || st.Version != "it's me" {
+			t.Errorf("got %+v, %v", st, err)
+		}
+	}
+	server.Close()
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
+	}
+	if _, err := AskStatus(ctx, file); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("closed: got %v", err)
+	}
+}
+
+// TestPipeAccess: SYSTEM, administrators, and who has made the pipe.
+func TestPipeAccess(t *testing.T) {
+	if _, err := windows.SecurityDescriptorFromString(pipeAccess); err != nil {
+		t.Fatal(err)
+	}
+	if pipeAccess != "D:P(A;;GA;;;SY)(A;;GA;;;BA)(A;;GA;;;OW)" {
+		t.Errorf("got %s", pipeAccess)
+	}
+}
+
+func TestPipeName(t *testing.T) {
+	if got := controlPipe(systemConfig()); got != `\\.\pipe\tlstunnel` {
+		t.Errorf("got %s", got)
+	}
+	if got := controlPipe(`D:\x\config.toml`); !strings.HasPrefix(got, `\\.\pipe\tlstunnel-`) {
+		t.Errorf("got %s", got)
+	}
+}

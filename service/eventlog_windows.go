@@ -1,0 +1,66 @@
+package service
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+
+	"golang.org/x/sys/windows/registry"
+	"golang.org/x/sys/windows/svc/eventlog"
+)
+
+const (
+	eventSource = Name
+	eventKey    = `SYSTEM\CurrentControlSet\Services\EventLog\Application\` + eventSource
+	eventTypes  = eventlog.Error | eventlog.Warning | eventlog.Info
+)
+
+// eventLog is the Application log of Windows.
+type eventLog struct{ *eventlog.Log }
+
+func openEventLog() (eventLog, error) {
+	l, err := eventlog.Open(eventSource)
+	return eventLog{l}, err
+}
+
+func (l eventLog) report(id EventID, level slog.Level, text string) error {
+	switch {
+	case level >= slog.LevelError:
+		return l.Error(uint32(id), text)
+	case level >= slog.LevelWarn:
+		return l.Warning(uint32(id), text)
+	default:
+		return l.Info(uint32(id), text)
+	}
+}
+
+// EventSourceRegistered reports whether Windows knows the source of our events,
+// without which it shows them with a complaint.
+func EventSourceRegistered() (bool, error) {
+	k, err := registry.OpenKey(registry.LOCAL_MACHINE, eventKey, registry.QUERY_VALUE)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer k.Close()
+	file, _, err := k.GetStringValue("EventMessageFile")
+	return file != "" && err == nil, nil
+}
+
+// RegisterEventSource makes Windows show our events as we wrote them.
+func RegisterEventSource() error {
+	if err := UnregisterEventSource(); err != nil {
+		return err
+	}
+	return eventlog.InstallAsEventCreate(eventSource, eventTypes)
+}
+
+// UnregisterEventSource takes it back. It is no error when there is none.
+func UnregisterEventSource() error {
+	if err := eventlog.Remove(eventSource); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}

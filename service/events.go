@@ -1,0 +1,102 @@
+package service
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+)
+
+// EventID says in the Windows Event Log what has happened. The numbers are what
+// people's monitoring looks for: they never change their meaning. Windows shows
+// them with the text of EventCreate.exe, which has 1 to 1000.
+type EventID uint32
+
+// The events of the source [Name].
+const (
+	EventStarted       EventID = 100 // every tunnel listens
+	EventStopped       EventID = 101 // as asked
+	EventReloaded      EventID = 102
+	EventExpiry        EventID = 200 // a certificate expires soon
+	EventLogFile       EventID = 201 // the log file can't be written
+	EventConfig        EventID = 202 // another warning about the config
+	EventReloadRefused EventID = 300 // the config is wrong; nothing was changed
+	EventFatal         EventID = 301 // the service can't start, or go on
+)
+
+// Messages of the log that are events, too.
+const (
+	msgStarted       = "started"
+	msgStopped       = "stopped"
+	msgReloaded      = "reloaded"
+	msgReloadRefused = "reload refused, nothing was changed"
+	msgExpiry        = "a certificate expires soon"
+	msgConfig        = "the config has a warning"
+
+	// FatalMessage is what a service logs that can't start, or go on. The
+	// attribute err says why.
+	FatalMessage = "tlstunnel can't run"
+)
+
+var eventOf = map[string]EventID{
+	msgStarted:       EventStarted,
+	msgStopped:       EventStopped,
+	msgReloaded:      EventReloaded,
+	msgReloadRefused: EventReloadRefused,
+	msgExpiry:        EventExpiry,
+	msgConfig:        EventConfig,
+	FatalMessage:     EventFatal,
+}
+
+// maxEventText bounds the text of an event: Windows takes 31,839 characters.
+const maxEventText = 30000
+
+// eventHandler is a [slog.Handler] that hands what the service itself logs to
+// report, and nothing of its connections. What report returns is of no use to
+// who logs.
+type eventHandler struct {
+	report func(id EventID, level slog.Level, text string) error
+}
+
+func (h eventHandler) Enabled(_ context.Context, level slog.Level) bool {
+	return level >= slog.LevelInfo
+}
+
+func (h eventHandler) Handle(_ context.Context, r slog.Record) error {
+	id, ok := eventOf[r.Message]
+	if !ok {
+		return nil
+	}
+	_ = h.report(id, r.Level, eventText(r))
+	return nil
+}
+
+// WithAttrs and WithGroup make the loggers of tunnels and connections.
+func (h eventHandler) WithAttrs([]slog.Attr) slog.Handler { return slog.DiscardHandler }
+func (h eventHandler) WithGroup(string) slog.Handler      { return slog.DiscardHandler }
+
+// eventText is for people: the message, and a line for each attribute.
+func eventText(r slog.Record) string {
+	var b strings.Builder
+	b.WriteString(r.Message)
+	r.Attrs(func(a slog.Attr) bool {
+		fmt.Fprintf(&b, "\r\n%s: %s", a.Key, strings.ReplaceAll(a.Value.String(), "\n", "\r\n  "))
+		return true
+	})
+	if b.Len() > maxEventText {
+		return strings.ToValidUTF8(b.String()[:maxEventText], "") + " ..."
+	}
+	return b.String()
+}
+
+// eventConsole makes events of the complaints that would go to stderr, and drops
+// the log lines that go there when the log file can't be written.
+type eventConsole struct{ eventHandler }
+
+func (c eventConsole) Write(p []byte) (int, error) {
+	if text, ok := bytes.CutPrefix(p, []byte(Name+": ")); ok {
+		_ = c.report(EventLogFile, slog.LevelWarn, string(bytes.TrimSpace(text)))
+	}
+	return len(p), nil
+}

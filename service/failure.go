@@ -1,0 +1,71 @@
+package service
+
+import (
+	"encoding/json"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// failureIn finds in the text of a log, of either format, why the service has
+// ended last, since the given time; "" if it says nothing of that.
+func failureIn(log string, since time.Time) (reason string) {
+	since = since.Truncate(time.Millisecond) // as precise as the log
+	for line := range strings.Lines(log) {
+		if entry := parseLine(line); entry.Msg == FatalMessage && !entry.Time.Before(since) {
+			reason = entry.Err
+		}
+	}
+	return reason
+}
+
+// logEntry is what matters here of a line of the log.
+type logEntry struct {
+	Time time.Time `json:"time"`
+	Msg  string    `json:"msg"`
+	Err  string    `json:"err"`
+}
+
+// parseLine is zero for what isn't a line of ours.
+func parseLine(line string) logEntry {
+	var e logEntry
+	if strings.HasPrefix(line, "{") {
+		if json.Unmarshal([]byte(line), &e) != nil {
+			return logEntry{}
+		}
+		return e
+	}
+	for rest := strings.TrimSpace(line); rest != ""; {
+		key, value, ok := strings.Cut(rest, "=")
+		if !ok {
+			return logEntry{}
+		}
+		if value, rest, ok = cutValue(value); !ok {
+			return logEntry{}
+		}
+		switch key {
+		case slog.TimeKey:
+			e.Time, _ = time.Parse(time.RFC3339, value)
+		case slog.MessageKey:
+			e.Msg = value
+		case "err":
+			e.Err = value
+		}
+	}
+	return e
+}
+
+// cutValue cuts the first value off the rest of a line of slog's text format.
+func cutValue(text string) (value, rest string, ok bool) {
+	if !strings.HasPrefix(text, `"`) {
+		value, rest, _ = strings.Cut(text, " ")
+		return value, rest, true
+	}
+	quoted, err := strconv.QuotedPrefix(text)
+	if err != nil {
+		return "", "", false
+	}
+	value, err = strconv.Unquote(quoted)
+	return value, strings.TrimPrefix(text[len(quoted):], " "), err == nil
+}

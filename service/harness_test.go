@@ -1,0 +1,210 @@
+package service
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"tlstunnel/internal/config"
+	"tlstunnel/pki"
+)
+
+// waitTime is how long an event may take on a slow machine.
+const waitTime = 20 * time.Second
+
+// subject is a service with a config file, a log and a PKI of its own.
+type subject struct {
+	*Service
+	t    *testing.T
+	file string
+	log  *logText
+}
+
+// startService starts a service on the config text, after prepare with the folder
+// of the config. It is stopped at the end.
+func startService(t *testing.T, text string, prepare ...func(dir string)) *subject {
+	t.Helper()
+	s := &subject{t: t, file: filepath.Join(t.TempDir(), "config.toml"), log: new(logText)}
+	s.write(text)
+	for _, p := range prepare {
+		p(filepath.Dir(s.file))
+	}
+	cfg, problems, err := config.Load(s.file)
+	if err == nil {
+		err = problems.Err()
+	}
+	check(t, err)
+	s.Service, err = Start(t.Context(), cfg, slog.New(slog.NewTextHandler(s.log, nil)))
+	check(t, err)
+	t.Cleanup(s.Stop)
+	return s
+}
+
+// write makes text the config, as an editor does that replaces the file.
+func (s *subject) write(text string) {
+	s.t.Helper()
+	check(s.t, replaceFile(s.file, "pki.dir = 'pki'\n"+text))
+}
+
+func replaceFile(file, text string) error {
+	if err := os.WriteFile(file+"~", []byte(text), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(file+"~", file)
+}
+
+// reload makes text the config and reloads.
+func (s *subject) reload(text string) Changes {
+	s.t.Helper()
+	s.write(text)
+	c, err := s.Reload(s.t.Context(), false)
+	check(s.t, err)
+	return c
+}
+
+// tlsConfig trusts the service's own CA.
+func (s *subject) tlsConfig() *tls.Config {
+	s.t.Helper()
+	store, err := pki.Open(filepath.Join(filepath.Dir(s.file), "pki"), time.Now())
+	check(s.t, err)
+	pool := x509.NewCertPool()
+	pool.AddCert(store.CA)
+	return &tls.Config{RootCAs: pool, ServerName: "localhost", Certificates: []tls.Certificate{store.Server}}
+}
+
+// dial connects to a server tunnel.
+func (s *subject) dial(tunnel string, cfg *tls.Config) *tls.Conn {
+	s.t.Helper()
+	c, err := s.tryDial(tunnel, cfg)
+	check(s.t, err)
+	return c
+}
+
+func (s *subject) tryDial(tunnel string, cfg *tls.Config) (*tls.Conn, error) {
+	ctx, cancel := context.WithTimeout(s.t.Context(), waitTime)
+	defer cancel()
+	d := tls.Dialer{Config: cfg}
+	c, err := d.DialContext(ctx, "tcp", s.Addr(tunnel).String())
+	if err != nil {
+		return nil, err
+	}
+	s.t.Cleanup(func() { c.Close() })
+	return c.(*tls.Conn), c.SetDeadline(time.Now().Add(waitTime))
+}
+
+// await waits until the log has text.
+func (l *logText) await(t *testing.T, text string) {
+	t.Helper()
+	l.awaitCount(t, text, 1)
+}
+
+// awaitCount waits until the log has text so many times.
+func (l *logText) awaitCount(t *testing.T, text string, count int) {
+	t.Helper()
+	for end := time.After(waitTime); ; {
+		changed := l.next()
+		if strings.Count(l.String(), text) >= count {
+			return
+		}
+		select {
+		case <-changed:
+		case <-end:
+			t.Fatalf("the log lacks %q:\n%s", text, l)
+		}
+	}
+}
+
+// greeter is a target that says its name, a line, and then sends back what it
+// gets.
+func greeter(t *testing.T, name string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				_, _ = io.WriteString(c, name+"\n")
+				_, _ = io.Copy(c, c)
+			}()
+		}
+	}()
+	return l.Addr().String()
+}
+
+// speaker reads and writes lines.
+type speaker struct {
+	net.Conn
+	lines *bufio.Reader
+}
+
+func speak(c net.Conn) speaker { return speaker{c, bufio.NewReader(c)} }
+
+// expect reads a line.
+func (s speaker) expect(t *testing.T, want string) {
+	t.Helper()
+	if got, err := s.lines.ReadString('\n'); got != want+"\n" {
+		t.Fatalf("got %q, %v, want %q", got, err, want)
+	}
+}
+
+// echo sends a line and expects it back.
+func (s speaker) echo(t *testing.T, line string) {
+	t.Helper()
+	_, err := io.WriteString(s, line+"\n")
+	check(t, err)
+	s.expect(t, line)
+}
+
+// freePort is an address that nobody listens on.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// usage is what a service must not need more and more of.
+type usage struct {
+	goroutines, files int
+	heap              uint64
+}
+
+// measure takes the usage once what is about to end has ended.
+func measure(t *testing.T) usage {
+	t.Helper()
+	var u usage
+	for range 3 { // finalizers need more than one
+		runtime.GC()
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	u.heap, u.goroutines = m.HeapAlloc, runtime.NumGoroutine()
+	if open, err := os.ReadDir("/proc/self/fd"); err == nil {
+		u.files = len(open)
+	}
+	return u
+}

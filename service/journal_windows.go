@@ -1,0 +1,6 @@
+package service
+
+import "io"
+
+// isJournal is false: only systemd has one.
+func isJournal(io.Writer) bool { return false }

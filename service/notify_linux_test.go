@@ -1,0 +1,145 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"tlstunnel/internal/config"
+)
+
+// manager is what systemd is to a service: a socket for its messages.
+type manager struct {
+	t    *testing.T
+	conn *net.UnixConn
+}
+
+func newManager(t *testing.T) manager {
+	t.Helper()
+	dir := shortTempDir(t)
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "notify"), Net: "unixgram"})
+	check(t, err)
+	t.Cleanup(func() { conn.Close() })
+	t.Setenv("NOTIFY_SOCKET", filepath.Join(dir, "notify"))
+	t.Setenv("RUNTIME_DIRECTORY", dir)
+	return manager{t, conn}
+}
+
+// shortTempDir is for sockets, whose path must be shorter than 108 bytes.
+func shortTempDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "tl")
+	check(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// next is the next message, as lines.
+func (m manager) next() []string {
+	m.t.Helper()
+	check(m.t, m.conn.SetReadDeadline(time.Now().Add(waitTime)))
+	buf := make([]byte, 4096)
+	n, err := m.conn.Read(buf)
+	check(m.t, err)
+	return strings.Split(strings.TrimSpace(string(buf[:n])), "\n")
+}
+
+// runService runs a service on the config text until stop.
+func runService(t *testing.T, text string) (cfg *config.Config, stop func() error) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "config.toml")
+	check(t, replaceFile(file, "pki.dir = 'pki'\n"+text))
+	cfg, problems, err := config.Load(file)
+	check(t, err)
+	check(t, problems.Err())
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- Run(ctx, cfg, slog.New(slog.DiscardHandler), Host{}) }()
+	return cfg, func() error {
+		cancel()
+		return <-ended
+	}
+}
+
+// TestNotify: systemd hears of each change of the state.
+func TestNotify(t *testing.T) {
+	m := newManager(t)
+	cfg, stop := runService(t, serverTunnel("a", "127.0.0.1:0", "127.0.0.1:1", ""))
+	ready := m.next()
+	if len(ready) != 2 || ready[0] != "READY=1" || !strings.HasPrefix(ready[1], "STATUS=tunnels: 1, first certificate expires on 2") {
+		t.Errorf("got %q", ready)
+	}
+	check(t, replaceFile(cfg.File, "pki.dir = 'pki'\n"))
+	check(t, syscall.Kill(os.Getpid(), syscall.SIGHUP))
+	reloading := m.next()
+	if len(reloading) != 2 || reloading[0] != "RELOADING=1" {
+		t.Fatalf("got %q", reloading)
+	}
+	usec, ok := strings.CutPrefix(reloading[1], "MONOTONIC_USEC=")
+	if n, err := strconv.ParseInt(usec, 10, 64); !ok || err != nil || n <= 0 {
+		t.Errorf("got %q", reloading)
+	}
+	if ready := m.next(); fmt.Sprint(ready) != "[READY=1 STATUS=tunnels: 0]" {
+		t.Errorf("got %q", ready)
+	}
+
+	// A reload that is refused is over, too.
+	check(t, replaceFile(cfg.File, "wrong = 1"))
+	if _, err := AskReload(t.Context(), cfg.File, false); err == nil {
+		t.Error("no error")
+	}
+	if got := append(m.next()[:1], m.next()[0]); fmt.Sprint(got) != "[RELOADING=1 READY=1]" {
+		t.Errorf("got %q", got)
+	}
+	// Nobody need know of a dry run.
+	_, _ = AskReload(t.Context(), cfg.File, true)
+	check(t, stop())
+	if got := m.next(); fmt.Sprint(got) != "[STOPPING=1]" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestNotifyWatchdog: systemd hears that we are alive, twice as often as it
+// wants to.
+func TestNotifyWatchdog(t *testing.T) {
+	m := newManager(t)
+	t.Setenv("WATCHDOG_USEC", "100000")
+	t.Setenv("WATCHDOG_PID", strconv.Itoa(os.Getpid()))
+	began := time.Now()
+	_, stop := runService(t, "")
+	m.next() // ready
+	for range 4 {
+		if got := m.next(); fmt.Sprint(got) != "[WATCHDOG=1]" {
+			t.Errorf("got %q", got)
+		}
+	}
+	if took := time.Since(began); took < 150*time.Millisecond {
+		t.Errorf("four signs of life within %v", took)
+	}
+	check(t, stop())
+}
+
+// TestNotifyFailedStart: a service that can't start is never ready.
+func TestNotifyFailedStart(t *testing.T) {
+	m := newManager(t)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	defer taken.Close()
+	cfg := load(t, serverTunnel("a", taken.Addr().String(), "127.0.0.1:1", ""))
+	if err := Run(t.Context(), cfg, slog.New(slog.DiscardHandler), Host{}); err == nil {
+		t.Error("no error")
+	}
+	check(t, m.conn.SetReadDeadline(time.Now()))
+	buf := make([]byte, 4096)
+	if n, err := m.conn.Read(buf); err == nil {
+		t.Errorf("got %q", buf[:n])
+	}
+}

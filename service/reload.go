@@ -1,0 +1,138 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"time"
+
+	"tlstunnel/internal/config"
+	"tlstunnel/pki"
+)
+
+// Changes is what a reload does to the tunnels, or would do.
+type Changes struct {
+	Opened    []Endpoint `json:"opened"`
+	Closed    []Endpoint `json:"closed"`  // drains
+	Changed   []Endpoint `json:"changed"` // for new connections; the socket stays
+	Unchanged []Endpoint `json:"unchanged"`
+
+	// AtRestart names what has changed too, but takes effect at a restart only.
+	AtRestart []string `json:"at_restart"`
+}
+
+// Endpoint is a tunnel and where it listens.
+type Endpoint struct {
+	Tunnel string `json:"tunnel"`
+	Listen string `json:"listen"`
+}
+
+// ReloadResult is how a reload went.
+type ReloadResult struct {
+	Time    time.Time `json:"time"`
+	Error   string    `json:"error,omitempty"`
+	Changes Changes   `json:"changes"`
+}
+
+// Reload reads the config and every file that it names anew, and applies all of
+// it or, on an error, nothing. New settings are for new connections. No connection
+// is cut, but those of a tunnel that is gone or listens elsewhere, once the
+// shutdown_grace that was in force is over. With dryRun it only says what it would do, but for whether the new ports are free.
+func (s *Service) Reload(ctx context.Context, dryRun bool) (Changes, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return s.compare(plan{}), errStopping
+	}
+	log := s.log
+	if dryRun {
+		log = slog.New(slog.DiscardHandler) // `tlstunnel status` may ask every minute
+	}
+	p, err := s.readAgain(log)
+	if err != nil {
+		return s.compare(plan{}), err
+	}
+	changes := s.compare(p)
+	if dryRun {
+		return changes, nil
+	}
+	if err := s.apply(ctx, p); err != nil {
+		return s.compare(plan{}), err
+	}
+	return changes, nil
+}
+
+var errStopping = errors.New("the service is stopping")
+
+func (s *Service) readAgain(log *slog.Logger) (plan, error) {
+	cfg, problems, err := config.Load(s.cfg.File)
+	if err == nil {
+		err = problems.Err()
+	}
+	if err != nil {
+		return plan{}, err
+	}
+	LogWarnings(log, problems)
+	// A PKI that is gone is not made anew here: new keys are for a first run.
+	store, err := pki.Open(cfg.PKI.Dir, time.Now())
+	return prepareAll(cfg, store, err, log)
+}
+
+// compare says how p differs from what runs. An empty p changes nothing.
+func (s *Service) compare(p plan) Changes {
+	c := Changes{Opened: []Endpoint{}, Closed: []Endpoint{}, Changed: []Endpoint{}, Unchanged: []Endpoint{}, AtRestart: []string{}}
+	if p.cfg == nil {
+		return c
+	}
+	for _, t := range p.tunnels {
+		at := Endpoint{t.config.Name, t.config.Listen}
+		switch r := find(s.tunnels, t.config); {
+		case r == nil:
+			c.Opened = append(c.Opened, at)
+		case r.digest != t.digest:
+			c.Changed = append(c.Changed, at)
+		default:
+			c.Unchanged = append(c.Unchanged, at)
+		}
+	}
+	for _, r := range s.tunnels {
+		if !slices.ContainsFunc(p.tunnels, func(t prepared) bool { return sameSocket(t.config, r.config) }) {
+			c.Closed = append(c.Closed, Endpoint{r.config.Name, r.config.Listen})
+		}
+	}
+	if p.cfg.Log != s.logged {
+		c.AtRestart = append(c.AtRestart, "log")
+	}
+	return c
+}
+
+// reloadLogged is Reload for who isn't there to read the answer.
+func (s *Service) reloadLogged(ctx context.Context, cause string) (Changes, error) {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	s.notify(notifyReloading)
+	defer s.notify(notifyReady)
+	changes, err := s.Reload(ctx, false)
+	s.mu.Lock()
+	s.lastReload = ReloadResult{Time: time.Now(), Changes: changes}
+	if err != nil {
+		s.lastReload.Error = err.Error()
+	}
+	s.mu.Unlock()
+	if err != nil {
+		s.log.Error(msgReloadRefused, "cause", cause, "err", err)
+		return changes, err
+	}
+	s.log.Info(msgReloaded, "cause", cause, "opened", names(changes.Opened), "closed", names(changes.Closed),
+		"changed", names(changes.Changed), "at_restart", changes.AtRestart)
+	return changes, nil
+}
+
+func names(endpoints []Endpoint) []string {
+	var all []string
+	for _, e := range endpoints {
+		all = append(all, e.Tunnel)
+	}
+	return all
+}

@@ -1,0 +1,119 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/windows"
+	"golang.org/x/sys/windows/svc"
+)
+
+const (
+	// checkpointEvery is how often the service control manager is told that a
+	// start or a stop goes on. It takes us for hung when the wait hint is over
+	// without a new checkpoint.
+	checkpointEvery = time.Second
+	waitHint        = 10 * time.Second
+
+	// reloadControl is the first of the control codes that a service may define
+	// for itself: `sc control tlstunnel 128`.
+	reloadControl = svc.Cmd(128)
+
+	accepted = svc.AcceptStop | svc.AcceptShutdown | svc.AcceptPreShutdown | svc.AcceptParamChange
+)
+
+// Service-specific exit codes, for `sc query` and event 7024 of the service
+// control manager. Being other than 0 they make it restart the service.
+const (
+	exitNotStarted = 1
+	exitEnded      = 2 // by itself, after it had run
+)
+
+// RunAsService connects to the Windows service control manager, which has
+// started this process, before it does anything else; serve runs in a goroutine
+// of its own and ends when ctx is done. The error is that of serve, or says that
+// nobody answered.
+func RunAsService(serve func(ctx context.Context, host Host) error) error {
+	// kardianos's own Run guesses whether it is a service, offers no reload, and
+	// is silent while it starts and stops.
+	h := &scmHandler{serve: serve}
+	err := svc.Run(Name, h)
+	if errors.Is(err, windows.ERROR_FAILED_SERVICE_CONTROLLER_CONNECT) {
+		return errors.New("--as-service is for the service control manager alone: `tlstunnel start` starts the service, `tlstunnel run` serves in the foreground")
+	}
+	return errors.Join(h.err, err)
+}
+
+// scmHandler implements [svc.Handler].
+type scmHandler struct {
+	serve func(ctx context.Context, host Host) error
+	err   error // of serve, once Execute has returned
+}
+
+// Execute answers the service control manager until serve has ended.
+func (h *scmHandler) Execute(_ []string, requests <-chan svc.ChangeRequest, changes chan<- svc.Status) (specific bool, code uint32) {
+	pending := func(state svc.State) svc.Status {
+		return svc.Status{State: state, CheckPoint: 1, WaitHint: uint32(waitHint / time.Millisecond)}
+	}
+	status := pending(svc.StartPending)
+	changes <- status
+
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	ready, reload, ended := make(chan struct{}), make(chan string, 1), make(chan error, 1)
+	go h.run(ctx, Host{Ready: sync.OnceFunc(func() { close(ready) }), Reload: reload}, ended)
+
+	checkpoint := time.NewTicker(checkpointEvery)
+	defer checkpoint.Stop()
+	code = exitNotStarted
+	for {
+		select {
+		case <-ready:
+			ready = nil
+			code = exitEnded
+			if status.State == svc.StartPending {
+				status = svc.Status{State: svc.Running, Accepts: accepted}
+				changes <- status
+			}
+		case <-checkpoint.C:
+			if status.CheckPoint > 0 {
+				status.CheckPoint++
+				changes <- status
+			}
+		case r := <-requests:
+			switch r.Cmd {
+			case svc.Interrogate:
+				changes <- status
+			case svc.ParamChange, reloadControl:
+				select {
+				case reload <- fmt.Sprintf("service control %d", r.Cmd):
+				default: // one is waiting already
+				}
+			case svc.Stop, svc.Shutdown, svc.PreShutdown:
+				stop()
+				if status.State != svc.StopPending {
+					status = pending(svc.StopPending)
+				}
+				changes <- status
+			}
+		case h.err = <-ended:
+			if h.err == nil {
+				return false, 0
+			}
+			return true, code
+		}
+	}
+}
+
+// run serves, with the Event Log as far as it can be had.
+func (h *scmHandler) run(ctx context.Context, host Host, ended chan<- error) {
+	if events, err := openEventLog(); err == nil {
+		defer events.Close()
+		handler := eventHandler{events.report}
+		host.Events, host.Console = handler, eventConsole{handler}
+	}
+	ended <- h.serve(ctx, host)
+}

@@ -1,0 +1,88 @@
+package service
+
+import (
+	"os"
+	"time"
+
+	"tlstunnel/internal/config"
+	"tlstunnel/pki"
+	"tlstunnel/tunnel"
+)
+
+// Status is how the service does, as `tlstunnel status` shows it.
+type Status struct {
+	Version    string         `json:"version,omitempty"`
+	PID        int            `json:"pid,omitempty"`
+	Config     string         `json:"config"`
+	Started    time.Time      `json:"started,omitzero"`
+	LastReload *ReloadResult  `json:"last_reload,omitempty"`
+	Tunnels    []TunnelStatus `json:"tunnels"`
+}
+
+// TunnelStatus is how a tunnel does.
+type TunnelStatus struct {
+	Name    string    `json:"name"`
+	Mode    string    `json:"mode"`
+	Listen  string    `json:"listen"` // the address that is bound
+	Target  []string  `json:"target"`
+	Expires time.Time `json:"expires,omitzero"` // the certificate that it shows
+	tunnel.Stats
+}
+
+// Status may be called at any time.
+func (s *Service) Status() Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := Status{Version: Version, PID: os.Getpid(), Config: s.cfg.File, Started: s.started, Tunnels: []TunnelStatus{}}
+	if last := s.lastReload; !last.Time.IsZero() {
+		st.LastReload = &last
+	}
+	for _, r := range s.tunnels {
+		t := TunnelStatus{
+			Name:   r.config.Name,
+			Mode:   r.config.Mode,
+			Listen: r.listener.Addr().String(),
+			Target: r.config.Target,
+			Stats:  r.tunnel.Stats(),
+
+			Expires: r.expires(),
+		}
+		st.Tunnels = append(st.Tunnels, t)
+	}
+	return st
+}
+
+// Offline is the status that cfg would have if it ran, without what only a
+// running service knows, and what is wrong with it; see [Check].
+func Offline(cfg *config.Config, now time.Time) (Status, config.Problems) {
+	st := Status{Config: cfg.File, Tunnels: []TunnelStatus{}}
+	store, _ := pki.Open(cfg.PKI.Dir, now) // Check says what is wrong with it
+	all, _ := translate(cfg, store, now)
+	for _, p := range all {
+		st.Tunnels = append(st.Tunnels, TunnelStatus{
+			Name: p.config.Name, Mode: p.config.Mode, Listen: p.config.Listen, Target: p.config.Target, Expires: p.expires(),
+		})
+	}
+	return st, Check(cfg, now)
+}
+
+// expires is when the first of the certificates that the tunnel shows ends, zero
+// if it shows none.
+func (p prepared) expires() (first time.Time) {
+	for _, cert := range p.shown {
+		if first.IsZero() || cert.NotAfter.Before(first) {
+			first = cert.NotAfter
+		}
+	}
+	return first
+}
+
+// firstExpiry is when the first certificate ends, zero if there is none.
+func (st Status) firstExpiry() (first time.Time) {
+	for _, t := range st.Tunnels {
+		if !t.Expires.IsZero() && (first.IsZero() || t.Expires.Before(first)) {
+			first = t.Expires
+		}
+	}
+	return first
+}

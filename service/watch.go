@@ -1,0 +1,164 @@
+package service
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"tlstunnel/internal/config"
+	"tlstunnel/pki"
+)
+
+// settleTime is how long the files must be left alone before they are read:
+// editors and deployment tools write in several steps.
+const settleTime = time.Second
+
+// fileWatch says when a file that the config is made of has changed. The
+// goroutine of the watcher does the looking; the methods aren't for several
+// goroutines at once.
+type fileWatch struct {
+	changed chan struct{}
+	log     *slog.Logger
+	files   []string
+	folders map[string]string // where they are, see foldersOf
+	watcher *fsnotify.Watcher // nil when nothing is watched
+	done    chan struct{}
+}
+
+func newFileWatch(log *slog.Logger) *fileWatch {
+	return &fileWatch{changed: make(chan struct{}, 1), log: log}
+}
+
+// follow watches the files of cfg from now on, if it says so.
+func (w *fileWatch) follow(cfg *config.Config) {
+	files := filesOf(cfg)
+	folders := foldersOf(files)
+	if cfg.Watch && w.watcher != nil && slices.Equal(files, w.files) && maps.Equal(folders, w.folders) {
+		return // and miss nothing
+	}
+	w.close()
+	if !cfg.Watch {
+		return
+	}
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		w.log.Error("the files can't be watched: reload by hand", "err", err)
+		return
+	}
+	known := snapshot(files)
+	for dir, file := range folders {
+		// The folder, since most programs replace a file and don't write into it.
+		if err := watcher.Add(dir); err != nil {
+			w.log.Error("a file can't be watched: reload by hand when it changes", "file", file, "err", err)
+		}
+	}
+	w.files, w.folders, w.watcher, w.done = files, folders, watcher, make(chan struct{})
+	go w.settle(watcher, files, known, w.done)
+}
+
+// close stops watching. It may be called again.
+func (w *fileWatch) close() {
+	if w.watcher != nil {
+		w.watcher.Close()
+		<-w.done
+		w.watcher = nil
+	}
+}
+
+// settle sends on changed once the files differ from what is known and are left
+// alone. Something else in their folders, a log say, may change all the time.
+func (w *fileWatch) settle(watcher *fsnotify.Watcher, files []string, known string, done chan<- struct{}) {
+	defer close(done)
+	look := time.NewTimer(settleTime)
+	defer look.Stop()
+	waiting := true
+	seen := known
+	for {
+		select {
+		case _, ok := <-watcher.Events:
+			switch {
+			case !ok:
+				if snapshot(files) != known {
+					w.signal()
+				}
+				return
+			case !waiting:
+				waiting, seen = true, snapshot(files)
+				look.Reset(settleTime)
+			}
+		case err := <-watcher.Errors:
+			if err != nil { // nil when closed
+				w.log.Error("watching the files", "err", err)
+			}
+		case <-look.C:
+			switch now := snapshot(files); {
+			case now == known:
+				waiting = false
+			case now == seen:
+				waiting, known = false, now
+				w.signal()
+			default:
+				seen = now
+				look.Reset(settleTime)
+			}
+		}
+	}
+}
+
+func (w *fileWatch) signal() {
+	select {
+	case w.changed <- struct{}{}:
+	default: // one is waiting already
+	}
+}
+
+// snapshot is another one when a file is replaced or written, or a link on
+// the way to it leads elsewhere.
+func snapshot(files []string) string {
+	var b strings.Builder
+	for _, file := range files {
+		target, _ := filepath.EvalSymlinks(file)
+		b.WriteString(target)
+		if info, err := os.Stat(file); err == nil {
+			fmt.Fprintf(&b, " %d %d", info.Size(), info.ModTime().UnixNano())
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// foldersOf are the folders of the files and of what they are links to, each
+// with one of the files.
+func foldersOf(files []string) map[string]string {
+	folders := map[string]string{}
+	for _, file := range files {
+		folders[filepath.Dir(file)] = file
+		if target, err := filepath.EvalSymlinks(file); err == nil {
+			folders[filepath.Dir(target)] = file
+		}
+	}
+	return folders
+}
+
+// filesOf lists what a reload reads.
+func filesOf(cfg *config.Config) []string {
+	files := append([]string{cfg.File}, pki.Files(cfg.PKI.Dir)...)
+	for _, t := range cfg.Tunnels {
+		if t.Cert != "" {
+			files = append(files, t.Cert, t.Key)
+		}
+		for _, file := range slices.Concat(t.CA, t.ClientCA) {
+			if file != config.Own {
+				files = append(files, file)
+			}
+		}
+	}
+	return files
+}
