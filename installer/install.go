@@ -1,0 +1,48 @@
+package installer
+
+import (
+	"context"
+
+	"tlstunnel/internal/config"
+)
+
+// Options are what an installation is made of. All paths are absolute.
+type Options struct {
+	Program string // the executable that runs now
+	Config  string
+	Example []byte // written as the config if there is none
+
+	// Purge makes an uninstallation remove what is worth keeping, too: config,
+	// PKI and logs.
+	Purge bool
+}
+
+// InstallSteps is what `tlstunnel install` does, in this order. An error means
+// that it can't be done on this machine.
+func InstallSteps(ctx context.Context, o Options) ([]Step, error) { return installSteps(ctx, o) }
+
+// UninstallSteps is what `tlstunnel uninstall` does. There is no way back from
+// any of them.
+func UninstallSteps(ctx context.Context, o Options) ([]Step, error) { return uninstallSteps(ctx, o) }
+
+// Kept says what an uninstallation without purge leaves on the machine.
+func Kept(o Options) []string {
+	paths := config.DefaultPaths()
+	paths.Config = o.Config
+	if cfg, _ := loadConfig(o.Config); cfg != nil {
+		paths.PKI, paths.Log = cfg.PKI.Dir, cfg.Log.File
+	}
+	kept := []string{paths.Config, paths.PKI}
+	if paths.Log != config.Console {
+		kept = append(kept, paths.Log)
+	}
+	return kept
+}
+
+func loadConfig(file string) (*config.Config, error) {
+	cfg, problems, err := config.Load(file)
+	if err == nil {
+		err = problems.Err()
+	}
+	return cfg, err
+}

@@ -1,0 +1,131 @@
+package installer
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/windows"
+)
+
+// programFolder is where the program is copied to when it lies where others can
+// change it, or the service's account can't read it.
+func programFolder() (programFiles, folder string, err error) {
+	programFiles, err = windows.KnownFolderPath(windows.FOLDERID_ProgramFiles, 0)
+	return programFiles, filepath.Join(programFiles, "tlstunnel"), err
+}
+
+// programPlace is where the service finds the program: where it lies, if that is
+// below Program Files, which only administrators can change.
+func programPlace(program string) (string, error) {
+	programFiles, folder, err := programFolder()
+	if err != nil {
+		return "", err
+	}
+	if inFolder(program, programFiles) {
+		return program, nil
+	}
+	return filepath.Join(folder, "tlstunnel.exe"), nil
+}
+
+func inFolder(path, folder string) bool {
+	folder += `\`
+	return len(path) > len(folder) && strings.EqualFold(path[:len(folder)], folder)
+}
+
+// programStep copies the program.
+func programStep(from, to string) Step {
+	var old []byte // nil: there was none
+	return Step{
+		Name: fmt.Sprintf("program %q", to),
+		Done: func() (bool, error) {
+			there, err := os.ReadFile(to)
+			if errors.Is(err, fs.ErrNotExist) {
+				return false, nil
+			}
+			if err != nil {
+				return false, err
+			}
+			ours, err := os.ReadFile(from)
+			return bytes.Equal(there, ours), err
+		},
+		Do: func() error {
+			ours, err := os.ReadFile(from)
+			if err != nil {
+				return err
+			}
+			if err := os.Mkdir(filepath.Dir(to), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+				return err
+			}
+			if old, err = os.ReadFile(to); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			return replaceProgram(to, ours)
+		},
+		Undo: func() error {
+			if old != nil {
+				return replaceProgram(to, old)
+			}
+			if err := os.Remove(to); err != nil {
+				return err
+			}
+			_ = os.Remove(filepath.Dir(to)) // fails when there is more in it
+			return nil
+		},
+	}
+}
+
+// replaceProgram puts a program in the place of one that may run: Windows lets
+// that be renamed, but not be overwritten.
+func replaceProgram(path string, data []byte) error {
+	fresh, old := path+".new", path+".old"
+	if err := os.WriteFile(fresh, data, 0o755); err != nil {
+		return err
+	}
+	_ = os.Remove(old)
+	if err := os.Rename(path, old); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(err, os.Remove(fresh))
+	}
+	if err := os.Rename(fresh, path); err != nil {
+		return errors.Join(err, os.Rename(old, path))
+	}
+	_ = os.Remove(old) // fails while it runs; the next one removes it
+	return nil
+}
+
+// removeProgramStep removes our copy. The one that runs now goes when the
+// machine starts again.
+func removeProgramStep(folder string) Step {
+	program := filepath.Join(folder, "tlstunnel.exe")
+	return Step{
+		Name: fmt.Sprintf("remove program %q", program),
+		Done: func() (bool, error) {
+			found, err := exists(program)
+			return !found, err
+		},
+		Do: func() error {
+			_ = os.Remove(program + ".old")
+			if err := os.Remove(program); err != nil {
+				return errors.Join(removeAtReboot(program), removeAtReboot(folder))
+			}
+			_ = os.Remove(folder) // fails when there is more in it
+			return nil
+		},
+		Extra: true,
+	}
+}
+
+func removeAtReboot(path string) error {
+	name, err := windows.UTF16PtrFromString(path)
+	if err != nil {
+		return err
+	}
+	if err := windows.MoveFileEx(name, nil, windows.MOVEFILE_DELAY_UNTIL_REBOOT); err != nil {
+		return fmt.Errorf("removing %q when the machine starts again: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,105 @@
+// Package installer is what `tlstunnel install` and `uninstall` do to a machine:
+// a list of named steps, which differ by system, each done only where it is
+// needed and undone when a later one fails.
+//
+// It doesn't run the service; package service does.
+package installer
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Step is one thing that an installation does to the machine.
+type Step struct {
+	// Name says what is there after it: `account "tlstunnel"`.
+	Name string
+
+	// Done reports whether there is nothing to do; nil is never.
+	Done func() (bool, error)
+
+	// Do makes it so. Undo takes back what Do did, and nothing else; nil when
+	// there is nothing to take back.
+	Do, Undo func() error
+
+	// Extra steps make the installation better, but it is one without them:
+	// their failure is a warning.
+	Extra bool
+}
+
+// State is what became of a step.
+type State string
+
+// The states of a step.
+const (
+	Planned State = "would do" // in a dry run
+	Present State = "present"  // it was there already
+	Done    State = "done"
+	Warning State = "warning" // an extra step failed
+	Failed  State = "failed"
+	Undone  State = "undone" // since a later one failed
+)
+
+// Apply does the steps in their order. When one fails it undoes those that it
+// did, the last first, and returns the error. With dryRun it only looks. Each
+// step is reported as soon as its state is known, with the error if there is
+// one.
+func Apply(steps []Step, dryRun bool, report func(step string, state State, err error)) error {
+	var done []Step
+	for _, s := range steps {
+		state, err := s.apply(dryRun)
+		report(s.Name, state, err)
+		switch state {
+		case Done:
+			done = append(done, s)
+		case Failed:
+			return errors.Join(fmt.Errorf("%s: %w", s.Name, err), undo(done, report))
+		}
+	}
+	return nil
+}
+
+func (s Step) apply(dryRun bool) (State, error) {
+	if s.Done != nil {
+		present, err := s.Done()
+		if err != nil {
+			return s.failure(), err
+		}
+		if present {
+			return Present, nil
+		}
+	}
+	if dryRun {
+		return Planned, nil
+	}
+	if err := s.Do(); err != nil {
+		return s.failure(), err
+	}
+	return Done, nil
+}
+
+func (s Step) failure() State {
+	if s.Extra {
+		return Warning
+	}
+	return Failed
+}
+
+// undo takes back the steps, the last first. A step that can't be taken back
+// doesn't keep the others.
+func undo(done []Step, report func(string, State, error)) error {
+	var failed error
+	for i := len(done) - 1; i >= 0; i-- {
+		s := done[i]
+		if s.Undo == nil {
+			continue
+		}
+		if err := s.Undo(); err != nil {
+			report(s.Name, Failed, err)
+			failed = errors.Join(failed, fmt.Errorf("undoing %s: %w", s.Name, err))
+			continue
+		}
+		report(s.Name, Undone, nil)
+	}
+	return failed
+}

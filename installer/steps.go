@@ -1,0 +1,133 @@
+//go:build linux || windows
+
+package installer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"tlstunnel/internal/atomicfile"
+	"tlstunnel/pki"
+	"tlstunnel/service"
+)
+
+// The steps that are the same on every system that has any.
+
+// configStep writes the first config.
+func configStep(o Options) Step {
+	return Step{
+		Name: fmt.Sprintf("config %q", o.Config),
+		Done: func() (bool, error) { return exists(o.Config) },
+		Do:   func() error { return atomicfile.Create(o.Config, o.Example, atomicfile.Group) },
+		Undo: func() error { return os.Remove(o.Config) },
+	}
+}
+
+// pkiStep makes our own CA and server certificate as the config says.
+func pkiStep(ctx context.Context, o Options) Step {
+	var created []string
+	var folder string // that was made too
+	undo := func() error {
+		if folder != "" {
+			return os.RemoveAll(folder)
+		}
+		return removeFiles(created)
+	}
+	return Step{
+		Name: "CA and server certificate",
+		Done: func() (bool, error) {
+			cfg, err := loadConfig(o.Config)
+			if errors.Is(err, fs.ErrNotExist) {
+				return false, nil // in a dry run: the step before would write it
+			}
+			if err != nil {
+				return false, err
+			}
+			_, err = pki.Open(cfg.PKI.Dir, time.Now())
+			if errors.Is(err, fs.ErrNotExist) {
+				return false, nil
+			}
+			return err == nil, err
+		},
+		Do: func() error {
+			cfg, err := loadConfig(o.Config)
+			if err != nil {
+				return err
+			}
+			if there, err := exists(cfg.PKI.Dir); err == nil && !there {
+				folder = cfg.PKI.Dir
+			}
+			if _, created, err = service.MakePKI(ctx, cfg); err != nil {
+				return errors.Join(err, undo()) // of what it got to
+			}
+			return nil
+		},
+		Undo: undo,
+	}
+}
+
+// registrationStep makes the service manager know the service.
+func registrationStep(m *service.Manager) Step {
+	return Step{
+		Name: "registration with the service manager",
+		Done: m.Installed,
+		Do:   m.Install,
+		Undo: m.Uninstall,
+	}
+}
+
+// stopStep stops the service, and unregisterStep makes the service manager
+// forget it.
+func stopStep(ctx context.Context, m *service.Manager) Step {
+	return Step{
+		Name: "stop the service",
+		Done: func() (bool, error) {
+			state, err := m.State()
+			return state == service.Stopped || state == service.NotInstalled, err
+		},
+		Do: func() error { return m.Stop(ctx) },
+	}
+}
+
+func unregisterStep(m *service.Manager) Step {
+	return Step{
+		Name: "remove the registration with the service manager",
+		Done: func() (bool, error) {
+			state, err := m.State()
+			return state == service.NotInstalled, err
+		},
+		Do: m.Uninstall,
+	}
+}
+
+// removeStep removes a folder or file with all that is in it.
+func removeStep(what, path string) Step {
+	return Step{
+		Name: fmt.Sprintf("remove %s %q", what, path),
+		Done: func() (bool, error) {
+			found, err := exists(path)
+			return !found, err
+		},
+		Do: func() error { return os.RemoveAll(path) },
+	}
+}
+
+func exists(path string) (bool, error) {
+	_, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func removeFiles(files []string) error {
+	var failed error
+	for _, file := range files {
+		failed = errors.Join(failed, os.Remove(file))
+	}
+	return failed
+}

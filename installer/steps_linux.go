@@ -1,0 +1,94 @@
+package installer
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"tlstunnel/internal/config"
+	"tlstunnel/service"
+)
+
+// folder is one that the service has for itself.
+type folder struct {
+	path    string
+	mode    os.FileMode
+	service bool // it belongs to the account, not to root
+}
+
+var (
+	configFolder = folder{"/etc/tlstunnel", 0o750, false}
+	stateFolder  = folder{"/var/lib/tlstunnel", 0o700, true}
+	logFolder    = folder{"/var/log/tlstunnel", 0o750, true}
+)
+
+func installSteps(ctx context.Context, o Options) ([]Step, error) {
+	if unit := service.PackagedUnit(); unit != "" {
+		return nil, fmt.Errorf("this machine has the packaged service (%s): start it by `tlstunnel start` or `systemctl start tlstunnel`, or remove the package first", unit)
+	}
+	h := host{run: run, account: lookUpAccount}
+	program, err := h.programPlace(o.Program)
+	if err != nil {
+		return nil, err
+	}
+	m := &service.Manager{Program: program, Config: o.Config, Unit: Unit(program, o.Config)}
+	if _, err := m.State(); err != nil {
+		return nil, err
+	}
+	steps := []Step{
+		h.groupStep(), h.userStep(),
+		h.folderStep(configFolder), h.folderStep(stateFolder), h.folderStep(logFolder),
+	}
+	if program != o.Program {
+		steps = append(steps, h.programStep(o.Program, program))
+	}
+	return append(steps, configStep(o), h.readableStep(o.Config), pkiStep(ctx, o), registrationStep(m),
+		h.trialStep(program, o.Config), placesStep(o)), nil
+}
+
+func uninstallSteps(ctx context.Context, o Options) ([]Step, error) {
+	if unit := service.PackagedUnit(); unit != "" {
+		return nil, fmt.Errorf("this machine has the packaged service (%s): remove the package, as by `apt remove tlstunnel` or `dnf remove tlstunnel`", unit)
+	}
+	h := host{run: run, account: lookUpAccount}
+	m := &service.Manager{Config: o.Config}
+	if _, err := m.State(); err != nil {
+		return nil, err
+	}
+	steps := []Step{stopStep(ctx, m), unregisterStep(m)}
+	if !o.Purge {
+		return steps, nil
+	}
+	if filepath.Dir(o.Config) != configFolder.path {
+		steps = append(steps, removeStep("config", o.Config))
+	}
+	return append(steps,
+		removeStep("configs", configFolder.path),
+		removeStep("CA, certificates and keys", stateFolder.path),
+		removeStep("logs", logFolder.path),
+		removeStep("program", installedProgram),
+		h.removeAccountStep()), nil
+}
+
+// placesStep warns when the config wants to write where the unit doesn't let it.
+func placesStep(o Options) Step {
+	return Step{
+		Name:  "the service may write where its config says",
+		Extra: true,
+		Do: func() error {
+			cfg, err := loadConfig(o.Config)
+			if err != nil {
+				return err
+			}
+			for key, file := range map[string]string{"pki.dir": cfg.PKI.Dir, "log.file": cfg.Log.File} {
+				if file != config.Console && !strings.HasPrefix(file, stateFolder.path+"/") && !strings.HasPrefix(file, logFolder.path+"/") {
+					return fmt.Errorf("%s is %q, but the unit lets the service write below %s and %s only: give it to the account %q, and `systemctl edit tlstunnel` to add [Service] ReadWritePaths=%s",
+						key, file, stateFolder.path, logFolder.path, accountName, filepath.Dir(file))
+				}
+			}
+			return nil
+		},
+	}
+}

@@ -1,0 +1,123 @@
+package installer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"golang.org/x/sys/windows/registry"
+
+	"tlstunnel/internal/config"
+	"tlstunnel/service"
+)
+
+var errPackaged = errors.New("this machine has tlstunnel from its MSI, which has installed the service: start it by `tlstunnel start`, remove it in Settings, Apps")
+
+func installSteps(ctx context.Context, o Options) ([]Step, error) {
+	if packaged() {
+		return nil, errPackaged
+	}
+	program, err := programPlace(o.Program)
+	if err != nil {
+		return nil, err
+	}
+	paths := config.DefaultPaths()
+	m := &service.Manager{Program: program, Config: o.Config}
+	steps := []Step{
+		folderStep(filepath.Dir(paths.Config), mayRead),
+		folderStep(paths.PKI, mayModify),
+		folderStep(filepath.Dir(paths.Log), mayModify),
+	}
+	if program != o.Program {
+		steps = append(steps, programStep(o.Program, program))
+	}
+	return append(steps, configStep(o), pkiStep(ctx, o), keysStep(paths.PKI), registrationStep(m),
+		tuneStep(m), eventSourceStep(), placesStep(o)), nil
+}
+
+func uninstallSteps(ctx context.Context, o Options) ([]Step, error) {
+	if packaged() {
+		return nil, errPackaged
+	}
+	_, folder, err := programFolder()
+	if err != nil {
+		return nil, err
+	}
+	m := &service.Manager{Config: o.Config}
+	steps := []Step{stopStep(ctx, m), unregisterStep(m), removeEventSourceStep(), removeProgramStep(folder)}
+	if !o.Purge {
+		return steps, nil
+	}
+	paths := config.DefaultPaths()
+	if !inFolder(o.Config, filepath.Dir(paths.Config)) {
+		steps = append(steps, removeStep("config", o.Config))
+	}
+	return append(steps, removeStep("config, CA, certificates, keys and logs", filepath.Dir(paths.Config))), nil
+}
+
+// packaged reports whether the MSI has installed the program.
+func packaged() bool {
+	k, err := registry.OpenKey(registry.LOCAL_MACHINE, `SOFTWARE\tlstunnel`, registry.QUERY_VALUE|registry.WOW64_64KEY)
+	if err != nil {
+		return false
+	}
+	defer k.Close()
+	dir, _, err := k.GetStringValue("InstallDir")
+	return err == nil && dir != ""
+}
+
+func tuneStep(m *service.Manager) Step {
+	return Step{Name: "restart after failures, delayed start, few privileges", Do: m.Tune, Extra: true}
+}
+
+func eventSourceStep() Step {
+	return Step{
+		Name:  fmt.Sprintf("Event Log source %q", service.Name),
+		Done:  service.EventSourceRegistered,
+		Do:    service.RegisterEventSource,
+		Undo:  service.UnregisterEventSource,
+		Extra: true,
+	}
+}
+
+func removeEventSourceStep() Step {
+	return Step{
+		Name: fmt.Sprintf("remove Event Log source %q", service.Name),
+		Done: func() (bool, error) {
+			found, err := service.EventSourceRegistered()
+			return !found, err
+		},
+		Do:    service.UnregisterEventSource,
+		Extra: true,
+	}
+}
+
+// placesStep warns when the config is, or points to, where the service's account
+// has no rights of ours.
+func placesStep(o Options) Step {
+	return Step{
+		Name:  "the service may read and write where its config says",
+		Extra: true,
+		Do: func() error {
+			cfg, err := loadConfig(o.Config)
+			if err != nil {
+				return err
+			}
+			folder := filepath.Dir(config.DefaultPaths().Config)
+			var failed error
+			for _, place := range []struct{ what, path, icacls string }{
+				{"the config", o.Config, "RX"},
+				{"pki.dir", cfg.PKI.Dir, "(OI)(CI)M"},
+				{"log.file", cfg.Log.File, "M"},
+			} {
+				if place.path == config.Console || inFolder(place.path, folder) {
+					continue
+				}
+				failed = errors.Join(failed, fmt.Errorf("%s is %q, outside of %q: let the service use it, as by icacls \"%s\" /grant \"%s:%s\"",
+					place.what, place.path, folder, place.path, service.Account, place.icacls))
+			}
+			return failed
+		},
+	}
+}
