@@ -23,6 +23,7 @@ type app struct {
 	stdout, stderr io.Writer
 	example        []byte // the commented config that init writes
 	configFile     string
+	configGiven    bool // by the flag
 	json           bool
 	parsed         bool // the command line was right; what fails now isn't its fault
 }
@@ -64,13 +65,18 @@ own CA and server certificate on its first run.`,
 		Example: `  tlstunnel demo      # see it work, on this machine, in one second
   tlstunnel init      # write a commented config and make the certificates
   tlstunnel check     # find every mistake in the config
-  tlstunnel run       # serve`,
-		SilenceErrors:    true,
-		SilenceUsage:     true,
-		PersistentPreRun: func(*cobra.Command, []string) { a.parsed = true },
+  tlstunnel run       # serve
+  tlstunnel install   # as a service of this machine`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.PersistentPreRun = func(*cobra.Command, []string) {
+		a.parsed, a.configGiven = true, root.PersistentFlags().Changed("config")
 	}
 	root.PersistentFlags().StringVar(&a.configFile, "config", config.DefaultPaths().Config, "the config `file`")
-	root.AddCommand(a.runCommand(), a.demoCommand(), a.checkCommand(), a.initCommand(), a.pathsCommand(), a.versionCommand())
+	root.AddCommand(a.runCommand(), a.demoCommand(), a.checkCommand(), a.initCommand(), a.pathsCommand(), a.versionCommand(),
+		a.installCommand(), a.uninstallCommand(), a.startCommand(), a.stopCommand(), a.restartCommand(),
+		a.reloadCommand(), a.statusCommand())
 	return root
 }
 
@@ -82,8 +88,10 @@ func (a *app) addJSON(cmd *cobra.Command) *cobra.Command {
 
 // loadConfig reads the config. The error has a line for each mistake in it; the
 // config may be there all the same, and the problems hold the warnings too.
-func (a *app) loadConfig() (*config.Config, config.Problems, error) {
-	cfg, problems, err := config.Load(a.configFile)
+func (a *app) loadConfig() (*config.Config, config.Problems, error) { return loadFile(a.configFile) }
+
+func loadFile(file string) (*config.Config, config.Problems, error) {
+	cfg, problems, err := config.Load(file)
 	if err == nil {
 		err = problems.Err()
 	}

@@ -8,6 +8,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -35,6 +36,13 @@ func example() []byte {
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"tlstunnel": func() { os.Exit(Main(os.Args[1:], example(), os.Stdout, os.Stderr)) },
+		// unprivileged is the same, without the rights of an administrator.
+		"unprivileged": func() {
+			if err := dropRights(); err != nil {
+				panic(err)
+			}
+			os.Exit(Main(os.Args[1:], example(), os.Stdout, os.Stderr))
+		},
 	})
 }
 
@@ -53,7 +61,18 @@ func TestScripts(t *testing.T) {
 			for _, v := range []string{"CONFIGURATION_DIRECTORY", "STATE_DIRECTORY", "LOGS_DIRECTORY"} {
 				e.Setenv(v, filepath.Join(e.WorkDir, strings.ToLower(v)))
 			}
-			return nil
+			// The path of a socket must be shorter than 108 bytes.
+			dir, err := os.MkdirTemp("", "tl")
+			e.Defer(func() { os.RemoveAll(dir) })
+			e.Setenv("RUNTIME_DIRECTORY", dir)
+			return err
+		},
+		Condition: func(name string) (bool, error) {
+			if name != "systemd" {
+				return false, fmt.Errorf("unknown condition %q", name)
+			}
+			_, err := os.Stat("/run/systemd/system")
+			return err == nil, nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":    cmdExits,
@@ -63,6 +82,7 @@ func TestScripts(t *testing.T) {
 			"talk":     cmdTalk,
 			"await":    cmdAwait,
 			"envsubst": cmdEnvsubst,
+			"listen":   cmdListen,
 		},
 	})
 }
@@ -129,9 +149,19 @@ func cmdEcho(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[0], l.Addr().String())
 }
 
+// listen ADDRESS takes a port for the length of the script.
+func cmdListen(ts *testscript.TestScript, neg bool, args []string) {
+	l, err := net.Listen("tcp", args[0])
+	ts.Check(err)
+	ts.Defer(func() { l.Close() })
+}
+
 // talk ADDRESS TEXT sends the text, ends the stream, and expects it back.
 func cmdTalk(ts *testscript.TestScript, neg bool, args []string) {
 	c, err := net.Dial("tcp", args[0])
+	if neg && err != nil {
+		return
+	}
 	ts.Check(err)
 	defer c.Close()
 	ts.Check(c.SetDeadline(time.Now().Add(10 * time.Second)))

@@ -1,0 +1,145 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tlstunnel/service"
+)
+
+// askTimeout is how long the running service has for an answer.
+const askTimeout = 10 * time.Second
+
+func (a *app) startCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "start",
+		Short: "Start the installed service",
+		Long: `Start the installed service, and wait until it really runs. If it doesn't, say
+why.`,
+		Example: "  tlstunnel start",
+		Args:    cobra.NoArgs,
+		RunE: a.managed(func(ctx context.Context, m *service.Manager) error {
+			if state, err := m.State(); err == nil && state == service.Running {
+				fmt.Fprintln(a.stdout, "the service is running already")
+				return nil
+			}
+			return a.started(ctx, m, m.Start(ctx))
+		}),
+	}
+}
+
+func (a *app) stopCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "stop",
+		Short: "Stop the installed service",
+		Long: `Stop the installed service, and wait until it has stopped: connections have
+shutdown_grace to end by themselves. It starts again with the machine.`,
+		Example: "  tlstunnel stop",
+		Args:    cobra.NoArgs,
+		RunE: a.managed(func(ctx context.Context, m *service.Manager) error {
+			if err := m.Stop(ctx); err != nil {
+				return err
+			}
+			fmt.Fprintln(a.stdout, "the service has stopped")
+			return nil
+		}),
+	}
+}
+
+func (a *app) restartCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "restart",
+		Short: "Stop the installed service and start it again",
+		Long: `Stop the installed service and start it again. A config with mistakes is found
+before: then the service is left as it is. Most changes need no restart, which
+cuts connections: see ` + "`tlstunnel reload`" + `.`,
+		Example: "  tlstunnel restart",
+		Args:    cobra.NoArgs,
+		RunE: a.managed(func(ctx context.Context, m *service.Manager) error {
+			if err := a.configMistakes(m.Config); err != nil {
+				return fmt.Errorf("%w\nthe service is left as it is", err)
+			}
+			return a.started(ctx, m, m.Restart(ctx))
+		}),
+	}
+}
+
+// managed makes a command of what an administrator does with the service.
+func (a *app) managed(do func(context.Context, *service.Manager) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, _ []string) error {
+		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+		defer stop()
+		file, err := a.serviceConfig()
+		if err != nil {
+			return err
+		}
+		m := &service.Manager{Config: file}
+		if err := m.Rights(); err != nil {
+			return err
+		}
+		err = do(ctx, m)
+		if errors.Is(err, service.ErrNotInstalled) {
+			a.complain(err)
+			a.hint("`tlstunnel install` installs it; `tlstunnel run` serves without")
+			return errReported
+		}
+		return err
+	}
+}
+
+// started reports how a start went.
+func (a *app) started(ctx context.Context, m *service.Manager, err error) error {
+	var failed *service.StartError
+	switch {
+	case err == nil:
+		fmt.Fprintln(a.stdout, a.runningText(ctx, m.Config))
+		return nil
+	case !errors.As(err, &failed):
+		return err
+	case failed.Reason == "":
+		// It has left no reason behind; the same checks may find it.
+		if mistakes := a.configMistakes(m.Config); mistakes != nil {
+			err = mistakes
+		}
+	}
+	a.complain(err)
+	a.hint("the service doesn't run; `tlstunnel check` finds what is wrong with the config, `tlstunnel paths` says where the log is")
+	return errReported
+}
+
+func (a *app) runningText(ctx context.Context, configFile string) string {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	st, err := service.AskStatus(ctx, configFile)
+	if err != nil {
+		return "the service is running"
+	}
+	return fmt.Sprintf("the service is running, tunnels: %d", len(st.Tunnels))
+}
+
+// configMistakes has a line for each mistake in the config and the files that it
+// names.
+func (a *app) configMistakes(file string) error {
+	cfg, problems, err := loadFile(file)
+	if err != nil {
+		return err
+	}
+	return append(problems, service.Check(cfg, time.Now())...).Err()
+}
+
+// serviceConfig is the config of the service that a command is about: the one
+// that the user names, else the user's own if there is one, else that of the
+// installed service.
+func (a *app) serviceConfig() (string, error) {
+	if _, err := os.Stat(a.configFile); !a.configGiven && err != nil {
+		return service.SystemConfig(), nil
+	}
+	return filepath.Abs(a.configFile)
+}
