@@ -1,0 +1,188 @@
+# What the scripts in a box share. They find in /run/built:
+#
+#	peer                  the program behind and in front of the tunnels
+#	here/tlstunnel...     the packages, and the bare program
+#	next/tlstunnel...     those of a higher version, with another example config
+#
+# A script ends with an error at the first thing that doesn't hold.
+set -Eeuo pipefail
+export PATH=$PATH:/run/built LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive SYSTEMD_PAGER=cat
+
+unit=tlstunnel.service
+config=/etc/tlstunnel/config.toml
+log=/var/log/tlstunnel/tlstunnel.log
+
+version_here=$(cat /run/built/here/version)
+version_next=$(cat /run/built/next/version)
+
+step() { echo "-- $*"; }
+
+failed() {
+	[ "$BASH_SUBSHELL" = 0 ] || return 0 # who asked for the answer decides
+	trap - ERR
+	echo "FAILED at $1"
+	systemctl status --no-pager --full --lines=0 "$unit" || true
+	journalctl --unit="$unit" --no-pager --output=short-precise --lines=40
+	[ ! -e "$log" ] || { echo "$log:"; tail -n 20 "$log"; }
+	exit 1
+} >&2
+trap 'failed "${BASH_SOURCE[0]} line $LINENO: $BASH_COMMAND"' ERR
+
+# same WHAT GOT WANT
+same() {
+	[ "$2" = "$3" ] || { printf '%s:\n  got  %s\n  want %s\n' "$1" "$2" "$3" >&2; return 1; }
+}
+
+# fails COMMAND...: it must.
+fails() {
+	if "$@"; then
+		echo "it went well, but must not: $*" >&2
+		return 1
+	fi
+}
+
+# within SECONDS COMMAND...: it must go well by then.
+within() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@"; do
+		[ "$SECONDS" -le "$end" ] || { echo "it didn't come to this: $*" >&2; return 1; }
+		sleep 0.1
+	done
+}
+
+property() { systemctl show --value --property="$1" "$unit"; }
+
+# restarted PID: the service runs, as another process.
+restarted() {
+	local state
+	state=$(systemctl show --property=ActiveState,MainPID "$unit") # both at one moment
+	grep -qx ActiveState=active <<<"$state" && ! grep -qx "MainPID=$1" <<<"$state"
+}
+
+# running PID: it is that process still.
+running() { same "the service" "$(property ActiveState) $(property MainPID)" "active $1"; }
+
+# journal_has TEXT: since the boot.
+journal_has() { journalctl --unit="$unit" --output=cat | grep -F -- "$1" >/dev/null; }
+
+# The pair of tunnels that bytes go through: plain on port 104, TLS between, an
+# echo service behind.
+write_config() {
+	cat >"$config" <<-'END'
+		[[tunnel]]
+		name   = "back"
+		mode   = "server"
+		listen = "127.0.0.1:2762"
+		target = "127.0.0.1:7007"
+
+		[[tunnel]]
+		name   = "front"
+		mode   = "client"
+		listen = "127.0.0.1:104"
+		target = "127.0.0.1:2762"
+		ca     = "own"
+	END
+}
+
+start_echo() {
+	peer echo 127.0.0.1:7007 &
+	within 5 peer send 127.0.0.1:7007 1 &>/dev/null
+}
+
+serves() { peer send 127.0.0.1:104 1000000 >/dev/null; }
+
+# files lists what is on the disk and who has an account, but for what the
+# system itself goes on writing.
+files() {
+	find / -xdev \( -path /var/log/journal -o -path /var/log/dpkg.log -o -path /var/lib/systemd -o -path /var/cache \
+		-o -path /var/lib/dpkg -o -path /tmp \) -prune -o -printf '%p %M %u:%g\n' | sort
+	find /run -name '*tlstunnel*'
+	cat /etc/passwd /etc/group /etc/shadow /etc/gshadow
+}
+
+# What follows are tests of a service that runs write_config's tunnels.
+
+has_few_privileges() {
+	local uid caps=0000000000000400 # CAP_NET_BIND_SERVICE alone
+	uid=$(id -u tlstunnel)
+	[ "$uid" != 0 ]
+	same "the process" "$(awk '/^(Uid|Cap...|NoNewPrivs|Seccomp):/ {printf "%s%s ", $1, $2}' "/proc/$(property MainPID)/status")" \
+		"Uid:$uid CapInh:$caps CapPrm:$caps CapEff:$caps CapBnd:$caps CapAmb:$caps NoNewPrivs:1 Seccomp:2 "
+	same "its keys" "$(stat -c '%U:%G %a' /var/lib/tlstunnel /var/lib/tlstunnel/pki/*.key | sort -u)" \
+		$'tlstunnel:tlstunnel 600\ntlstunnel:tlstunnel 700'
+	same "its config" "$(stat -c '%U:%G %a' /etc/tlstunnel "$config")" $'root:tlstunnel 750\nroot:tlstunnel 640'
+}
+
+# Another TLS implementation takes our certificate for what it is.
+speaks_tls() {
+	{ echo "a line"; sleep 1; } | openssl s_client -quiet -no_ign_eof -connect 127.0.0.1:2762 -CAfile /var/lib/tlstunnel/pki/ca.crt \
+		-verify_hostname localhost -verify_return_error 2>/dev/null | grep -Fx "a line" >/dev/null
+}
+
+comes_back_after_kill() {
+	local pid
+	pid=$(property MainPID)
+	kill -9 "$pid"
+	within 5 restarted "$pid"
+	serves
+	systemctl reset-failed "$unit"
+}
+
+# A process that answers nobody any more.
+comes_back_after_hanging() {
+	local pid
+	mkdir -p "/run/systemd/system/$unit.d"
+	printf '[Service]\nWatchdogSec=2s\n' >"/run/systemd/system/$unit.d/watchdog.conf"
+	systemctl daemon-reload
+	systemctl restart "$unit"
+	pid=$(property MainPID)
+	sleep 3 # it lives on while it isn't stopped
+	running "$pid"
+	kill -STOP "$pid"
+	within 15 restarted "$pid"
+	journal_has "Watchdog timeout"
+	serves
+	rm -r "/run/systemd/system/$unit.d"
+	systemctl daemon-reload
+	systemctl reset-failed "$unit"
+	systemctl restart "$unit"
+}
+
+# No byte is lost and no connection refused while the config changes 20 times.
+reloads_under_load() {
+	local pid stream i
+	pid=$(property MainPID)
+	peer stream 127.0.0.1:104 &
+	stream=$!
+	for i in {1..20}; do
+		write_config
+		echo "max_connections = $((1000 + i))" >>"$config"
+		systemctl reload "$unit"
+	done
+	kill "$stream"
+	wait "$stream"
+	running "$pid"
+	same "reloads in the log" "$(grep -c 'msg=reloaded.*changed=\[front\]' "$log")" 20
+}
+
+# A mistake changes nothing, and is told with its line.
+refuses_a_broken_config() {
+	local pid
+	pid=$(property MainPID)
+	write_config
+	sed -i 's/^mode   = "client"/mode   = "klient"/' "$config"
+	fails systemctl reload "$unit" 2>/dev/null
+	running "$pid"
+	serves
+	fails systemctl restart "$unit" 2>/dev/null
+	journal_has "msg=started version="
+	journal_has "msg=stopped"
+	journal_has "$config:9:"
+	journal_has "klient"
+	systemctl stop "$unit"
+	write_config
+	systemctl reset-failed "$unit"
+	systemctl start "$unit"
+	serves
+}
