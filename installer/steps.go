@@ -61,7 +61,11 @@ func pkiStep(ctx context.Context, o Options) Step {
 			if there, err := exists(cfg.PKI.Dir); err == nil && !there {
 				folder = cfg.PKI.Dir
 			}
-			if _, created, err = service.MakePKI(ctx, cfg); err != nil {
+			_, created, err = service.MakePKI(ctx, cfg)
+			if len(created) == len(pki.Files(cfg.PKI.Dir)) {
+				created = append(created, pki.LockFile(cfg.PKI.Dir))
+			}
+			if err != nil {
 				return errors.Join(err, undo()) // of what it got to
 			}
 			return nil

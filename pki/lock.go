@@ -9,19 +9,18 @@ import (
 	"tlstunnel/internal/atomicfile"
 )
 
-const (
-	// lockName stays in the folder for good: to remove it while another
-	// process waits for it would let two in.
-	lockName = ".lock"
+const lockPoll = 20 * time.Millisecond // a first run with ECDSA keys takes about as long
 
-	lockPoll = 20 * time.Millisecond // a first run with ECDSA keys takes about as long
-)
+// LockFile is the path of the file by which processes wait for each other in dir.
+// It stays there for good: to remove it while another process waits for it would
+// let two in.
+func LockFile(dir string) string { return filepath.Join(dir, ".lock") }
 
 // lock waits until this process is the only one that makes files in dir. The
 // kernel gives the lock back when a process dies. It is polled for, because a
 // blocking call can't be ended by ctx.
 func lock(ctx context.Context, dir string) (unlock func(), err error) {
-	path := filepath.Join(dir, lockName)
+	path := LockFile(dir)
 	f, err := atomicfile.OpenSecret(path)
 	if err != nil {
 		return nil, fmt.Errorf("opening the lock file %q: %w", path, plain(err))

@@ -1,6 +1,10 @@
 package service
 
-import "testing"
+import (
+	"testing"
+
+	"tlstunnel/internal/atomicfile"
+)
 
 // TestServiceSID: TrustedInstaller has this SID on every Windows.
 func TestServiceSID(t *testing.T) {
@@ -10,5 +14,12 @@ func TestServiceSID(t *testing.T) {
 	}
 	if serviceSID("tlstunnel") != AccountSID() || serviceSID("TLSTUNNEL") != AccountSID() {
 		t.Error("the SID depends on the case")
+	}
+}
+
+// TestAccountSIDOfSecrets: the files that are secret let this account in.
+func TestAccountSIDOfSecrets(t *testing.T) {
+	if got := AccountSID(); got != atomicfile.ServiceSID {
+		t.Errorf("got %s, but package atomicfile has %s", got, atomicfile.ServiceSID)
 	}
 }

@@ -143,9 +143,10 @@ func TestSecretSDDL(t *testing.T) {
 		kind kind
 		want string
 	}{
-		{user, file, "D:P(A;;FA;;;SY)(A;;FA;;;BA)(A;;FA;;;" + user + ")"},
-		{user, folder, "D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FA;;;" + user + ")"},
-		{systemSID, file, "D:P(A;;FA;;;SY)(A;;FA;;;BA)"},
+		{user, file, "D:P(A;;FA;;;SY)(A;;FA;;;BA)(A;;FA;;;" + ServiceSID + ")(A;;FA;;;" + user + ")"},
+		{user, folder, "D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FA;;;" + ServiceSID + ")(A;OICI;FA;;;" + user + ")"},
+		{systemSID, file, "D:P(A;;FA;;;SY)(A;;FA;;;BA)(A;;FA;;;" + ServiceSID + ")"},
+		{ServiceSID, file, "D:P(A;;FA;;;SY)(A;;FA;;;BA)(A;;FA;;;" + ServiceSID + ")"},
 	} {
 		if got := secretSDDL(test.sid, test.kind); got != test.want {
 			t.Errorf("got %s, want %s", got, test.want)
