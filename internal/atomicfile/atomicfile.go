@@ -1,5 +1,6 @@
 // Package atomicfile writes files whole or not at all, born with their final
-// permissions and never over an existing file.
+// permissions. Over an existing file it writes only where the caller says
+// Replace.
 //
 // Data goes to a temporary file in the folder of its target, is synced to the
 // disk, and only then gets its name. A process that is killed at any instant
@@ -65,8 +66,22 @@ func Create(path string, data []byte, access Access) error {
 	return pending.Publish()
 }
 
+// Replace is [Create] for a file that may exist already: whoever reads path
+// gets the old data or the new. When path is a symlink, what it leads to is
+// replaced. After an error the old file is as it was and nothing is left behind.
+func Replace(path string, data []byte, access Access) error {
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	pending, err := Prepare(path, data, access)
+	if err != nil {
+		return err
+	}
+	return pending.Replace()
+}
+
 // Pending is a file that is safely on the disk but not under its name yet.
-// End it with Publish or Discard.
+// End it with Publish, Replace or Discard.
 type Pending struct {
 	path string
 	temp string
@@ -122,7 +137,22 @@ func (p *Pending) Publish() error {
 	return nil
 }
 
-// Discard removes the temporary file. After Publish it does nothing.
+// Replace is Publish over the file that has the name now, if there is one. After
+// an error that file is as it was, unless only the folder couldn't be synced.
+func (p *Pending) Replace() error {
+	if err := replace(p.temp, p.path); err != nil {
+		p.Discard()
+		return fmt.Errorf("replacing %q: %w", p.path, cause(err))
+	}
+	TestOnlyStep("replaced")
+	if err := syncDir(filepath.Dir(p.path)); err != nil {
+		return fmt.Errorf("syncing the folder of %q: %w", p.path, cause(err))
+	}
+	TestOnlyStep("replacement synced")
+	return nil
+}
+
+// Discard removes the temporary file. After Publish or Replace it does nothing.
 func (p *Pending) Discard() {
 	os.Remove(p.temp)
 }

@@ -53,6 +53,60 @@ func TestCreateErrors(t *testing.T) {
 	}
 }
 
+func TestReplace(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "server.crt")
+	for _, data := range []string{"first", "second"} {
+		if err := Replace(path, []byte(data), Public); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(path); string(got) != data {
+			t.Errorf("got %q, %v, want %q", got, err, data)
+		}
+	}
+	if got := names(t, filepath.Dir(path)); !slices.Equal(got, []string{"server.crt"}) {
+		t.Errorf("got files %q, want server.crt only", got)
+	}
+}
+
+// TestReplaceErrors lets the name be a folder's: it stays, and nothing else does.
+func TestReplaceErrors(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "server.crt")
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := Replace(path, nil, Public); err == nil {
+		t.Error("over a folder: got no error")
+	}
+	if got := names(t, dir); !slices.Equal(got, []string{"server.crt"}) {
+		t.Errorf("got files %q, want server.crt only", got)
+	}
+}
+
+// TestReplaceLink keeps a symlink, as administrators make them from one machine's
+// folder to another's.
+func TestReplaceLink(t *testing.T) {
+	dir := t.TempDir()
+	target, link := filepath.Join(dir, "a.crt"), filepath.Join(dir, "b.crt")
+	if err := os.Symlink(target, link); err != nil {
+		t.Skip(err)
+	}
+	for _, data := range []string{"first", "second"} {
+		if err := Replace(target, []byte("old"), Public); err != nil {
+			t.Fatal(err)
+		}
+		if err := Replace(link, []byte(data), Public); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(target); string(got) != data {
+			t.Errorf("got %q, %v, want %q", got, err, data)
+		}
+	}
+	if got, err := os.Readlink(link); got != target {
+		t.Errorf("got the link %q, %v, want %q", got, err, target)
+	}
+}
+
 func TestPrepare(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.key")
 	pending, err := Prepare(path, []byte("data"), Public)

@@ -95,6 +95,8 @@ func publish(temp, path string) error {
 	return nil
 }
 
+func replace(temp, path string) error { return os.Rename(temp, path) }
+
 // syncDir makes the names in a folder survive a power cut.
 func syncDir(path string) error {
 	dir, err := os.Open(path)

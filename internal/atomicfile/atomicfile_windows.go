@@ -1,8 +1,10 @@
 package atomicfile
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/windows"
@@ -43,19 +45,41 @@ func mkdir(path string, access Access) error {
 // publish renames: without MOVEFILE_REPLACE_EXISTING that never overwrites,
 // and WRITE_THROUGH returns only when the rename is on the disk.
 func publish(temp, path string) error {
-	from, err := windows.UTF16PtrFromString(temp)
-	if err != nil {
-		return err
-	}
-	to, err := windows.UTF16PtrFromString(path)
-	if err != nil {
-		return err
-	}
-	if err := windows.MoveFileEx(from, to, windows.MOVEFILE_WRITE_THROUGH); err != nil {
+	if err := move(temp, path, windows.MOVEFILE_WRITE_THROUGH); err != nil {
 		return err
 	}
 	TestOnlyStep("renamed")
 	return nil
+}
+
+// How often, and how far apart, replace tries: Windows replaces no file that
+// somebody has open, a reader of ours or a virus scanner.
+const (
+	replaceTries = 20
+	replacePause = 50 * time.Millisecond
+)
+
+func replace(temp, path string) error {
+	for try := 1; ; try++ {
+		err := move(temp, path, windows.MOVEFILE_REPLACE_EXISTING|windows.MOVEFILE_WRITE_THROUGH)
+		inUse := errors.Is(err, windows.ERROR_SHARING_VIOLATION) || errors.Is(err, windows.ERROR_ACCESS_DENIED)
+		if !inUse || try == replaceTries {
+			return err
+		}
+		time.Sleep(replacePause)
+	}
+}
+
+func move(from, to string, flags uint32) error {
+	fromName, err := windows.UTF16PtrFromString(from)
+	if err != nil {
+		return err
+	}
+	toName, err := windows.UTF16PtrFromString(to)
+	if err != nil {
+		return err
+	}
+	return windows.MoveFileEx(fromName, toName, flags)
 }
 
 // syncDir has nothing to do: see publish. Windows can't sync a folder.
