@@ -76,8 +76,21 @@ own CA and server certificate on its first run.`,
 	root.PersistentFlags().StringVar(&a.configFile, "config", config.DefaultPaths().Config, "the config `file`")
 	root.AddCommand(a.runCommand(), a.demoCommand(), a.checkCommand(), a.initCommand(), a.pathsCommand(), a.versionCommand(),
 		a.installCommand(), a.uninstallCommand(), a.startCommand(), a.stopCommand(), a.restartCommand(),
-		a.reloadCommand(), a.statusCommand())
+		a.reloadCommand(), a.statusCommand(), a.caCommand(), a.certCommand(), a.csrCommand())
 	return root
+}
+
+// group makes parent a command that only holds others: by itself it is wrong usage.
+func group(parent *cobra.Command, commands ...*cobra.Command) *cobra.Command {
+	parent.Args = func(cmd *cobra.Command, args []string) error {
+		if err := cobra.NoArgs(cmd, args); err != nil {
+			return err
+		}
+		return fmt.Errorf("say what to do: `%s --help` lists the commands", cmd.CommandPath())
+	}
+	parent.RunE = func(*cobra.Command, []string) error { return nil } // or cobra wouldn't look at Args
+	parent.AddCommand(commands...)
+	return parent
 }
 
 // addJSON gives cmd the flag for answers that a program can read.
