@@ -1,7 +1,9 @@
 package service
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"tlstunnel/pki"
 )
 
 // serverTunnel is the config of a server tunnel.
@@ -263,6 +267,22 @@ func TestReloadReplacedCertificate(t *testing.T) {
 	}
 }
 
+// talk hears a client tunnel's greeter out.
+func (s *subject) talk(tunnel string) error {
+	s.t.Helper()
+	c, err := net.Dial("tcp", s.Addr(tunnel).String())
+	if err != nil {
+		return err // a reset can be as fast as this
+	}
+	defer c.Close()
+	check(s.t, c.SetDeadline(time.Now().Add(waitTime)))
+	got, err := speak(c).lines.ReadString('\n')
+	if err == nil && got != "one\n" {
+		s.t.Errorf("got %q", got)
+	}
+	return err
+}
+
 // TestReloadClientTrust: a client tunnel forgets its sessions when its CAs
 // change.
 func TestReloadClientTrust(t *testing.T) {
@@ -273,19 +293,7 @@ func TestReloadClientTrust(t *testing.T) {
 	}
 	quoted := fmt.Sprintf("%q", ca)
 	s := startService(t, text(quoted))
-	talk := func() error {
-		c, err := net.Dial("tcp", s.Addr("c").String())
-		if err != nil {
-			return err // a reset can be as fast as this
-		}
-		defer c.Close()
-		check(t, c.SetDeadline(time.Now().Add(waitTime)))
-		got, err := speak(c).lines.ReadString('\n')
-		if err == nil && got != "one\n" {
-			t.Errorf("got %q", got)
-		}
-		return err
-	}
+	talk := func() error { return s.talk("c") }
 	check(t, talk())
 	s.log.await(t, "resumed=false")
 	check(t, talk())
@@ -414,5 +422,64 @@ func TestLogChangeWaitsForRestart(t *testing.T) {
 		if !slices.Equal(changes.AtRestart, []string{"log"}) {
 			t.Errorf("got %+v", changes)
 		}
+	}
+}
+
+// TestPins: what a client tunnel without a CA knows its server by, and shows to
+// it, are keys.
+func TestPins(t *testing.T) {
+	server := startService(t, "")
+	pin := func(cert *x509.Certificate) string {
+		sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
+		return fmt.Sprintf("sha256:%x", sum)
+	}
+	store, err := pki.Open(server.pkiDir(), time.Now())
+	check(t, err)
+	leaf, ca := pin(store.Server.Leaf), pin(store.CA)
+	var s *subject
+	text := func(keys string) string {
+		return fmt.Sprintf("[[tunnel]]\nname = 'c'\nmode = 'client'\nlisten = '127.0.0.1:0'\ntarget = %q\n%s\n", server.Addr("s"), keys)
+	}
+	// The client's CA must exist before the server can trust it.
+	s = startService(t, "[[tunnel]]\nname = 'c'\nmode = 'client'\nlisten = '127.0.0.1:0'\ntarget = '127.0.0.1:1'\ncert = 'own'\n")
+	server.reload(serverTunnel("s", "127.0.0.1:0", greeter(t, "one"),
+		fmt.Sprintf("client_auth = 'require'\nclient_ca = %q", filepath.Join(s.pkiDir(), "ca.crt"))))
+
+	serverCA := fmt.Sprintf("ca = %q\n", filepath.Join(server.pkiDir(), "ca.crt"))
+	for _, tt := range []struct {
+		keys string
+		good bool
+	}{
+		{"pins = '" + leaf + "'", true},
+		{"pins = ['" + ca + "', '" + leaf + "']\nserver_name = 'nobody.example'", true},
+		{"pins = '" + ca + "'", false},
+		{serverCA + "pins = '" + ca + "'", true},
+		{serverCA + "pins = '" + leaf + "'", true},
+		{serverCA + "pins = '" + leaf + "'\nserver_name = 'nobody.example'", false},
+		{serverCA + "pins = 'sha256:" + strings.Repeat("00", 32) + "'", false},
+		{"ca = 'own'\npins = '" + leaf + "'", false},
+	} {
+		s.reload(text("cert = 'own'\n" + tt.keys))
+		if err := s.talk("c"); (err == nil) != tt.good {
+			t.Errorf("%s: %v", tt.keys, err)
+		}
+	}
+	server.log.await(t, "identity=\"CN=")
+
+	// Sessions end with the pin that they were made under.
+	s.reload(text("cert = 'own'\npins = '" + leaf + "'"))
+	check(t, s.talk("c"))
+	check(t, s.talk("c"))
+	s.log.await(t, "resumed=true")
+	s.reload(text("cert = 'own'\npins = '" + ca + "'"))
+	if err := s.talk("c"); err == nil {
+		t.Error("a session was resumed past the change of pins")
+	}
+	s.log.await(t, "which isn't pinned")
+
+	// Without a certificate it doesn't get in.
+	s.reload(text("pins = '" + leaf + "'"))
+	if err := s.talk("c"); err == nil {
+		t.Error("the server took a client without a certificate")
 	}
 }

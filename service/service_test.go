@@ -240,6 +240,7 @@ func TestOwnPKINotNeeded(t *testing.T) {
 	}{
 		{"client with the system's roots", "", true},
 		{"client with our own CA", `ca = "own"`, false},
+		{"client with our own certificate", `cert = "own"`, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := load(t, client+tt.more)

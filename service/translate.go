@@ -82,7 +82,7 @@ func storeProblems(cfg *config.Config, store *pki.Store) (problems config.Proble
 
 func needsPKI(cfg *config.Config) bool {
 	return slices.ContainsFunc(cfg.Tunnels, func(t config.Tunnel) bool {
-		return t.Mode == config.ModeServer && t.Cert == "" ||
+		return t.Mode == config.ModeServer && t.Cert == "" || t.Cert == config.Own ||
 			slices.Contains(t.ClientCA, config.Own) || slices.Contains(t.CA, config.Own)
 	})
 }
@@ -206,8 +206,8 @@ func (tr *translator) serverTLS() *tls.Config {
 	c := tr.commonTLS()
 	if tr.tunnel.Cert != "" {
 		c.Certificates = tr.keyPair()
-	} else if tr.store != nil {
-		c.Certificates = tr.show("name", tr.store.Server)
+	} else {
+		c.Certificates = tr.own("name")
 	}
 	if tr.tunnel.ClientAuth == config.ClientAuthRequire {
 		c.ClientAuth = tls.RequireAndVerifyClientCert
@@ -227,7 +227,14 @@ func (tr *translator) clientTLS(address string) *tls.Config {
 	if len(tr.tunnel.CA) > 0 {
 		c.RootCAs = tr.pool("ca", tr.tunnel.CA)
 	}
-	if tr.tunnel.Cert != "" {
+	if len(tr.tunnel.Pins) > 0 {
+		tunnel.Pin(c, tr.tunnel.Pins)
+	}
+	switch tr.tunnel.Cert {
+	case "":
+	case config.Own:
+		c.Certificates = tr.own("cert")
+	default:
 		c.Certificates = tr.keyPair()
 	}
 	c.ClientSessionCache = tls.NewLRUClientSessionCache(sessionCacheSize)
@@ -241,6 +248,14 @@ func (tr *translator) keyPair() []tls.Certificate {
 		return nil
 	}
 	return tr.show("cert", cert)
+}
+
+// own is our own server certificate, once there is one.
+func (tr *translator) own(key string) []tls.Certificate {
+	if tr.store == nil {
+		return nil
+	}
+	return tr.show(key, tr.store.Server)
 }
 
 // show makes cert what the tunnel proves its identity with; key is the one in

@@ -151,7 +151,7 @@ func foldersOf(files []string) map[string]string {
 func filesOf(cfg *config.Config) []string {
 	files := append([]string{cfg.File}, pki.Files(cfg.PKI.Dir)...)
 	for _, t := range cfg.Tunnels {
-		if t.Cert != "" {
+		if t.Cert != "" && t.Cert != config.Own {
 			files = append(files, t.Cert, t.Key)
 		}
 		for _, file := range slices.Concat(t.CA, t.ClientCA) {

@@ -108,6 +108,7 @@ func (e *ending) explainTLS(who string, config *tls.Config, err error) {
 	var (
 		plain   tls.RecordHeaderError
 		refused *tls.CertificateVerificationError
+		pinned  *pinError
 		remote  *net.OpError
 		text    = err.Error()
 	)
@@ -117,6 +118,9 @@ func (e *ending) explainTLS(who string, config *tls.Config, err error) {
 	case errors.As(err, &refused):
 		e.level, e.by = slog.LevelWarn, byTunnel
 		e.reason = "tlstunnel refused the " + who + "'s certificate: " + whyRefused(refused, who, config.ServerName)
+	case errors.As(err, &pinned):
+		e.level, e.by = slog.LevelWarn, byTunnel
+		e.reason = "tlstunnel refused the " + who + "'s certificate: " + pinned.explain()
 	case errors.As(err, &remote) && remote.Op == "remote error":
 		e.level, e.reason = slog.LevelWarn, explainAlert(who, config, remote.Err)
 	case strings.Contains(text, "didn't provide a certificate"):

@@ -84,7 +84,8 @@ const (
 	ProfileModern     = "modern"  // TLS 1.3 only
 )
 
-// Own, in a list of CA files, stands for our own CA.
+// Own, in a list of CA files, stands for our own CA, and as a certificate for our
+// own server certificate.
 const Own = "own"
 
 // Tunnel is one pair of endpoints.
@@ -95,8 +96,9 @@ type Tunnel struct {
 	Target []string `toml:"target"` // host:port; tried in this order
 
 	// Both are absolute paths or both are empty, which in server mode stands for
-	// our own server certificate. An error in one of them empties both, so that
-	// nobody reports that the files can't be read either.
+	// our own server certificate; in client mode, Cert is Own for that. An error in
+	// one of them empties both, so that nobody reports that the files can't be read
+	// either.
 	Cert string `toml:"cert"`
 	Key  string `toml:"key"`
 
@@ -107,6 +109,7 @@ type Tunnel struct {
 	// Client mode only.
 	ServerName string   `toml:"server_name"` // empty: the host of the target
 	CA         []string `toml:"ca"`          // absolute paths, or Own; empty: the system's roots
+	Pins       []string `toml:"pins"`        // "sha256:" and base64; with CA beside it, else in its place
 
 	Profile string   `toml:"profile"` // default, modern
 	ALPN    []string `toml:"alpn"`

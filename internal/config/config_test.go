@@ -197,6 +197,34 @@ func TestUnusableFiles(t *testing.T) {
 	}
 }
 
+// TestPins: however a pin is written, there is one form of it.
+func TestPins(t *testing.T) {
+	const want = "sha256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+	for _, pin := range []string{
+		want,
+		strings.TrimSuffix(want, "="),
+		"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+		"sha256:E3:B0:C4:42:98:FC:1C:14:9A:FB:F4:C8:99:6F:B9:24:27:AE:41:E4:64:9B:93:4C:A4:95:99:1B:78:52:B8:55",
+	} {
+		text := string(readFile(t, "testdata/good/client.toml")) + fmt.Sprintf("pins = %q\n", pin)
+		cfg, problems := Parse("f.toml", []byte(text))
+		if got := cfg.Tunnels[0].Pins; problems.Err() != nil || !slices.Equal(got, []string{want}) {
+			t.Errorf("%s: got %q, %v", pin, got, problems)
+		}
+	}
+}
+
+// TestOwnCertificate: a client tunnel has to ask for it, a server tunnel has it.
+func TestOwnCertificate(t *testing.T) {
+	for file, want := range map[string]string{"client": Own, "server": ""} {
+		text := string(readFile(t, "testdata/good/"+file+".toml")) + "cert = 'own'\n"
+		cfg, problems := Parse("f.toml", []byte(text))
+		if got := cfg.Tunnels[0]; problems.Err() != nil || got.Cert != want || got.Key != "" {
+			t.Errorf("%s: got cert %q, key %q, %v", file, got.Cert, got.Key, problems)
+		}
+	}
+}
+
 // TestLogFileElsewhere checks that no line goes to a file that can't be the log:
 // the reason why we don't start is logged too.
 func TestLogFileElsewhere(t *testing.T) {

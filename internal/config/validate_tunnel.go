@@ -73,6 +73,7 @@ func (r *report) mode(i int, mode string) {
 		ModeServer: {
 			{"server_name", "remove it: here, clients check our name"},
 			{"ca", "did you mean client_ca?"},
+			{"pins", "remove it: here, we are the TLS server"},
 		},
 		ModeClient: {
 			{"client_auth", "remove it: here, we are the TLS client"},
@@ -127,12 +128,15 @@ func (r *report) target(path, text string, t *Tunnel, listen address) {
 func (r *report) certificates(i int, t *Tunnel) {
 	cert, key, clientCA := tunnelKey(i, "cert"), tunnelKey(i, "key"), tunnelKey(i, "client_ca")
 	if !r.wrong[cert] && !r.wrong[key] {
-		r.check(cert, t.Cert == "" || t.Key != "", "is set without key: name the file with its private key")
+		r.check(cert, t.Cert == "" || t.Cert == Own || t.Key != "", "is set without key: name the file with its private key")
 		r.check(key, t.Key == "" || t.Cert != "", "is set without cert: name the file with its certificate")
+		r.check(key, t.Key == "" || t.Cert != Own, `has no place beside cert = "own", which has its own key: remove it`)
 	}
-	r.path(cert, &t.Cert)
+	if t.Cert != Own {
+		r.path(cert, &t.Cert)
+	}
 	r.path(key, &t.Key)
-	if r.wrong[cert] || r.wrong[key] {
+	if r.wrong[cert] || r.wrong[key] || t.Cert == Own && t.Mode == ModeServer {
 		t.Cert, t.Key = "", ""
 	}
 
@@ -145,6 +149,13 @@ func (r *report) certificates(i int, t *Tunnel) {
 	}
 	r.caFiles(clientCA, t.ClientCA)
 	r.caFiles(tunnelKey(i, "ca"), t.CA)
+	for j, text := range t.Pins {
+		pin, err := parsePin(text)
+		if err != nil {
+			r.errorf(element(tunnelKey(i, "pins"), j), "%q %v", text, err)
+		}
+		t.Pins[j] = pin
+	}
 }
 
 func (r *report) caFiles(path string, files []string) {
