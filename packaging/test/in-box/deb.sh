@@ -38,6 +38,33 @@ systemctl reload "$unit"
 serves
 speaks_tls
 
+step "the machine trusts our CA when it is told to, and as long"
+# By the folder of certificates, and by the one file of all.
+trusts_us() {
+	openssl verify -verify_hostname localhost /var/lib/tlstunnel/pki/server.crt &>/dev/null &&
+		openssl verify -no-CApath -CAfile /etc/ssl/certs/ca-certificates.crt /var/lib/tlstunnel/pki/server.crt &>/dev/null
+}
+files >/tmp/untrusted
+fails trusts_us
+tlstunnel ca trust --dry-run >/dev/null
+files | diff /tmp/untrusted -
+tlstunnel ca trust >/dev/null
+trusts_us
+same "trusted again" "$(tlstunnel ca trust | cut -d ' ' -f 1 | sort -u)" present
+cp -a /var/lib/tlstunnel/pki /tmp/pki
+rm /var/lib/tlstunnel/pki/*
+tlstunnel init >/dev/null
+fails trusts_us
+tlstunnel ca trust >/dev/null
+trusts_us
+rm -r /var/lib/tlstunnel/pki
+mv /tmp/pki /var/lib/tlstunnel/pki
+fails trusts_us
+tlstunnel ca untrust >/dev/null
+fails trusts_us
+files | diff /tmp/untrusted -
+same "untrusted again" "$(tlstunnel ca untrust | cut -d ' ' -f 1)" present
+
 step "it runs with few privileges"
 has_few_privileges
 

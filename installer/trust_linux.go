@@ -1,0 +1,190 @@
+package installer
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"tlstunnel/internal/atomicfile"
+	"tlstunnel/pki"
+)
+
+// trustStore is where a kind of Linux keeps the CAs that it trusts.
+type trustStore struct {
+	anchors string   // the folder of those that an administrator adds, a file each
+	bundle  string   // what programs read: all of them in one file
+	program string   // makes the bundle of the anchors
+	removed []string // its arguments after one has gone
+}
+
+// trustStores are of Debian and its kin, and of Red Hat and its kin. Debian's
+// program leaves links to what is gone behind unless told to start afresh.
+var trustStores = []trustStore{
+	{"/usr/local/share/ca-certificates", "/etc/ssl/certs/ca-certificates.crt", "/usr/sbin/update-ca-certificates", []string{"--fresh"}},
+	{"/etc/pki/ca-trust/source/anchors", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/usr/bin/update-ca-trust", nil},
+}
+
+func trustSteps(cas []*x509.Certificate) ([]Step, error) { return host{run: run}.trustSteps(cas) }
+
+func untrustSteps(cas []*x509.Certificate) ([]Step, error) { return host{run: run}.untrustSteps(cas) }
+
+func (h host) trustSteps(cas []*x509.Certificate) ([]Step, error) {
+	s, err := h.trustStore()
+	if err != nil {
+		return nil, err
+	}
+	var steps []Step
+	var wanted []string
+	for _, ca := range cas {
+		file := s.anchor(ca)
+		wanted = append(wanted, file)
+		steps = append(steps, h.anchorStep(s, file, ca))
+	}
+	old := slices.DeleteFunc(s.ours(), func(file string) bool { return slices.Contains(wanted, file) })
+	for _, file := range old {
+		steps = append(steps, removeStep("the CA of before", file))
+	}
+	return append(steps, Step{
+		Name: fmt.Sprintf("CA in %q", s.bundle),
+		Done: func() (bool, error) { return len(old) == 0 && s.check(cas) == nil, nil },
+		Do: func() error {
+			if err := h.run(s.program); err != nil {
+				return err
+			}
+			return s.check(cas)
+		},
+	}), nil
+}
+
+func (h host) untrustSteps(cas []*x509.Certificate) ([]Step, error) {
+	s, err := h.trustStore()
+	if err != nil {
+		return nil, err
+	}
+	var steps []Step
+	gone := slices.Clone(cas)
+	for _, file := range s.ours() {
+		steps = append(steps, removeStep("CA", file))
+		certs, _ := pki.LoadCertificates(file) // what isn't one isn't in the bundle
+		gone = append(gone, certs...)
+	}
+	found := func() (*x509.Certificate, error) {
+		all, err := s.certificates()
+		for _, ca := range gone {
+			if slices.ContainsFunc(all, ca.Equal) {
+				return ca, err
+			}
+		}
+		return nil, err
+	}
+	return append(steps, Step{
+		Name: fmt.Sprintf("no CA of ours in %q", s.bundle),
+		Done: func() (bool, error) {
+			ca, err := found()
+			return ca == nil && len(steps) == 0, err
+		},
+		Do: func() error {
+			if err := h.run(s.program, s.removed...); err != nil {
+				return err
+			}
+			ca, err := found()
+			if ca == nil || err != nil {
+				return err
+			}
+			return stillTrusted(fmt.Sprintf("%q", s.bundle), ca)
+		},
+	}), nil
+}
+
+// trustStore finds the one that this machine has.
+func (h host) trustStore() (trustStore, error) {
+	for _, s := range trustStores {
+		s.anchors, s.bundle, s.program = h.root+s.anchors, h.root+s.bundle, h.root+s.program
+		folder, err := exists(s.anchors)
+		if err != nil {
+			return s, err
+		}
+		program, err := exists(s.program)
+		if folder && program || err != nil {
+			return s, err
+		}
+	}
+	return trustStore{}, fmt.Errorf("this machine's store of trusted CAs is of no known kind, that is, neither %q nor %q is here: install the package ca-certificates, or add ca.crt to the store by the system's own means",
+		trustStores[0].program, trustStores[1].program)
+}
+
+// anchor is the file for a CA. A new CA has a new one, for Debian's program
+// overlooks that a file holds another certificate than before.
+func (s trustStore) anchor(ca *x509.Certificate) string {
+	sum := sha256.Sum256(ca.Raw)
+	return filepath.Join(s.anchors, fmt.Sprintf("tlstunnel-ca-%x.crt", sum[:8]))
+}
+
+// ours are the files that anchor has named.
+func (s trustStore) ours() []string {
+	files, _ := filepath.Glob(filepath.Join(s.anchors, "tlstunnel-ca-????????????????.crt"))
+	return files
+}
+
+// anchorStep writes a CA where the store takes it from.
+func (h host) anchorStep(s trustStore, file string, ca *x509.Certificate) Step {
+	return Step{
+		Name: fmt.Sprintf("CA %q in %q", ca.Subject, file),
+		Done: func() (bool, error) {
+			certs, _ := pki.LoadCertificates(file) // which it may not be, or be something else
+			return len(certs) == 1 && certs[0].Equal(ca), nil
+		},
+		Do: func() error {
+			block := &pem.Block{Type: "CERTIFICATE", Bytes: ca.Raw}
+			if err := atomicfile.Replace(file, pem.EncodeToMemory(block), atomicfile.Public); err != nil {
+				return err
+			}
+			return os.Chmod(file, 0o644) // whatever the umask: everybody's programs read it
+		},
+		Undo: func() error {
+			return errors.Join(os.Remove(file), h.run(s.program, s.removed...))
+		},
+	}
+}
+
+// check is nil when the bundle has the CAs and they verify by it.
+func (s trustStore) check(cas []*x509.Certificate) error {
+	all, err := s.certificates()
+	if err != nil {
+		return err
+	}
+	roots := x509.NewCertPool()
+	for _, cert := range all {
+		roots.AddCert(cert)
+	}
+	for _, ca := range cas {
+		if !slices.ContainsFunc(all, ca.Equal) {
+			return fmt.Errorf("%q has run, but %q lacks the CA %q: look what it says by itself", s.program, s.bundle, ca.Subject)
+		}
+		if _, err := ca.Verify(x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err != nil {
+			return fmt.Errorf("the CA %q is in %q, but isn't good: %w", ca.Subject, s.bundle, err)
+		}
+	}
+	return nil
+}
+
+// certificates are those in the bundle, which may not be there. Among those that
+// others have put there may be some that can't be parsed.
+func (s trustStore) certificates() (all []*x509.Certificate, err error) {
+	data, err := os.ReadFile(s.bundle)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if cert, err := x509.ParseCertificate(block.Bytes); err == nil {
+			all = append(all, cert)
+		}
+	}
+	return all, err
+}

@@ -1,0 +1,193 @@
+package installer
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"math/big"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// storeHost is a machine in a folder, with the store of a kind and a program that
+// does what that of the kind does: the real one, where there is one.
+func storeHost(t *testing.T, s trustStore) host {
+	t.Helper()
+	h := host{root: t.TempDir()}
+	for _, dir := range []string{s.anchors, filepath.Dir(s.bundle), filepath.Dir(s.program), "/hooks"} {
+		check(t, os.MkdirAll(h.root+dir, 0o755))
+	}
+	check(t, os.WriteFile(h.root+s.program, nil, 0o755))
+	check(t, os.WriteFile(h.root+"/conf", []byte("# none\n"), 0o644))
+	_, missing := os.Stat("/usr/sbin/update-ca-certificates")
+	h.run = func(name string, args ...string) error {
+		if name != h.root+s.program {
+			t.Errorf("runs %s", name)
+		}
+		if s.program == "/usr/sbin/update-ca-certificates" && missing == nil {
+			return run(s.program, append(args, "--certsconf", h.root+"/conf", "--hooksdir", h.root+"/hooks",
+				"--localcertsdir", h.root+s.anchors, "--etccertsdir", h.root+filepath.Dir(s.bundle))...)
+		}
+		files, err := filepath.Glob(h.root + s.anchors + "/*")
+		check(t, err)
+		var all []byte
+		for _, file := range files {
+			data, err := os.ReadFile(file)
+			check(t, err)
+			all = append(append(all, "# "+file+"\n"...), data...)
+		}
+		return os.WriteFile(h.root+s.bundle, all, 0o644)
+	}
+	return h
+}
+
+func newCA(t *testing.T, name string, notAfter time.Time) *x509.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	check(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
+		NotBefore: notAfter.AddDate(-1, 0, 0), NotAfter: notAfter,
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	check(t, err)
+	cert, err := x509.ParseCertificate(der)
+	check(t, err)
+	return cert
+}
+
+func (h host) trust(t *testing.T, cas ...*x509.Certificate) ([]State, error) {
+	t.Helper()
+	steps, err := h.trustSteps(cas)
+	check(t, err)
+	return apply(steps...)
+}
+
+func (h host) untrust(t *testing.T, cas ...*x509.Certificate) ([]State, error) {
+	t.Helper()
+	steps, err := h.untrustSteps(cas)
+	check(t, err)
+	return apply(steps...)
+}
+
+func TestTrust(t *testing.T) {
+	later := time.Now().AddDate(0, 1, 0)
+	first, second := newCA(t, "first", later), newCA(t, "second", later)
+	expired := newCA(t, "expired", time.Now().AddDate(0, -1, 0))
+	for _, kind := range trustStores {
+		t.Run(filepath.Base(kind.program), func(t *testing.T) {
+			h := storeHost(t, kind)
+			s, err := h.trustStore()
+			check(t, err)
+			foreign := newCA(t, "foreign", later)
+			theirs := filepath.Join(s.anchors, "company.crt")
+			anchored, err := h.trustSteps([]*x509.Certificate{foreign})
+			check(t, err)
+			check(t, anchored[0].Do())
+			check(t, os.Rename(s.anchor(foreign), theirs))
+
+			has := func(want ...*x509.Certificate) {
+				t.Helper()
+				all, err := s.certificates()
+				check(t, err)
+				for _, ca := range []*x509.Certificate{first, second, expired, foreign} {
+					if slices.ContainsFunc(all, ca.Equal) != slices.ContainsFunc(want, ca.Equal) {
+						t.Errorf("%s in the bundle: %v", ca.Subject, !slices.ContainsFunc(want, ca.Equal))
+					}
+				}
+			}
+			expect := func(states []State, err error, want ...State) {
+				t.Helper()
+				if !slices.Equal(states, want) || err != nil {
+					t.Errorf("got %v, %v, want %v", states, err, want)
+				}
+			}
+			states, err := h.trust(t, first)
+			expect(states, err, Done, Done)
+			has(first, foreign)
+			if info, err := os.Stat(s.anchor(first)); err != nil || info.Mode().Perm() != 0o644 {
+				t.Errorf("got %v, %v", info, err)
+			}
+			states, err = h.trust(t, first)
+			expect(states, err, Present, Present)
+
+			// A new CA takes the place of the old one.
+			states, err = h.trust(t, second)
+			expect(states, err, Done, Done, Done)
+			has(second, foreign)
+			states, err = h.trust(t, first, second)
+			expect(states, err, Done, Present, Done)
+			has(first, second, foreign)
+
+			// Whatever the CA is now.
+			states, err = h.untrust(t)
+			expect(states, err, Done, Done, Done)
+			has(foreign)
+			states, err = h.untrust(t, first)
+			expect(states, err, Present)
+
+			// What a machine has by others stays, and is said.
+			_, err = h.untrust(t, foreign)
+			if want := `the CA "CN=foreign" is still in "` + s.bundle + `": somebody else put it there too; take it out by the means it came by`; err == nil || !strings.HasSuffix(err.Error(), want) {
+				t.Errorf("got %v", err)
+			}
+
+			// What isn't trusted in the end is taken back.
+			if states, err = h.trust(t, expired); err == nil || !strings.Contains(err.Error(), "isn't good") || !slices.Equal(states, []State{Done, Failed, Undone}) {
+				t.Errorf("got %v, %v", states, err)
+			}
+			has(foreign)
+			links, err := filepath.Glob(filepath.Dir(s.bundle) + "/*tlstunnel*")
+			if err != nil || len(links) > 0 || len(s.ours()) > 0 {
+				t.Errorf("left: %v, %v, %v", links, s.ours(), err)
+			}
+		})
+	}
+}
+
+func TestTrustBroken(t *testing.T) {
+	ca := newCA(t, "own", time.Now().AddDate(0, 1, 0))
+	if _, err := (host{root: t.TempDir()}).trustSteps([]*x509.Certificate{ca}); err == nil || !strings.Contains(err.Error(), "install the package ca-certificates") {
+		t.Errorf("got %v", err)
+	}
+	kind := trustStores[1]
+	for _, tt := range []struct {
+		run  error
+		want string
+	}{
+		{errors.New("no space"), "no space"},
+		{nil, `lacks the CA "CN=own"`},
+	} {
+		h := storeHost(t, kind)
+		h.run = func(string, ...string) error { return tt.run }
+		states, err := h.trust(t, ca)
+		if err == nil || !strings.Contains(err.Error(), tt.want) || states[0] != Done || states[1] != Failed {
+			t.Errorf("got %v, %v", states, err)
+		}
+		if s, _ := h.trustStore(); len(s.ours()) > 0 {
+			t.Errorf("left: %v", s.ours())
+		}
+	}
+
+	// What looks like ours but can't be read is written anew, or removed.
+	h := storeHost(t, kind)
+	s, err := h.trustStore()
+	check(t, err)
+	check(t, os.WriteFile(s.anchor(ca), []byte("torn"), 0o644))
+	if states, err := h.trust(t, ca); err != nil || states[0] != Done {
+		t.Errorf("got %v, %v", states, err)
+	}
+	check(t, os.WriteFile(s.anchor(ca), bytes.Repeat([]byte("torn"), 9), 0o644))
+	if states, err := h.untrust(t); err != nil || !slices.Equal(states, []State{Done, Done}) {
+		t.Errorf("got %v, %v", states, err)
+	}
+}

@@ -1,0 +1,212 @@
+package installer
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"unsafe"
+
+	"golang.org/x/sys/windows"
+)
+
+// friendlyName marks what we put into the store, and is what certlm.msc shows.
+const friendlyName = "tlstunnel CA"
+
+const rootStore = "the machine's Trusted Root Certification Authorities"
+
+// Of crypt32, as golang.org/x/sys hasn't these.
+var (
+	crypt32     = windows.NewLazySystemDLL("crypt32.dll")
+	setProperty = crypt32.NewProc("CertSetCertificateContextProperty")
+	getProperty = crypt32.NewProc("CertGetCertificateContextProperty")
+	control     = crypt32.NewProc("CertControlStore")
+)
+
+const (
+	friendlyNameProperty = 11 // CERT_FRIENDLY_NAME_PROP_ID
+	commit               = 3  // CERT_STORE_CTRL_COMMIT
+)
+
+func trustSteps(cas []*x509.Certificate) ([]Step, error) {
+	var steps []Step
+	for _, ca := range cas {
+		steps = append(steps, rootStep(ca))
+	}
+	err := eachRoot(func(s stored) {
+		if s.ours() && !slices.ContainsFunc(cas, s.cert.Equal) {
+			steps = append(steps, removeRootStep(s.cert))
+		}
+	})
+	return append(steps, Step{
+		Name: "CA found in " + rootStore,
+		Do: func() error {
+			for _, ca := range cas {
+				if found, err := isRoot(ca); !found || err != nil {
+					return errors.Join(err, fmt.Errorf("the CA %q isn't in %s: perhaps a group policy keeps it out", ca.Subject, rootStore))
+				}
+			}
+			return nil
+		},
+	}), err
+}
+
+func untrustSteps(cas []*x509.Certificate) ([]Step, error) {
+	var steps []Step
+	gone := slices.Clone(cas)
+	err := eachRoot(func(s stored) {
+		if s.ours() {
+			steps = append(steps, removeRootStep(s.cert))
+			gone = append(gone, s.cert)
+		}
+	})
+	return append(steps, Step{
+		Name: "no CA of ours in " + rootStore,
+		Do: func() error {
+			for _, ca := range gone {
+				found, err := isRoot(ca)
+				if err != nil {
+					return err
+				}
+				if found {
+					return stillTrusted(rootStore, ca)
+				}
+			}
+			return nil
+		},
+	}), err
+}
+
+// rootStep adds a CA to the store.
+func rootStep(ca *x509.Certificate) Step {
+	return Step{
+		Name: fmt.Sprintf("CA %q in %s", ca.Subject, rootStore),
+		Done: func() (bool, error) { return isRoot(ca) },
+		Do: func() error {
+			return withRoots(0, func(store windows.Handle) error {
+				context, err := windows.CertCreateCertificateContext(windows.X509_ASN_ENCODING, &ca.Raw[0], uint32(len(ca.Raw)))
+				if err != nil {
+					return err
+				}
+				defer windows.CertFreeCertificateContext(context)
+				if err := mark(context); err != nil {
+					return err
+				}
+				if err := windows.CertAddCertificateContextToStore(store, context, windows.CERT_STORE_ADD_REPLACE_EXISTING, nil); err != nil {
+					return err
+				}
+				return save(store)
+			})
+		},
+		Undo: func() error { return removeRoot(ca) },
+	}
+}
+
+func removeRootStep(ca *x509.Certificate) Step {
+	return Step{
+		Name: fmt.Sprintf("remove CA %q from %s", ca.Subject, rootStore),
+		Do:   func() error { return removeRoot(ca) },
+	}
+}
+
+func removeRoot(ca *x509.Certificate) error {
+	return withRoots(0, func(store windows.Handle) error {
+		var found *windows.CertContext // to be removed once nobody walks the store
+		walk(store, func(s stored) bool {
+			if s.cert.Equal(ca) {
+				found = windows.CertDuplicateCertificateContext(s.context)
+			}
+			return found == nil
+		})
+		if found == nil {
+			return nil
+		}
+		if err := windows.CertDeleteCertificateFromStore(found); err != nil {
+			return err
+		}
+		return save(store)
+	})
+}
+
+func isRoot(ca *x509.Certificate) (found bool, err error) {
+	err = eachRoot(func(s stored) { found = found || s.cert.Equal(ca) })
+	return found, err
+}
+
+// stored is a certificate in the store. The context lives for one call.
+type stored struct {
+	context *windows.CertContext
+	cert    *x509.Certificate
+}
+
+// eachRoot calls do with each certificate in the machine's store that can be
+// parsed.
+func eachRoot(do func(stored)) error {
+	return withRoots(windows.CERT_STORE_READONLY_FLAG, func(store windows.Handle) error {
+		walk(store, func(s stored) bool { do(s); return true })
+		return nil
+	})
+}
+
+// walk calls do with each certificate that can be parsed, until it returns false.
+func walk(store windows.Handle, do func(stored) bool) {
+	var context *windows.CertContext
+	for {
+		// It frees the one before; at the end there is an error too.
+		context, _ = windows.CertEnumCertificatesInStore(store, context)
+		if context == nil {
+			return
+		}
+		cert, err := x509.ParseCertificate(slices.Clone(unsafe.Slice(context.EncodedCert, context.Length)))
+		if err == nil && !do(stored{context, cert}) {
+			_ = windows.CertFreeCertificateContext(context)
+			return
+		}
+	}
+}
+
+// withRoots opens the machine's store of trusted CAs for do.
+func withRoots(flags uint32, do func(store windows.Handle) error) error {
+	name, err := windows.UTF16PtrFromString("ROOT")
+	if err != nil {
+		return err
+	}
+	store, err := windows.CertOpenStore(windows.CERT_STORE_PROV_SYSTEM, 0, 0,
+		windows.CERT_SYSTEM_STORE_LOCAL_MACHINE|flags, uintptr(unsafe.Pointer(name)))
+	if err != nil {
+		return fmt.Errorf("opening %s: %w", rootStore, err)
+	}
+	defer windows.CertCloseStore(store, 0)
+	return do(store)
+}
+
+// save writes the changes of a store out, whether or not somebody still holds a
+// part of it: wine does so at the very end of its last user only.
+func save(store windows.Handle) error {
+	if ok, _, err := control.Call(uintptr(store), 0, commit, 0); ok == 0 {
+		return fmt.Errorf("saving %s: %w", rootStore, err)
+	}
+	return nil
+}
+
+// mark gives a certificate our friendly name.
+func mark(context *windows.CertContext) error {
+	name, err := windows.UTF16FromString(friendlyName)
+	if err != nil {
+		return err
+	}
+	blob := windows.DataBlob{Size: uint32(2 * len(name)), Data: (*byte)(unsafe.Pointer(&name[0]))}
+	if ok, _, err := setProperty.Call(uintptr(unsafe.Pointer(context)), friendlyNameProperty, 0, uintptr(unsafe.Pointer(&blob))); ok == 0 {
+		return fmt.Errorf("naming the certificate %q: %w", friendlyName, err)
+	}
+	return nil
+}
+
+// ours reports whether the certificate has been marked by us.
+func (s stored) ours() bool {
+	name := make([]uint16, len(friendlyName)+1)
+	size := uint32(2 * len(name)) // a longer name isn't ours, and an error
+	ok, _, _ := getProperty.Call(uintptr(unsafe.Pointer(s.context)), friendlyNameProperty,
+		uintptr(unsafe.Pointer(&name[0])), uintptr(unsafe.Pointer(&size)))
+	return ok != 0 && windows.UTF16ToString(name) == friendlyName
+}

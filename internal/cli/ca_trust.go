@@ -1,0 +1,86 @@
+package cli
+
+import (
+	"crypto/x509"
+	"errors"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"tlstunnel/installer"
+	"tlstunnel/pki"
+	"tlstunnel/service"
+)
+
+func (a *app) caTrustCommand() *cobra.Command {
+	var dryRun bool
+	cmd := &cobra.Command{
+		Use:   "trust",
+		Short: "Make this machine's programs trust the CA",
+		Long: `Put the program's own CA into this machine's store of trusted CAs, for browsers
+and other programs here that shall trust its certificates, and check that it is
+there. Tunnels don't need that. Every program that uses the store then trusts the
+CA for any name: whoever has ca.key can pose as any site before them. A CA that an
+earlier ` + "`ca trust`" + ` put there is taken out.`,
+		Example: "  tlstunnel ca trust --dry-run\n  tlstunnel ca trust",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			cas, err := a.ownCAs()
+			if err != nil {
+				return err
+			}
+			return a.changeTrust(installer.TrustSteps, cas, dryRun)
+		},
+	}
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only say what would be done")
+	return cmd
+}
+
+func (a *app) caUntrustCommand() *cobra.Command {
+	var dryRun bool
+	cmd := &cobra.Command{
+		Use:   "untrust",
+		Short: "Take back what `ca trust` did",
+		Long: `Take out of this machine's store of trusted CAs what ` + "`ca trust`" + ` put there, also
+when the CA has changed since or is gone, and check that it isn't there any more.
+What somebody else put there stays.`,
+		Example: "  tlstunnel ca untrust --dry-run\n  tlstunnel ca untrust",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			cas, err := a.ownCAs()
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			return a.changeTrust(installer.UntrustSteps, cas, dryRun)
+		},
+	}
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only say what would be done")
+	return cmd
+}
+
+func (a *app) changeTrust(steps func([]*x509.Certificate) ([]installer.Step, error), cas []*x509.Certificate, dryRun bool) error {
+	todo, err := steps(cas)
+	if err != nil {
+		return err
+	}
+	if !dryRun {
+		if err := new(service.Manager).Rights(); err != nil {
+			return err
+		}
+	}
+	return installer.Apply(todo, dryRun, a.showStep)
+}
+
+// ownCAs reads the certificate of our CA, and no key.
+func (a *app) ownCAs() ([]*x509.Certificate, error) {
+	cfg, _, err := a.loadConfig()
+	if err != nil {
+		return nil, err
+	}
+	cas, err := pki.LoadCertificates(filepath.Join(cfg.PKI.Dir, "ca.crt"))
+	if errors.Is(err, fs.ErrPermission) {
+		err = errors.Join(err, new(service.Manager).Rights())
+	}
+	return cas, err
+}
