@@ -21,6 +21,7 @@ type conn struct {
 	target    Target   // the one that was dialled last
 	failed    []string // targets that were tried in vain, and why
 	session   *tls.ConnectionState
+	allowedBy string // the rule, if it took one
 	handshake time.Duration
 
 	toBack, toFront atomic.Int64 // bytes relayed
@@ -41,13 +42,16 @@ func (t *Tunnel) newConn(accepted *net.TCPConn) *conn {
 	return c
 }
 
-// serveConn is the way of a connection. A peer that isn't admitted or fails its
-// handshake never reaches the target.
+// serveConn is the way of a connection. A peer that isn't admitted, fails its
+// handshake or isn't authorized never reaches the target.
 func (t *Tunnel) serveConn(c *conn) {
 	end := t.admit(c)
 	if end == nil {
 		defer t.release(c)
 		end = t.handshakeFront(c)
+	}
+	if end == nil {
+		end = t.authorize(c)
 	}
 	if end == nil {
 		end = t.dial(c)
@@ -101,6 +105,10 @@ func (t *Tunnel) dialTarget(c *conn, target Target) *ending {
 		if err := t.startTLS(t.setup, c, back, tls.Client, target.TLS); err != nil {
 			tcp.Close()
 			return t.explainBack(target, err)
+		}
+		if why := t.whyRevoked(c); why != "" {
+			back.reset()
+			return &ending{dialFailed, slog.LevelWarn, byTunnel, "tlstunnel refused the target's certificate: it " + why, nil}
 		}
 	}
 	c.back = back
@@ -179,7 +187,7 @@ func (t *Tunnel) close(c *conn, end *ending) {
 
 func (t *Tunnel) logEnd(c *conn, end *ending) {
 	skipped := int64(0)
-	if end.outcome == refused {
+	if end.outcome == refused && c.session == nil { // who has a certificate is somebody we know
 		var ok bool
 		if skipped, ok = t.refusals.take(time.Now()); !ok {
 			return
@@ -204,6 +212,9 @@ func (c *conn) attrs() []slog.Attr {
 	if c.session != nil {
 		if id := identity(c.session); id != "" && c.front.wire != nil {
 			a = append(a, slog.String("identity", id))
+		}
+		if c.allowedBy != "" {
+			a = append(a, slog.String("allow", clip(c.allowedBy)))
 		}
 		a = append(a,
 			slog.String("tls", tls.VersionName(c.session.Version)),

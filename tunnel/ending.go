@@ -9,7 +9,7 @@ import (
 type outcome int
 
 const (
-	refused         outcome = iota // by an address rule or a limit
+	refused         outcome = iota // by an address rule, a limit, or as not authorized
 	handshakeFailed                // of the accepted connection
 	dialFailed                     // no target took it
 	interrupted                    // relayed, and ended by an error, a timeout or a stop
@@ -85,17 +85,19 @@ func (e *ending) attrs(skipped int64) []slog.Attr {
 // certificate, the protocols in a ClientHello.
 const maxText = 1000
 
-func clip(text string) string {
-	if len(text) <= maxText {
+func clip(text string) string { return clipTo(text, maxText) }
+
+func clipTo(text string, most int) string {
+	if len(text) <= most {
 		return text
 	}
-	return text[:maxText] + "..."
+	return text[:most] + "..."
 }
 
 // Stats are a tunnel's counts since it was made.
 type Stats struct {
 	Active          int64 `json:"active"`  // connections now
-	Refused         int64 `json:"refused"` // by an address rule or a limit
+	Refused         int64 `json:"refused"` // by an address rule, a limit, or as not authorized
 	HandshakeFailed int64 `json:"handshake_failed"`
 	TargetFailed    int64 `json:"target_failed"`
 	Interrupted     int64 `json:"interrupted"`

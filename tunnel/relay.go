@@ -68,6 +68,8 @@ func (t *Tunnel) relay(c *conn) *ending {
 		r.abort(interruption(byTunnel, "shutdown_grace is over", nil))
 	})()
 
+	defer t.watchRevocation(r)()
+
 	var up sync.WaitGroup
 	up.Go(func() { r.run(flow{src: c.front, dst: c.back, moved: &c.toBack}) })
 	r.run(flow{src: c.back, dst: c.front, moved: &c.toFront})

@@ -39,6 +39,14 @@ type Settings struct {
 	// (server mode); nil means that they are plain (client mode).
 	Front *tls.Config
 
+	// Allow are the peers that may connect, by their certificate; each rule is
+	// enough. Empty: all that Front lets in.
+	Allow []Rule
+
+	// RevocationLists are for the certificates of peers in server mode, and of
+	// targets in client mode.
+	RevocationLists []*RevocationList
+
 	// Targets are tried in order until one takes the connection.
 	Targets []Target
 
@@ -72,6 +80,7 @@ type Tunnel struct {
 	stats    counters
 	refusals sampler
 	accepts  sampler
+	outdated sampler
 
 	// handshakes has a place for each front handshake under way.
 	handshakes chan struct{}
@@ -89,12 +98,14 @@ type Tunnel struct {
 	listeners []net.Listener
 	active    int
 	perIP     map[netip.Addr]int
+	live      map[*relaying]struct{} // those with a certificate
 }
 
 // settings are Settings ready for use. A connection keeps those that it began
 // with.
 type settings struct {
 	Settings
+	allow  []rule
 	log    *slog.Logger
 	dialer net.Dialer
 }
@@ -104,6 +115,7 @@ func New(s Settings) *Tunnel {
 	t := &Tunnel{
 		handshakes: make(chan struct{}, maxHandshakes),
 		perIP:      make(map[netip.Addr]int),
+		live:       make(map[*relaying]struct{}),
 	}
 	t.setup, t.stopSetup = context.WithCancel(context.Background())
 	t.relays, t.stopRelays = context.WithCancel(context.Background())
@@ -113,7 +125,8 @@ func New(s Settings) *Tunnel {
 
 // Apply makes the tunnel do as s says with the connections that it accepts from
 // now on. Session tickets and sessions live in the TLS configs of s: none
-// outlives the trust that it was made under, if s comes with new ones.
+// outlives the trust that it was made under, if s comes with new ones. Of the
+// connections that there are, it ends those whose certificate s has as revoked.
 func (t *Tunnel) Apply(s Settings) {
 	next := &settings{
 		Settings: s,
@@ -124,7 +137,11 @@ func (t *Tunnel) Apply(s Settings) {
 		next.Front = s.Front.Clone()
 		next.Front.GetConfigForClient = t.awaitHandshakeTurn(s.Front.GetConfigForClient)
 	}
+	for _, r := range s.Allow {
+		next.allow = append(next.allow, newRule(r))
+	}
 	t.settings.Store(next)
+	t.abortRevoked(next)
 }
 
 // keepAlive spreads idle so that a dead peer is noticed in some twice that time.

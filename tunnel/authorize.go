@@ -1,0 +1,141 @@
+package tunnel
+
+import (
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// A Rule is one of those that say which peers may connect, by a name in their
+// certificate or by its key.
+type Rule struct {
+	// Kind is what is looked at: cn, o and ou in the subject, dns, uri and email
+	// in the subject alternative names, and sha256, the key, as in [Pin].
+	Kind string
+
+	// Pattern is what it must be. A * stands for one label of a DNS name, and
+	// elsewhere for any run of characters, even none; but in a uri not for a /,
+	// and in an email not for an @. Letter case counts but in DNS names.
+	Pattern string
+}
+
+func (r Rule) String() string { return r.Kind + ":" + r.Pattern }
+
+// wildcards are what a * stands for, as regular expressions.
+var wildcards = map[string]string{"dns": `[^.]+`, "uri": `[^/]*`, "email": `[^@]*`}
+
+// rule is a Rule ready for use.
+type rule struct {
+	Rule
+	pattern *regexp.Regexp
+}
+
+func newRule(r Rule) rule {
+	wildcard, ok := wildcards[r.Kind]
+	if !ok {
+		wildcard = ".*"
+	}
+	parts := strings.Split(fold(r).Pattern, "*")
+	for i := range parts {
+		parts[i] = regexp.QuoteMeta(parts[i])
+	}
+	return rule{r, regexp.MustCompile(`(?s)\A` + strings.Join(parts, wildcard) + `\z`)}
+}
+
+// fold takes the letter case from a DNS name, and from ASCII alone: for Unicode,
+// the Kelvin sign is a "k".
+func fold(name Rule) Rule {
+	if name.Kind == "dns" {
+		name.Pattern = strings.Map(func(c rune) rune {
+			if 'A' <= c && c <= 'Z' {
+				c += 'a' - 'A'
+			}
+			return c
+		}, name.Pattern)
+	}
+	return name
+}
+
+func (r rule) matches(name Rule) bool {
+	return r.Kind == name.Kind && r.pattern.MatchString(fold(name).Pattern)
+}
+
+// authorize says whether a peer that has proved its certificate may connect.
+func (t *Tunnel) authorize(c *conn) *ending {
+	if c.settings.Front == nil {
+		return nil
+	}
+	if why := t.whyRevoked(c); why != "" {
+		return refusal("the peer's certificate " + why)
+	}
+	if len(c.settings.allow) == 0 {
+		return nil
+	}
+	var offered []Rule
+	if len(c.session.PeerCertificates) > 0 {
+		offered = namesOf(c.session.PeerCertificates[0])
+	}
+	for _, r := range c.settings.allow {
+		for _, name := range offered {
+			if r.matches(name) {
+				c.allowedBy = r.String()
+				return nil
+			}
+		}
+	}
+	return refusal(fmt.Sprintf("nothing in the peer's certificate is in allow: it has %s; allow has %s",
+		quoteRules(offered), quoteRules(c.settings.Allow)))
+}
+
+// oidCN is X.520's commonName. Of several, [pkix.Name] has the last one only.
+var oidCN = asn1.ObjectIdentifier{2, 5, 4, 3}
+
+// namesOf lists all that a rule can be about, each as the rule that would match
+// it. Empty names are none.
+func namesOf(cert *x509.Certificate) []Rule {
+	names := []Rule{{"sha256", strings.TrimPrefix(pinOf(cert), "sha256:")}}
+	add := func(kind string, values ...string) {
+		for _, value := range values {
+			if value != "" {
+				names = append(names, Rule{kind, value})
+			}
+		}
+	}
+	add("cn", commonNames(cert.Subject)...)
+	add("dns", cert.DNSNames...)
+	for _, uri := range cert.URIs {
+		add("uri", uri.String())
+	}
+	add("email", cert.EmailAddresses...)
+	add("ou", cert.Subject.OrganizationalUnit...)
+	add("o", cert.Subject.Organization...)
+	return names
+}
+
+func commonNames(subject pkix.Name) (names []string) {
+	for _, attribute := range subject.Names {
+		if value, ok := attribute.Value.(string); ok && attribute.Type.Equal(oidCN) {
+			names = append(names, value)
+		}
+	}
+	return names
+}
+
+// quoteRules lists rules for a message, ten at the most.
+func quoteRules(rules []Rule) string {
+	var all []string
+	for _, r := range rules {
+		all = append(all, fmt.Sprintf("%q", clipTo(r.String(), 100)))
+	}
+	switch {
+	case len(all) == 0:
+		return "nothing"
+	case len(all) > 10:
+		return fmt.Sprintf("%s and %d others", strings.Join(all[:10], ", "), len(all)-10)
+	default:
+		return strings.Join(all, ", ")
+	}
+}

@@ -1,0 +1,179 @@
+package tunnel
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+// What a rule matches, and above all what it doesn't.
+func TestRules(t *testing.T) {
+	cert := testCA().issue("modality-3", func(c *x509.Certificate) {
+		c.Subject = pkix.Name{
+			CommonName:         "modality-3",
+			Organization:       []string{"Clinic, Inc."},
+			OrganizationalUnit: []string{"Radiology", "Röntgen"},
+		}
+		c.DNSNames = []string{"M3.clinic.example", "a.b.clinic.example", "kelvin.example"}
+		c.EmailAddresses = []string{"it@clinic.example", "a@evil.example@clinic.example"}
+		spiffe, _ := url.Parse("spiffe://clinic.example/ct/3")
+		c.URIs = []*url.URL{spiffe}
+		c.IPAddresses = []net.IP{net.IPv4(10, 0, 0, 5)}
+	}).Leaf
+	bare := testCA().issue("", func(c *x509.Certificate) { c.DNSNames = nil }).Leaf
+	star := testCA().issue("*", func(c *x509.Certificate) { c.DNSNames = []string{"*.clinic.example"} }).Leaf
+	two := testCA().issue("", func(c *x509.Certificate) {
+		c.Subject.ExtraNames = []pkix.AttributeTypeAndValue{{Type: oidCN, Value: "first"}, {Type: oidCN, Value: "second"}}
+	}).Leaf
+
+	tests := []struct {
+		cert *x509.Certificate
+		rule string
+		want bool
+	}{
+		{cert, "cn:modality-3", true},
+		{cert, "cn:modality-*", true},
+		{cert, "cn:modality-3*", true}, // even an empty run
+		{cert, "cn:*3", true},
+		{cert, "cn:m*t*", true},
+		{cert, "cn:*", true},
+		{cert, "cn:modality", false},
+		{cert, "cn:odality-3", false},
+		{cert, "cn:Modality-3", false},
+		{cert, "cn:modality-.", false},
+		{cert, "cn:modality-?", false},
+		{cert, "cn:M3.clinic.example", false}, // another kind of name
+		{cert, "dns:modality-3", false},
+		{cert, "dns:m3.clinic.example", true},
+		{cert, "dns:M3.CLINIC.EXAMPLE", true},
+		{cert, "dns:*.clinic.example", true},
+		{cert, "dns:*.b.clinic.example", true},
+		{cert, "dns:a.*.clinic.example", true},
+		{cert, "dns:*.*.clinic.example", true},
+		{cert, "dns:*.*.*.clinic.example", false},
+		{cert, "dns:clinic.example", false},
+		{cert, "dns:*.example", true}, // kelvin.example
+		{cert, "dns:*", false},
+		{cert, "dns:\u212aelvin.example", false}, // the Kelvin sign
+		{cert, "dns:10.0.0.5", false},
+		{cert, "email:it@clinic.example", true},
+		{cert, "email:*@clinic.example", true},
+		{cert, "email:IT@clinic.example", false},
+		{cert, "email:b*@clinic.example", false},
+		{cert, "email:a*@clinic.example", false}, // no @ in a run
+		{cert, "uri:spiffe://clinic.example/ct/*", true},
+		{cert, "uri:spiffe://clinic.example/*/3", true},
+		{cert, "uri:spiffe://clinic.example/*", false},
+		{cert, "uri:spiffe://*/3", false},
+		{cert, "o:Clinic, Inc.", true},
+		{cert, "o:Clinic*", true},
+		{cert, "o:Clinic, Incx", false},
+		{cert, "ou:Radiology", true},
+		{cert, "ou:Röntgen", true},
+		{cert, "ou:R*ntgen", true},
+		{cert, "ou:Ro\u0308ntgen", false}, // as two characters
+		{cert, "ou:Radiology*Röntgen", false},
+		{cert, pinOf(cert), true},
+		{cert, pinOf(bare), false},
+		{bare, "cn:*", false},
+		{bare, "o:*", false},
+		{bare, "dns:*", false},
+		{star, "cn:*", true},
+		{star, "cn:modality-3", false},
+		{star, "dns:m3.clinic.example", false}, // their * is no wildcard
+		{star, "dns:*.clinic.example", true},
+		{two, "cn:first", true},
+		{two, "cn:second", true},
+	}
+	for _, tt := range tests {
+		kind, pattern, _ := strings.Cut(tt.rule, ":")
+		r := newRule(Rule{kind, pattern})
+		got := false
+		for _, name := range namesOf(tt.cert) {
+			got = got || r.matches(name)
+		}
+		if got != tt.want {
+			t.Errorf("%s and %v: got %v, want %v", tt.rule, namesOf(tt.cert), got, tt.want)
+		}
+	}
+}
+
+// requireCert makes a server tunnel demand certificates of the test CA.
+func requireCert(s *Settings) {
+	s.Front.ClientAuth, s.Front.ClientCAs = tls.RequireAndVerifyClientCert, testCA().pool()
+}
+
+// Who matches no rule never reaches the target, not by a resumed session either;
+// the log says what it has, and what is asked for.
+func TestAllow(t *testing.T) {
+	leakCheck(t)
+	var settings Settings
+	p := newPath(t, "server", func(s *Settings) {
+		requireCert(s)
+		s.Front.SetSessionTicketKeys([][32]byte{{1}}) // the same after Apply, which shouldn't matter
+		s.Allow = []Rule{{"cn", "ct-*"}, {"dns", "modality-7.*"}, {"cn", "modality-*"}, {"dns", "modality-7"}}
+		settings = *s
+	})
+	good, stranger := clientTLS(), clientTLS()
+	good.Certificates = []tls.Certificate{clientCert()}
+	good.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+	other := testCA().issue("stranger", func(c *x509.Certificate) { c.DNSNames = nil })
+	stranger.Certificates = []tls.Certificate{other}
+
+	for i, resumed := range []string{"false", "true"} {
+		peer := mustDialTLS(t, p.tunnels[0].addr, good)
+		target, err := p.accept()
+		check(t, err, exchange(peer, target))
+		rec := closeBoth(t, p, i, peer, target)
+		if rec.text("allow") != "cn:modality-*" || rec.text("resumed") != resumed {
+			t.Errorf("connection %d: %v", i, rec)
+		}
+	}
+
+	for i := range 3 { // each has its line
+		refusedTLS(t, p.tunnels[0].addr, stranger)
+		p.tunnels[0].logs.expect(t, 2+i, slog.LevelWarn, "connection refused", byTunnel, fmt.Sprintf(
+			`nothing in the peer's certificate is in allow: it has "%s", "cn:stranger"; allow has "cn:ct-*", "dns:modality-7.*", "cn:modality-*", "dns:modality-7"`, pinOf(other.Leaf)))
+	}
+	if n := p.tunnels[0].Stats(); n.Refused != 3 || n.Completed != 2 {
+		t.Errorf("got %+v", n)
+	}
+
+	// A session that was begun before the rules changed.
+	s, logs := complete(settings)
+	s.Allow = []Rule{{"cn", "ct-*"}}
+	p.tunnels[0].Apply(s)
+	refusedTLS(t, p.tunnels[0].addr, good)
+	if rec := logs.next(t, 0); rec.message != "connection refused" || rec.text("resumed") != "true" {
+		t.Errorf("resumed: %v", rec)
+	}
+}
+
+// Rules without certificates let nobody in.
+func TestAllowWithoutCertificate(t *testing.T) {
+	leakCheck(t)
+	p := newPath(t, "server", func(s *Settings) { s.Allow = []Rule{{"cn", "*"}} })
+	refusedTLS(t, p.tunnels[0].addr, clientTLS())
+	p.tunnels[0].logs.expect(t, 0, slog.LevelWarn, "connection refused", byTunnel,
+		`nothing in the peer's certificate is in allow: it has nothing; allow has "cn:*"`)
+}
+
+// refusedTLS connects and checks that it gets nothing but an error.
+func refusedTLS(t *testing.T, addr string, config *tls.Config) {
+	t.Helper()
+	peer := mustDial(t, addr)
+	err := peer.secure(tls.Client, config)
+	if err == nil { // in TLS 1.3, the server's verdict comes later
+		_, err = peer.Read(make([]byte, 1))
+	}
+	peer.tcp.Close()
+	if err == nil {
+		t.Error("the peer was let in")
+	}
+}

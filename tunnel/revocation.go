@@ -1,0 +1,154 @@
+package tunnel
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// A RevocationList is what a CA says of certificates that are no longer good,
+// though they haven't expired. Its signature has been verified.
+type RevocationList struct {
+	Name    string // for messages: its file
+	Issuer  *x509.Certificate
+	Revoked map[string]string // from serial numbers, in decimal, to since when and why
+
+	NextUpdate    time.Time // after it, the list is out of date; zero: never
+	RefuseExpired bool      // who it is about, once it is out of date
+}
+
+// isAbout reports whether the CA of l issued cert. CAs of the same name are told
+// apart by their signature.
+func (l *RevocationList) isAbout(cert *x509.Certificate) bool {
+	return bytes.Equal(cert.RawIssuer, l.Issuer.RawSubject) && cert.CheckSignatureFrom(l.Issuer) == nil
+}
+
+// revoked says why cert is no longer good, or "".
+func (s *settings) revoked(cert *x509.Certificate) string {
+	for _, l := range s.RevocationLists {
+		// The signature, which takes time, is looked at last.
+		if why, ok := l.Revoked[cert.SerialNumber.String()]; ok && l.isAbout(cert) {
+			return fmt.Sprintf("was revoked %s (%s)", why, l.Name)
+		}
+	}
+	return ""
+}
+
+// outOfDate is a list that is, and should say whether cert is revoked, or nil.
+func (s *settings) outOfDate(cert *x509.Certificate, now time.Time) *RevocationList {
+	for _, l := range s.RevocationLists {
+		if !l.NextUpdate.IsZero() && now.After(l.NextUpdate) && l.isAbout(cert) {
+			return l
+		}
+	}
+	return nil
+}
+
+// whyRevoked says why the certificate that the TLS side of c showed can't be
+// relied on, or "".
+func (t *Tunnel) whyRevoked(c *conn) string {
+	why := c.settings.whyRevoked(c.session)
+	if why != "" {
+		return why
+	}
+	for _, chain := range chainsOf(c.session) {
+		for _, cert := range chain {
+			l := c.settings.outOfDate(cert, time.Now())
+			switch {
+			case l == nil:
+			case l.RefuseExpired:
+				return fmt.Sprintf("may have been revoked: the CRL %s of %q has been out of date since %s; get a new one from the CA, or set crl_expired = \"warn\"",
+					l.Name, l.Issuer.Subject, day(l.NextUpdate))
+			default:
+				t.warnOutOfDate(c, l)
+			}
+		}
+	}
+	return ""
+}
+
+// warnOutOfDate warns once a second at the most.
+func (t *Tunnel) warnOutOfDate(c *conn, l *RevocationList) {
+	if skipped, ok := t.outdated.take(time.Now()); ok {
+		c.settings.log.Warn("a CRL is out of date, get a new one from the CA: who was revoked since may connect",
+			"crl", l.Name, "issuer", l.Issuer.Subject.String(), "since", l.NextUpdate, "peer", c.peer.String(), "skipped", skipped)
+	}
+}
+
+// whyRevoked says what is revoked in all the chains of a session, or "" if one
+// of them is good.
+func (s *settings) whyRevoked(session *tls.ConnectionState) (why string) {
+	for _, chain := range chainsOf(session) {
+		if why = s.revokedIn(chain); why == "" {
+			break
+		}
+	}
+	return why
+}
+
+func (s *settings) revokedIn(chain []*x509.Certificate) string {
+	for i, cert := range chain {
+		switch why := s.revoked(cert); {
+		case why != "" && i > 0:
+			return fmt.Sprintf("comes from the CA %q, whose certificate %s", cert.Subject, why)
+		case why != "":
+			return why
+		}
+	}
+	return ""
+}
+
+// chainsOf are the chains that were verified. Where a pinned key alone counted,
+// there are none, and what was shown stands for them.
+func chainsOf(session *tls.ConnectionState) [][]*x509.Certificate {
+	if len(session.VerifiedChains) == 0 && len(session.PeerCertificates) > 0 {
+		return [][]*x509.Certificate{session.PeerCertificates}
+	}
+	return session.VerifiedChains
+}
+
+// watchRevocation ends r as soon as its certificate is revoked, until stop is
+// called.
+func (t *Tunnel) watchRevocation(r *relaying) (stop func()) {
+	if r.session == nil || len(r.session.PeerCertificates) == 0 {
+		return func() {}
+	}
+	t.mu.Lock()
+	t.live[r] = struct{}{}
+	t.mu.Unlock()
+	r.abortIfRevoked(t.settings.Load()) // they may have changed since the handshake
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		delete(t.live, r)
+	}
+}
+
+// abortRevoked ends the connections that s makes those of revoked certificates.
+func (t *Tunnel) abortRevoked(s *settings) {
+	if len(s.RevocationLists) == 0 {
+		return
+	}
+	t.mu.Lock()
+	live := make([]*relaying, 0, len(t.live))
+	for r := range t.live {
+		live = append(live, r)
+	}
+	t.mu.Unlock()
+	for _, r := range live {
+		r.abortIfRevoked(s)
+	}
+}
+
+func (r *relaying) abortIfRevoked(s *settings) {
+	if why := s.whyRevoked(r.session); why != "" {
+		who := byTarget
+		if r.front.wire != nil {
+			who = byPeer
+		}
+		r.abort(&ending{interrupted, slog.LevelWarn, byTunnel, "the " + who + "'s certificate " + why, nil})
+	}
+}

@@ -1,0 +1,223 @@
+package tunnel
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"log/slog"
+	"math/big"
+	"testing"
+	"time"
+)
+
+// revoking is a list of the CA that revokes the serial numbers.
+func (a *authority) revoking(serials ...string) *RevocationList {
+	l := &RevocationList{Name: "clinic.crl", Issuer: a.cert, Revoked: map[string]string{}}
+	for _, serial := range serials {
+		l.Revoked[serial] = "on Monday: keyCompromise"
+	}
+	return l
+}
+
+const revokedText = "certificate was revoked on Monday: keyCompromise (clinic.crl)"
+
+// A list is about the certificates that its CA signed, not those of another CA of
+// the same name; and a CA in between counts as well as the leaf.
+func TestRevoked(t *testing.T) {
+	root, namesake := newAuthority("Root"), newAuthority("Root")
+	key := newKey()
+	middle := &authority{sign(&x509.Certificate{
+		SerialNumber: big.NewInt(7), Subject: root.cert.Subject, // of the same name, too
+		NotBefore: root.cert.NotBefore, NotAfter: root.cert.NotAfter,
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}, root.cert, key, root.key), key}
+	direct, below := root.issue("a", nil).Leaf, middle.issue("b", nil).Leaf
+	chain := []*x509.Certificate{below, middle.cert, root.cert}
+	tests := []struct {
+		name   string
+		lists  []*RevocationList
+		chains [][]*x509.Certificate
+		want   string
+	}{
+		{"no list", nil, [][]*x509.Certificate{chain}, ""},
+		{"empty list", []*RevocationList{root.revoking()}, [][]*x509.Certificate{chain}, ""},
+		{"leaf", []*RevocationList{root.revoking("2")}, [][]*x509.Certificate{{direct, root.cert}}, "was revoked on Monday: keyCompromise (clinic.crl)"},
+		{"trusted leaf", []*RevocationList{root.revoking("2")}, [][]*x509.Certificate{{direct}}, "was revoked on Monday: keyCompromise (clinic.crl)"},
+		{"second list", []*RevocationList{root.revoking("9"), root.revoking("2")}, [][]*x509.Certificate{{direct, root.cert}}, "was revoked on Monday: keyCompromise (clinic.crl)"},
+		{"another serial", []*RevocationList{root.revoking("3", "02", "-2")}, [][]*x509.Certificate{{direct, root.cert}}, ""},
+		{"namesake's", []*RevocationList{namesake.revoking("2")}, [][]*x509.Certificate{{direct, root.cert}}, ""},
+		{"CA above's", []*RevocationList{root.revoking("2")}, [][]*x509.Certificate{chain}, ""},
+		{"leaf of the CA below", []*RevocationList{middle.revoking("2")}, [][]*x509.Certificate{chain}, "was revoked on Monday: keyCompromise (clinic.crl)"},
+		{"CA in between", []*RevocationList{root.revoking("7")}, [][]*x509.Certificate{chain}, `comes from the CA "CN=Root", whose certificate was revoked on Monday: keyCompromise (clinic.crl)`},
+		{"one of two ways", []*RevocationList{root.revoking("7")}, [][]*x509.Certificate{chain, {below, middle.cert}}, `comes from the CA "CN=Root", whose certificate was revoked on Monday: keyCompromise (clinic.crl)`},
+		{"but another way", []*RevocationList{root.revoking("7")}, [][]*x509.Certificate{chain, {below, root.cert}}, ""},
+	}
+	for _, tt := range tests {
+		s := &settings{Settings: Settings{RevocationLists: tt.lists}}
+		session := &tls.ConnectionState{PeerCertificates: tt.chains[0], VerifiedChains: tt.chains}
+		if got := s.whyRevoked(session); got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
+	// A pinned key alone counted.
+	s := &settings{Settings: Settings{RevocationLists: []*RevocationList{root.revoking("2")}}}
+	if s.whyRevoked(&tls.ConnectionState{PeerCertificates: []*x509.Certificate{direct}}) == "" {
+		t.Error("without a verified chain, nothing is revoked")
+	}
+}
+
+// A revocation ends the live connections of the certificate at once, and no
+// others; it is refused from then on, with a session ticket too.
+func TestRevocationEndsConnections(t *testing.T) {
+	for _, mode := range []string{"server", "client"} {
+		t.Run(mode, func(t *testing.T) {
+			leakCheck(t)
+			var settings Settings
+			p := newPath(t, mode, func(s *Settings) {
+				if mode == "server" {
+					requireCert(s)
+					s.Front.SetSessionTicketKeys([][32]byte{{1}}) // the same after Apply, which shouldn't matter
+				} else {
+					s.Targets[0].TLS.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+				}
+				s.RevocationLists = []*RevocationList{testCA().revoking("3")}
+				settings = *s
+			})
+			config := clientTLS()
+			config.Certificates = []tls.Certificate{clientCert()}
+			config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+			connect := func() (peer, target *end) {
+				peer = mustDial(t, p.tunnels[0].addr)
+				if mode == "server" {
+					check(t, peer.secure(tls.Client, config))
+				}
+				target, err := p.accept()
+				check(t, err, exchange(peer, target))
+				t.Cleanup(func() { target.tcp.Close() })
+				return peer, target
+			}
+			peer, target := connect()
+			idle, _ := connect()
+
+			unchanged, logs := complete(settings)
+			p.tunnels[0].Apply(unchanged)
+			check(t, exchange(peer, target))
+
+			streaming := make(chan error, 1)
+			go func() { streaming <- send(peer, 1<<40) }()
+			check(t, receive(target, 10<<20))
+			settings.RevocationLists = []*RevocationList{testCA().revoking("3"), testCA().revoking("2")}
+			settings.Logger = unchanged.Logger
+			revoked, _ := complete(settings)
+			revoked.Logger = unchanged.Logger
+			start := time.Now()
+			p.tunnels[0].Apply(revoked)
+			if err := <-streaming; err == nil {
+				t.Error("the stream went on")
+			}
+			if _, err := idle.Read(make([]byte, 1)); err == nil {
+				t.Error("the idle connection went on")
+			}
+			if took := time.Since(start); took > time.Second {
+				t.Errorf("took %v", took)
+			}
+			who := map[string]string{"server": "peer", "client": "target"}[mode]
+			for i := range 2 { // the log of those who began with other settings
+				p.tunnels[0].logs.expect(t, i, slog.LevelWarn, "connection interrupted", byTunnel, "the "+who+"'s "+revokedText)
+			}
+
+			if mode == "server" {
+				refusedTLS(t, p.tunnels[0].addr, config)
+				if rec := logs.expect(t, 0, slog.LevelWarn, "connection refused", byTunnel, "the peer's "+revokedText); rec.text("identity") != "CN=modality-7" {
+					t.Errorf("got %v", rec)
+				}
+				return
+			}
+			served := make(chan struct{})
+			go func() {
+				defer close(served)
+				if target, err := p.accept(); err == nil {
+					_ = receiveEnd(target)
+					target.tcp.Close()
+				}
+			}()
+			dialInVain(t, p.tunnels[0].addr)
+			<-served
+			logs.expect(t, 0, slog.LevelWarn, "target failed", byTunnel, "tlstunnel refused the target's certificate: it was revoked on Monday: keyCompromise (clinic.crl)")
+		})
+	}
+}
+
+// A connection that was authorized before a revocation, and begins to relay after
+// it, doesn't go on.
+func TestRevokedWhileDialling(t *testing.T) {
+	leakCheck(t)
+	p := newPath(t, "server", requireCert)
+	c := &conn{front: &side{tcp: closed(t).tcp, wire: new(wire)}, back: &side{tcp: closed(t).tcp},
+		session: &tls.ConnectionState{PeerCertificates: []*x509.Certificate{clientCert().Leaf}}}
+	s, _ := complete(Settings{RevocationLists: []*RevocationList{testCA().revoking("2")}})
+	p.tunnels[0].Apply(s)
+	r := &relaying{conn: c}
+	p.tunnels[0].watchRevocation(r)()
+	if r.aborted == nil || r.aborted.reason != "the peer's "+revokedText {
+		t.Errorf("got %+v", r.aborted)
+	}
+	if len(p.tunnels[0].live) != 0 {
+		t.Error("the connection is still watched")
+	}
+}
+
+// What an out of date list is good for.
+func TestListOutOfDate(t *testing.T) {
+	past, future := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	other := newAuthority("Other CA")
+	tests := []struct {
+		name   string
+		list   RevocationList
+		refuse string
+		warn   bool
+	}{
+		{"never", RevocationList{Issuer: testCA().cert, RefuseExpired: true}, "", false},
+		{"not yet", RevocationList{Issuer: testCA().cert, NextUpdate: future, RefuseExpired: true}, "", false},
+		{"refuse", RevocationList{Issuer: testCA().cert, NextUpdate: past, RefuseExpired: true},
+			`the peer's certificate may have been revoked: the CRL old.crl of "CN=Clinic CA" has been out of date since ` + day(past) + `; get a new one from the CA, or set crl_expired = "warn"`, false},
+		{"warn", RevocationList{Issuer: testCA().cert, NextUpdate: past}, "", true},
+		{"of another CA", RevocationList{Issuer: other.cert, NextUpdate: past, RefuseExpired: true}, "", false},
+		{"revoked", RevocationList{Issuer: testCA().cert, NextUpdate: past, Revoked: testCA().revoking("2").Revoked},
+			"the peer's certificate was revoked on Monday: keyCompromise (old.crl)", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			leakCheck(t)
+			tt.list.Name = "old.crl"
+			p := newPath(t, "server", func(s *Settings) {
+				requireCert(s)
+				s.RevocationLists = []*RevocationList{&tt.list}
+			})
+			config := clientTLS()
+			config.Certificates = []tls.Certificate{clientCert()}
+			if tt.refuse != "" {
+				refusedTLS(t, p.tunnels[0].addr, config)
+				p.tunnels[0].logs.expect(t, 0, slog.LevelWarn, "connection refused", byTunnel, tt.refuse)
+				return
+			}
+			peer := mustDialTLS(t, p.tunnels[0].addr, config)
+			target, err := p.accept()
+			check(t, err, exchange(peer, target))
+			peer.tcp.Close()
+			target.tcp.Close()
+			rec := p.tunnels[0].logs.next(t, 0)
+			if warned := rec.message == "a CRL is out of date, get a new one from the CA: who was revoked since may connect"; warned != tt.warn {
+				t.Errorf("got %v", rec)
+			}
+		})
+	}
+}
+
+// closed is a connection that is.
+func closed(t *testing.T) *end {
+	t.Helper()
+	l := listen(t)
+	e := mustDial(t, l.Addr().String())
+	e.tcp.Close()
+	return e
+}
