@@ -4,7 +4,7 @@
 //
 // It takes the time as a parameter, logs nothing, and never changes a file that
 // exists. It doesn't renew or revoke, and doesn't verify a peer: crypto/tls
-// does, with the certificates from here.
+// does, with the certificates from here, and package tunnel, with the CRLs.
 //
 //	store, created, err := pki.Ensure(ctx, settings, time.Now())
 //	config := &tls.Config{Certificates: []tls.Certificate{store.Server}}
