@@ -41,7 +41,8 @@ func (s *Service) apply(ctx context.Context, p plan) error {
 		}
 	}
 	s.cfg, s.tunnels = p.cfg, next
-	s.files.follow(p.cfg)
+	s.files.follow(filesOf(p.cfg))
+	s.crls.follow(crlsOf(p.cfg))
 	return nil
 }
 

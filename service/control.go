@@ -26,7 +26,7 @@ const maxAnswer = 64 << 20
 // channel.
 var ErrNotRunning = errors.New("the service isn't running")
 
-// ErrRefused means that a reload was refused: nothing was changed.
+// ErrRefused means that a reload or refresh was refused: nothing was changed.
 var ErrRefused = errors.New("the reload was refused")
 
 // refusal says why, in the words of the service.
@@ -49,6 +49,7 @@ func (s *Service) serveControl() *controlServer {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", s.answerStatus)
 	mux.HandleFunc("POST /reload", s.answerReload)
+	mux.HandleFunc("POST /refresh", s.answerRefresh)
 	c := &controlServer{closed: make(chan struct{})}
 	c.http = http.Server{ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute}
 	c.http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -110,6 +111,19 @@ func (s *Service) answerReload(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, a)
 }
 
+// refreshAnswer says how a refresh went.
+type refreshAnswer struct {
+	Error string `json:"error,omitempty"`
+}
+
+func (s *Service) answerRefresh(w http.ResponseWriter, r *http.Request) {
+	var a refreshAnswer
+	if err := s.refresh(context.WithoutCancel(r.Context()), "control channel"); err != nil {
+		a.Error = err.Error()
+	}
+	answer(w, http.StatusOK, a)
+}
+
 func answer(w http.ResponseWriter, code int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
@@ -136,6 +150,20 @@ func AskReload(ctx context.Context, configFile string, dryRun bool) (Changes, er
 		return a.Changes, refusal(a.Error)
 	}
 	return a.Changes, nil
+}
+
+// AskRefresh asks the service that runs the config file to read anew the files
+// that its config names, CRLs included, but not the config itself. The errors are
+// as those of [AskReload].
+func AskRefresh(ctx context.Context, configFile string) error {
+	var a refreshAnswer
+	if err := ask(ctx, configFile, http.MethodPost, "/refresh", nil, &a); err != nil {
+		return err
+	}
+	if a.Error != "" {
+		return refusal(a.Error)
+	}
+	return nil
 }
 
 func ask(ctx context.Context, configFile, method, path string, request, reply any) error {

@@ -23,16 +23,19 @@ const (
 	EventConfig        EventID = 202 // another warning about the config
 	EventReloadRefused EventID = 300 // the config is wrong; nothing was changed
 	EventFatal         EventID = 301 // the service can't start, or go on
+	EventRefresh       EventID = 302 // a changed certificate or CRL can't be used; nothing was changed
 )
 
 // Messages of the log that are events, too.
 const (
-	msgStarted       = "started"
-	msgStopped       = "stopped"
-	msgReloaded      = "reloaded"
-	msgReloadRefused = "reload refused, nothing was changed"
-	msgExpiry        = "a certificate expires soon"
-	msgConfig        = "the config has a warning"
+	msgStarted        = "started"
+	msgStopped        = "stopped"
+	msgReloaded       = "reloaded"
+	msgReloadRefused  = "reload refused, nothing was changed"
+	msgRefreshed      = "files read anew"
+	msgExpiry         = "a certificate expires soon"
+	msgRefreshRefused = "files not read anew, nothing was changed"
+	msgConfig         = "the config has a warning"
 
 	// FatalMessage is what a service logs that can't start, or go on. The
 	// attribute err says why.
@@ -40,13 +43,14 @@ const (
 )
 
 var eventOf = map[string]EventID{
-	msgStarted:       EventStarted,
-	msgStopped:       EventStopped,
-	msgReloaded:      EventReloaded,
-	msgReloadRefused: EventReloadRefused,
-	msgExpiry:        EventExpiry,
-	msgConfig:        EventConfig,
-	FatalMessage:     EventFatal,
+	msgStarted:        EventStarted,
+	msgStopped:        EventStopped,
+	msgReloaded:       EventReloaded,
+	msgReloadRefused:  EventReloadRefused,
+	msgExpiry:         EventExpiry,
+	msgConfig:         EventConfig,
+	msgRefreshRefused: EventRefresh,
+	FatalMessage:      EventFatal,
 }
 
 // maxEventText bounds the text of an event: Windows takes 31,839 characters.

@@ -38,7 +38,8 @@ type ReloadResult struct {
 // Reload reads the config and every file that it names anew, and applies all of
 // it or, on an error, nothing. New settings are for new connections. No connection
 // is cut, but those of a tunnel that is gone or listens elsewhere, once the
-// shutdown_grace that was in force is over. With dryRun it only says what it would do, but for whether the new ports are free.
+// shutdown_grace that was in force is over, and those of a certificate that was
+// revoked, at once. With dryRun it only says what it would do, but for whether the new ports are free.
 func (s *Service) Reload(ctx context.Context, dryRun bool) (Changes, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

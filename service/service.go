@@ -29,6 +29,7 @@ type Service struct {
 	started time.Time
 	failed  chan error // of a listener that somebody else closed
 	files   *fileWatch
+	crls    *fileWatch // these always, as a certificate is revoked at once
 
 	serving, draining sync.WaitGroup
 
@@ -82,16 +83,19 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger, host Host) e
 // at all. The caller must call [Service.Stop].
 func Start(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Service, error) {
 	log.Info("starting", "version", Version, "config", cfg.File, "pki", cfg.PKI.Dir)
-	s := &Service{log: log, started: time.Now(), failed: make(chan error, 1), files: newFileWatch(log), cfg: cfg, logged: cfg.Log}
+	s := &Service{log: log, started: time.Now(), failed: make(chan error, 1), files: newFileWatch(log), crls: newFileWatch(log), cfg: cfg, logged: cfg.Log}
 	store, err := s.makePKI(ctx)
 	if errors.Is(err, context.Canceled) {
 		return nil, err
 	}
+	s.crls.follow(crlsOf(cfg)) // before they are read, so that no change is missed
 	p, err := prepareAll(cfg, store, err, log)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = s.apply(ctx, p)
 	}
-	if err := s.apply(ctx, p); err != nil {
+	if err != nil {
+		s.files.close()
+		s.crls.close()
 		return nil, err
 	}
 	return s, nil
@@ -114,6 +118,8 @@ func (s *Service) supervise(ctx context.Context, signals <-chan os.Signal, asked
 			s.reloadLogged(ctx, cause)
 		case <-s.files.changed:
 			s.reloadLogged(ctx, "files changed")
+		case <-s.crls.changed:
+			_ = s.refresh(ctx, "CRL changed") // it has logged the error
 		case <-watchdog.C:
 			s.notify(notifyAlive)
 		}
@@ -155,6 +161,7 @@ func (s *Service) Stop() {
 	s.stopped = true
 	s.log.Info("stopping", "shutdown_grace", s.cfg.ShutdownGrace)
 	s.files.close()
+	s.crls.close()
 	for _, r := range s.tunnels {
 		s.drain(r)
 	}

@@ -83,7 +83,7 @@ func storeProblems(cfg *config.Config, store *pki.Store) (problems config.Proble
 func needsPKI(cfg *config.Config) bool {
 	return slices.ContainsFunc(cfg.Tunnels, func(t config.Tunnel) bool {
 		return t.Mode == config.ModeServer && t.Cert == "" || t.Cert == config.Own ||
-			slices.Contains(t.ClientCA, config.Own) || slices.Contains(t.CA, config.Own)
+			trustsOwn(t)
 	})
 }
 
@@ -159,7 +159,8 @@ type translator struct {
 	index  int // of the tunnel in cfg
 	tunnel config.Tunnel
 
-	digest   hash.Hash // of every certificate that is used
+	digest   hash.Hash           // of every certificate and CRL that is used
+	trusted  []*x509.Certificate // the CAs, but for those of the operating system
 	shown    []*x509.Certificate
 	expiring config.Problems
 	problems config.Problems
@@ -189,6 +190,10 @@ func (tr *translator) settings() tunnel.Settings {
 		}
 		s.Targets = append(s.Targets, target)
 	}
+	for _, rule := range t.Allow {
+		s.Allow = append(s.Allow, tunnel.Rule(rule))
+	}
+	s.RevocationLists = tr.revocationLists()
 	return s
 }
 
@@ -279,6 +284,7 @@ func (tr *translator) pool(key string, files []string) *x509.CertPool {
 	pool := x509.NewCertPool()
 	add := func(cert *x509.Certificate) {
 		tr.digest.Write(cert.Raw)
+		tr.trust(cert)
 		pool.AddCert(cert)
 	}
 	for i, file := range files {

@@ -20,7 +20,7 @@ import (
 // editors and deployment tools write in several steps.
 const settleTime = time.Second
 
-// fileWatch says when a file that the config is made of has changed. The
+// fileWatch says when one of its files has changed. The
 // goroutine of the watcher does the looking; the methods aren't for several
 // goroutines at once.
 type fileWatch struct {
@@ -36,15 +36,14 @@ func newFileWatch(log *slog.Logger) *fileWatch {
 	return &fileWatch{changed: make(chan struct{}, 1), log: log}
 }
 
-// follow watches the files of cfg from now on, if it says so.
-func (w *fileWatch) follow(cfg *config.Config) {
-	files := filesOf(cfg)
+// follow watches the files from now on, in place of those before.
+func (w *fileWatch) follow(files []string) {
 	folders := foldersOf(files)
-	if cfg.Watch && w.watcher != nil && slices.Equal(files, w.files) && maps.Equal(folders, w.folders) {
+	if w.watcher != nil && slices.Equal(files, w.files) && maps.Equal(folders, w.folders) {
 		return // and miss nothing
 	}
 	w.close()
-	if !cfg.Watch {
+	if len(files) == 0 {
 		return
 	}
 	watcher, err := fsnotify.NewWatcher()
@@ -147,8 +146,12 @@ func foldersOf(files []string) map[string]string {
 	return folders
 }
 
-// filesOf lists what a reload reads.
+// filesOf lists what a reload reads but for the CRLs, if cfg says that they are
+// watched.
 func filesOf(cfg *config.Config) []string {
+	if !cfg.Watch {
+		return nil
+	}
 	files := append([]string{cfg.File}, pki.Files(cfg.PKI.Dir)...)
 	for _, t := range cfg.Tunnels {
 		if t.Cert != "" && t.Cert != config.Own {

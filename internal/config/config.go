@@ -82,6 +82,7 @@ const (
 const (
 	ClientAuthRequire = "require" // a client certificate
 	ProfileModern     = "modern"  // TLS 1.3 only
+	CRLExpiredRefuse  = "refuse"  // who it is about, once a CRL is out of date
 )
 
 // Own, in a list of CA files, stands for our own CA, and as a certificate for our
@@ -105,11 +106,16 @@ type Tunnel struct {
 	// Server mode only.
 	ClientAuth string   `toml:"client_auth"` // none, require
 	ClientCA   []string `toml:"client_ca"`   // absolute paths, or Own; never empty when ClientAuth is require
+	Allow      []Rule   `toml:"allow"`       // empty: all with a certificate from ClientCA
 
 	// Client mode only.
 	ServerName string   `toml:"server_name"` // empty: the host of the target
 	CA         []string `toml:"ca"`          // absolute paths, or Own; empty: the system's roots
 	Pins       []string `toml:"pins"`        // "sha256:" and base64; with CA beside it, else in its place
+
+	// CRLs of the CAs in ClientCA or CA.
+	CRL        []string `toml:"crl"`         // absolute paths
+	CRLExpired string   `toml:"crl_expired"` // refuse, warn
 
 	Profile string   `toml:"profile"` // default, modern
 	ALPN    []string `toml:"alpn"`

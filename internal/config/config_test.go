@@ -125,6 +125,10 @@ func TestFull(t *testing.T) {
 			Key:        in("certs/pacs.key"),
 			ClientAuth: "require",
 			ClientCA:   []string{Own, in("ca.crt")},
+			Allow: []Rule{{"cn", "modality-*"}, {"dns", "*.Clinic.example"}, {"uri", "spiffe://clinic.example/*"}, {"email", "*@clinic.example"},
+				{"ou", "Röntgen"}, {"o", "Clinic, Inc.: *"}, {"sha256", "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="}},
+			CRL:        []string{in("certs/ca.crl")},
+			CRLExpired: "warn",
 			Profile:    "modern",
 			ALPN:       []string{"h2"},
 			AllowFrom: []netip.Prefix{
@@ -392,8 +396,8 @@ func TestConfigProblem(t *testing.T) {
 	}{
 		{0, "cert", `testdata/good/full.toml:19:1: tunnel "pacs": x`},
 		{0, "target[1]", `testdata/good/full.toml:17:28: tunnel "pacs": x`},
-		{1, "key", `testdata/good/full.toml:35:3: tunnel "to-clinic-b": x`}, // its table
-		{1, "ca[0]", `testdata/good/full.toml:42:1: tunnel "to-clinic-b": x`},
+		{1, "key", `testdata/good/full.toml:38:3: tunnel "to-clinic-b": x`}, // its table
+		{1, "ca[0]", `testdata/good/full.toml:45:1: tunnel "to-clinic-b": x`},
 		{-1, "pki.dir", "testdata/good/full.toml:5:1: x"},
 		{-1, "log.level", "testdata/good/full.toml:2:9: x"},
 		{-1, "pki.subject.state", "testdata/good/full.toml:10:1: x"},

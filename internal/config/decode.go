@@ -46,6 +46,8 @@ func (r *report) set(path string, value any, field reflect.Value) {
 		*field = list(r, path, value, func(text string) (string, error) { return text, nil })
 	case *[]netip.Prefix:
 		*field = list(r, path, value, parsePrefix)
+	case *[]Rule:
+		*field = list(r, path, value, parseRule)
 	case *[]Tunnel:
 		r.setTunnels(path, value, field)
 	default:

@@ -36,6 +36,7 @@ func defaults() *Config {
 func defaultTunnel() Tunnel {
 	return Tunnel{
 		ClientAuth:       "none",
+		CRLExpired:       CRLExpiredRefuse,
 		Profile:          "default",
 		HandshakeTimeout: 10 * time.Second,
 		ConnectTimeout:   10 * time.Second,

@@ -78,6 +78,7 @@ func (r *report) mode(i int, mode string) {
 		ModeClient: {
 			{"client_auth", "remove it: here, we are the TLS client"},
 			{"client_ca", "did you mean ca?"},
+			{"allow", "remove it: here, we are the TLS client; server_name and pins say who the server must be"},
 		},
 	}
 	other := map[string]string{ModeServer: ModeClient, ModeClient: ModeServer}
@@ -148,6 +149,7 @@ func (r *report) certificates(i int, t *Tunnel) {
 		t.ClientCA = []string{Own}
 	}
 	r.caFiles(clientCA, t.ClientCA)
+	r.authorization(i, t)
 	r.caFiles(tunnelKey(i, "ca"), t.CA)
 	for j, text := range t.Pins {
 		pin, err := parsePin(text)
@@ -156,6 +158,24 @@ func (r *report) certificates(i int, t *Tunnel) {
 		}
 		t.Pins[j] = pin
 	}
+}
+
+// authorization checks what is asked of a certificate beside its CA.
+func (r *report) authorization(i int, t *Tunnel) {
+	allow, crl, crlExpired := tunnelKey(i, "allow"), tunnelKey(i, "crl"), tunnelKey(i, "crl_expired")
+	asks := t.Mode != ModeServer || t.ClientAuth == ClientAuthRequire || r.wrong[tunnelKey(i, "client_auth")]
+	const advice = `has no effect while client_auth is "none": write client_auth = "require", or remove %s`
+	r.check(allow, asks || len(t.Allow) == 0, advice, "allow")
+	r.check(crl, asks || len(t.CRL) == 0, advice, "crl")
+	r.check(crl, t.Mode != ModeClient || len(t.CRL) == 0 || len(t.CA) > 0 || r.wrong[tunnelKey(i, "ca")],
+		"needs ca: name there the certificate of the CA that the CRL is from")
+	for j := range t.CRL {
+		if !r.path(element(crl, j), &t.CRL[j]) {
+			t.CRL = nil // so that nobody reports that it can't be read either
+			break
+		}
+	}
+	r.word(crlExpired, t.CRLExpired, CRLExpiredRefuse, "warn")
 }
 
 func (r *report) caFiles(path string, files []string) {

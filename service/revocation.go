@@ -1,0 +1,91 @@
+package service
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"time"
+
+	"tlstunnel/internal/config"
+	"tlstunnel/pki"
+	"tlstunnel/tunnel"
+)
+
+// revocationLists reads the CRLs of the CAs that the tunnel trusts: our own, if
+// there is one, and those in crl.
+func (tr *translator) revocationLists() (lists []*tunnel.RevocationList) {
+	if tr.store != nil && trustsOwn(tr.tunnel) {
+		// Nobody has a newer one of our own CA, so it is never out of date.
+		own, err := pki.LoadCRLs(pki.OwnCRL(tr.store.Dir), tr.trusted)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			tr.problem("name", err.Error())
+		}
+		lists = tr.add(lists, pki.OwnCRL(tr.store.Dir), own, func(l *tunnel.RevocationList) { l.NextUpdate = time.Time{} })
+	}
+	for i, file := range tr.tunnel.CRL {
+		key := fmt.Sprintf("crl[%d]", i)
+		crls, err := pki.LoadCRLs(file, tr.trusted)
+		if err != nil {
+			tr.problem(key, err.Error())
+		}
+		for _, crl := range crls {
+			if err := crl.CheckDates(file, tr.now); err != nil {
+				tr.warn(key, err.Error()+tr.whileOutOfDate(crl))
+			}
+		}
+		lists = tr.add(lists, file, crls, func(l *tunnel.RevocationList) {
+			l.RefuseExpired = tr.tunnel.CRLExpired == config.CRLExpiredRefuse
+		})
+	}
+	return lists
+}
+
+// whileOutOfDate goes on after the warning that a CRL is.
+func (tr *translator) whileOutOfDate(crl pki.CRL) string {
+	switch {
+	case tr.now.Before(crl.ThisUpdate):
+		return ""
+	case tr.tunnel.CRLExpired == config.CRLExpiredRefuse:
+		return "; until then, all certificates of this CA are refused (crl_expired)"
+	default:
+		return "; until then, who was revoked since may connect (crl_expired)"
+	}
+}
+
+func (tr *translator) add(lists []*tunnel.RevocationList, file string, crls []pki.CRL, finish func(*tunnel.RevocationList)) []*tunnel.RevocationList {
+	for _, crl := range crls {
+		tr.digest.Write(crl.Raw)
+		l := &tunnel.RevocationList{Name: file, Issuer: crl.Issuer, Revoked: crl.Revoked(), NextUpdate: crl.NextUpdate}
+		finish(l)
+		lists = append(lists, l)
+	}
+	return lists
+}
+
+// trust notes that the tunnel trusts a CA, whose CRLs it then takes.
+func (tr *translator) trust(ca *x509.Certificate) {
+	if !slices.ContainsFunc(tr.trusted, ca.Equal) {
+		tr.trusted = append(tr.trusted, ca)
+	}
+}
+
+func trustsOwn(t config.Tunnel) bool {
+	return slices.Contains(t.ClientCA, config.Own) || slices.Contains(t.CA, config.Own)
+}
+
+// crlsOf lists the CRLs that cfg makes us read.
+func crlsOf(cfg *config.Config) (files []string) {
+	for _, t := range cfg.Tunnels {
+		if trustsOwn(t) && !slices.Contains(files, pki.OwnCRL(cfg.PKI.Dir)) {
+			files = append(files, pki.OwnCRL(cfg.PKI.Dir))
+		}
+		for _, file := range t.CRL {
+			if !slices.Contains(files, file) {
+				files = append(files, file)
+			}
+		}
+	}
+	return files
+}

@@ -1,0 +1,300 @@
+package service
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"tlstunnel/pki"
+)
+
+// authority is a CA that isn't a service's own, as the PKI of another machine.
+type authority struct {
+	t     *testing.T
+	store *pki.Store
+	key   tls.Certificate
+}
+
+func newAuthority(t *testing.T, dir, organization string) *authority {
+	t.Helper()
+	store, _, err := pki.Ensure(t.Context(), pki.Settings{
+		Dir: dir, KeyType: "ecdsa-p256", CAValidity: 24 * time.Hour, CertValidity: time.Hour,
+		Subject: pki.Subject{Organization: organization},
+	}, time.Now())
+	check(t, err)
+	return openAuthority(t, store)
+}
+
+func openAuthority(t *testing.T, store *pki.Store) *authority {
+	t.Helper()
+	key, err := tls.LoadX509KeyPair(filepath.Join(store.Dir, "ca.crt"), filepath.Join(store.Dir, "ca.key"))
+	check(t, err)
+	return &authority{t, store, key}
+}
+
+// revoke writes a list to file that has the CA's server certificate, or none, and
+// is good for so long.
+func (a *authority) revoke(file string, good time.Duration, certs ...*x509.Certificate) {
+	a.t.Helper()
+	list := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now().Add(-24 * time.Hour), NextUpdate: time.Now().Add(good)}
+	for _, cert := range certs {
+		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries,
+			x509.RevocationListEntry{SerialNumber: cert.SerialNumber, RevocationTime: time.Now(), ReasonCode: 1})
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, list, a.key.Leaf, a.key.PrivateKey.(crypto.Signer))
+	check(a.t, err)
+	check(a.t, replaceFile(file, string(pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der}))))
+}
+
+// supervised runs what reacts to changes of the files.
+func (s *subject) supervised() {
+	ctx, cancel := context.WithCancel(s.t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.supervise(ctx, nil, nil) }()
+	s.t.Cleanup(func() {
+		cancel()
+		check(s.t, <-ended)
+	})
+}
+
+// refused dials and expects to get nothing.
+func (s *subject) refused(tunnel string, cfg *tls.Config) {
+	s.t.Helper()
+	c, err := s.tryDial(tunnel, cfg)
+	if err == nil {
+		_, err = c.Read(make([]byte, 1))
+	}
+	if err == nil {
+		s.t.Error("the connection was let in")
+	}
+}
+
+const requireOwn = "client_auth = 'require'"
+
+// TestRevocation: a certificate that our CA revokes loses its live connection
+// within a second of the refresh, though it streams, and gets no other, not by
+// its session ticket either. Others go on.
+func TestRevocation(t *testing.T) {
+	s := startService(t, serverTunnel("a", "127.0.0.1:0", greeter(t, "one"), requireOwn)+serverTunnel("b", "127.0.0.1:0", greeter(t, "two"), ""))
+	trusted := s.tlsConfig()
+	trusted.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+	own := openAuthority(t, s.openPKI())
+	crl := pki.OwnCRL(own.store.Dir)
+
+	check(t, s.refresh(t.Context(), "test"))
+	other := speak(s.dial("b", s.tlsConfig()))
+	other.expect(t, "two")
+	streaming := s.dial("a", trusted)
+	speak(streaming).expect(t, "one")
+	ended := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(streaming, endless{})
+		ended <- err
+	}()
+	go func() { _, _ = io.Copy(io.Discard, streaming) }()
+
+	own.revoke(crl, time.Hour)
+	check(t, s.refresh(t.Context(), "test")) // an empty list ends nothing
+	second := s.dial("a", trusted)
+	speak(second).expect(t, "one")
+
+	own.revoke(crl, time.Hour, own.store.Server.Leaf)
+	start := time.Now()
+	check(t, s.refresh(t.Context(), "test"))
+	<-ended
+	if took := time.Since(start); took > time.Second {
+		t.Errorf("the stream went on for %v", took)
+	}
+	s.log.awaitCount(t, `level=WARN msg="connection interrupted" tunnel=a`, 2)
+	s.log.await(t, ` ended_by=tlstunnel reason="the peer's certificate was revoked on `)
+	s.log.await(t, ": keyCompromise ("+crl+")")
+
+	s.refused("a", trusted)
+	s.log.await(t, `msg="connection refused" tunnel=a`)
+	_, line, _ := strings.Cut(s.log.String(), `msg="connection refused" tunnel=a`)
+	if !strings.Contains(line, "resumed=false") {
+		t.Errorf("the ticket isn't dead: %s", line)
+	}
+	other.echo(t, "still here")
+
+	// A damaged list changes nothing: who was revoked stays it.
+	check(t, replaceFile(crl, "damaged"))
+	if err := s.refresh(t.Context(), "test"); err == nil || !strings.Contains(err.Error(), "has no PEM in it") {
+		t.Errorf("got %v", err)
+	}
+	s.log.await(t, `level=ERROR msg="files not read anew, nothing was changed" cause=test`)
+	s.refused("a", trusted)
+	if problems := Check(s.cfg, time.Now()); problems.Err() == nil || !strings.Contains(problems.Err().Error(), crl) {
+		t.Errorf("check says %v", problems)
+	}
+}
+
+// TestRevocationIsWatched: a CRL is read anew when it changes, though watch is
+// false; also when there was none before.
+func TestRevocationIsWatched(t *testing.T) {
+	t.Parallel()
+	s := startService(t, serverTunnel("a", "127.0.0.1:0", greeter(t, "one"), requireOwn))
+	s.supervised()
+	own := openAuthority(t, s.openPKI())
+	c := speak(s.dial("a", s.tlsConfig()))
+	c.expect(t, "one")
+	own.revoke(pki.OwnCRL(own.store.Dir), time.Hour, own.store.Server.Leaf)
+	s.log.await(t, `msg="connection interrupted" tunnel=a`)
+	s.log.await(t, `msg="files read anew" cause="CRL changed" changed=[a]`)
+}
+
+// TestForeignCRL: of the CA of another machine, in both modes.
+func TestForeignCRL(t *testing.T) {
+	var foreign *authority
+	var crl string
+	s := startService(t, "", func(dir string) {
+		foreign = newAuthority(t, filepath.Join(dir, "foreign"), "Foreign")
+		crl = filepath.Join(dir, "foreign.crl")
+		foreign.revoke(crl, time.Hour)
+	})
+	client := s.tlsConfig()
+	client.Certificates = []tls.Certificate{foreign.store.Server}
+	target := foreignServer(t, foreign.store.Server)
+	text := serverTunnel("a", "127.0.0.1:0", greeter(t, "one"), requireOwn+"\nclient_ca = ['own', 'foreign/ca.crt']\ncrl = 'foreign.crl'") +
+		fmt.Sprintf("[[tunnel]]\nname = 'c'\nmode = 'client'\nlisten = '127.0.0.1:0'\ntarget = %q\nserver_name = 'localhost'\nca = 'foreign/ca.crt'\ncrl = ['foreign.crl']\n", target)
+	s.reload(text)
+	s.supervised()
+	in := speak(s.dial("a", client))
+	in.expect(t, "one")
+	plain, err := net.Dial("tcp", s.Addr("c").String())
+	check(t, err)
+	defer plain.Close()
+	out := speak(plain)
+	out.echo(t, "hello")
+
+	foreign.revoke(crl, time.Hour, foreign.store.Server.Leaf)
+	s.log.await(t, `the peer's certificate was revoked on `)
+	s.log.await(t, `the target's certificate was revoked on `)
+	s.refused("a", client)
+	own := speak(s.dial("a", s.tlsConfig()))
+	own.expect(t, "one")
+	again, err := net.Dial("tcp", s.Addr("c").String())
+	check(t, err)
+	defer again.Close()
+	s.log.await(t, `msg="target failed" tunnel=c`)
+	s.log.await(t, `tlstunnel refused the target's certificate: it was revoked on `)
+}
+
+// TestCRLExpired: out of date, a list is a loud warning or a refusal of its CA's
+// certificates, and only of those. It stops no reload.
+func TestCRLExpired(t *testing.T) {
+	var foreign *authority
+	server := func(more string) string {
+		return serverTunnel("a", "127.0.0.1:0", greeter(t, "one"), requireOwn+"\nclient_ca = ['own', 'foreign/ca.crt']\ncrl = 'foreign.crl'\n"+more)
+	}
+	s := startService(t, "", func(dir string) {
+		foreign = newAuthority(t, filepath.Join(dir, "foreign"), "Foreign")
+		foreign.revoke(filepath.Join(dir, "foreign.crl"), -time.Hour)
+	})
+	client := s.tlsConfig()
+	client.Certificates = []tls.Certificate{foreign.store.Server}
+
+	s.reload(server(""))
+	s.log.await(t, "until then, all certificates of this CA are refused (crl_expired)")
+	s.refused("a", client)
+	s.log.await(t, "may have been revoked: the CRL ")
+	speak(s.dial("a", s.tlsConfig())).expect(t, "one") // of another CA
+
+	s.reload(server("crl_expired = 'warn'"))
+	s.log.await(t, "until then, who was revoked since may connect (crl_expired)")
+	speak(s.dial("a", client)).expect(t, "one")
+	s.log.await(t, `level=WARN msg="a CRL is out of date, get a new one from the CA: who was revoked since may connect"`)
+
+	// Our own list never is: nobody has a newer one.
+	own := openAuthority(t, s.openPKI())
+	own.revoke(pki.OwnCRL(own.store.Dir), -time.Hour)
+	s.reload(server(""))
+	speak(s.dial("a", s.tlsConfig())).expect(t, "one")
+}
+
+// TestCRLRefused: a list of which nobody knows who signed it is an error.
+func TestCRLRefused(t *testing.T) {
+	s := startService(t, "", func(dir string) {
+		newAuthority(t, filepath.Join(dir, "foreign"), "Foreign").revoke(filepath.Join(dir, "foreign.crl"), time.Hour)
+	})
+	s.write(serverTunnel("a", "127.0.0.1:0", "127.0.0.1:1", requireOwn+"\ncrl = ['foreign.crl', 'none.crl']"))
+	_, err := s.Reload(t.Context(), false)
+	if err == nil || !strings.Contains(err.Error(), "isn't a CA that this tunnel trusts") || !strings.Contains(err.Error(), "none.crl") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestAllow: the rules of the config reach the tunnel.
+func TestAllow(t *testing.T) {
+	text := func(rule string) string {
+		return serverTunnel("a", "127.0.0.1:0", greeter(t, "one"), requireOwn+"\nallow = ["+rule+"]")
+	}
+	s := startService(t, text("'dns:localhost', 'cn:nobody'"))
+	speak(s.dial("a", s.tlsConfig())).expect(t, "one")
+	s.reload(text("'cn:nobody'"))
+	s.refused("a", s.tlsConfig())
+	s.log.await(t, `allow has \"cn:nobody\"`)
+}
+
+// TestAskRefresh: over the control channel.
+func TestAskRefresh(t *testing.T) {
+	s := startService(t, serverTunnel("a", "127.0.0.1:0", greeter(t, "one"), requireOwn))
+	if err := AskRefresh(t.Context(), s.file); err == nil {
+		t.Error("somebody answered")
+	}
+	control := s.serveControl()
+	defer control.close()
+	own := openAuthority(t, s.openPKI())
+	own.revoke(pki.OwnCRL(own.store.Dir), time.Hour, own.store.Server.Leaf)
+	s.write("wrong") // isn't read
+	check(t, AskRefresh(t.Context(), s.file))
+	s.refused("a", s.tlsConfig())
+	check(t, replaceFile(pki.OwnCRL(own.store.Dir), "damaged"))
+	if err := AskRefresh(t.Context(), s.file); err == nil || !strings.Contains(err.Error(), "ca.crl") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func (s *subject) openPKI() *pki.Store {
+	s.t.Helper()
+	store, err := pki.Open(filepath.Join(filepath.Dir(s.file), "pki"), time.Now())
+	check(s.t, err)
+	return store
+}
+
+// foreignServer speaks TLS and echoes.
+func foreignServer(t *testing.T, cert tls.Certificate) string {
+	t.Helper()
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}})
+	check(t, err)
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				_, _ = io.Copy(c, c)
+			}()
+		}
+	}()
+	return l.Addr().String()
+}
+
+// endless is a stream.
+type endless struct{}
+
+func (endless) Read(b []byte) (int, error) { return len(b), nil }
