@@ -13,7 +13,7 @@ import (
 // a certificate, which has the same length.
 const pinPrefix = "sha256:"
 
-const pinAdvice = `write "sha256:…", the SHA-256 of the server's public key, as ` + "`tlstunnel cert show HOST:PORT` shows it"
+const pinAdvice = `write "sha256:…", the SHA-256 of the other side's public key, as ` + "`tlstunnel cert show` shows it"
 
 // hexOctets are hexadecimal digits, with a colon after each two of them or none.
 var hexOctets = regexp.MustCompile(`^([0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2})+|([0-9A-Fa-f]{2})+)$`)

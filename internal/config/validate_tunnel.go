@@ -73,7 +73,7 @@ func (r *report) mode(i int, mode string) {
 		ModeServer: {
 			{"server_name", "remove it: here, clients check our name"},
 			{"ca", "did you mean client_ca?"},
-			{"pins", "remove it: here, we are the TLS server"},
+			{"pins", `did you mean allow, which takes "sha256:…" for the keys of clients?`},
 		},
 		ModeClient: {
 			{"client_auth", "remove it: here, we are the TLS client"},
