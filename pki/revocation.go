@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -76,7 +77,13 @@ func crlsIn(data []byte) (ders [][]byte, err error) {
 // name.
 func parseCRL(der []byte, cas []*x509.Certificate) (CRL, error) {
 	list, err := x509.ParseRevocationList(der)
-	if err != nil {
+	_, notCert := x509.ParseCertificate(der)
+	switch {
+	case err != nil && notCert == nil:
+		return CRL{}, errors.New("is a certificate where a revocation list is needed")
+	case err != nil && strings.Contains(err.Error(), "unsupported crl version"):
+		return CRL{}, errors.New("is of version 1, which isn't supported: have the CA make version 2, as `openssl ca -gencrl` does with crl_extensions in its config")
+	case err != nil:
 		return CRL{}, errors.New("is damaged or no revocation list")
 	}
 	if err := checkWhole(list); err != nil {
