@@ -1,9 +1,6 @@
 package installer
 
-import (
-	"crypto/x509"
-	"fmt"
-)
+import "crypto/x509"
 
 // TrustSteps make the machine trust the CAs, and no longer those of an earlier
 // TrustSteps. The last step checks that it does. An error means that this machine
@@ -14,8 +11,3 @@ func TrustSteps(cas []*x509.Certificate) ([]Step, error) { return trustSteps(cas
 // has become of our CA since. The last step checks that neither that nor one of
 // the CAs is there any more; cas may be empty.
 func UntrustSteps(cas []*x509.Certificate) ([]Step, error) { return untrustSteps(cas) }
-
-// stillTrusted is what is wrong after all that we put into a store has gone.
-func stillTrusted(store string, ca *x509.Certificate) error {
-	return fmt.Errorf("the CA %q is still in %s: somebody else put it there too; take it out by the means it came by", ca.Subject, store)
-}

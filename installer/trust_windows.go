@@ -69,7 +69,7 @@ func untrustSteps(cas []*x509.Certificate) ([]Step, error) {
 					return err
 				}
 				if found {
-					return stillTrusted(rootStore, ca)
+					return fmt.Errorf("the CA %q is still in %s: somebody else put it there too; take it out by the means it came by", ca.Subject, rootStore)
 				}
 			}
 			return nil
