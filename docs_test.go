@@ -24,7 +24,7 @@ func TestExamples(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, block := range regexp.MustCompile("(?ms)^```toml\n(.*?)^```").FindAllSubmatch(text, -1) {
+		for _, block := range regexp.MustCompile("(?ms)^ *```toml\n(.*?)^ *```").FindAllSubmatch(text, -1) {
 			found++
 			_, problems := config.Parse(file, block[1])
 			if err := problems.Err(); err != nil {
