@@ -154,7 +154,8 @@ func AskReload(ctx context.Context, configFile string, dryRun bool) (Changes, er
 
 // AskRefresh asks the service that runs the config file to read anew the files
 // that its config names, CRLs included, but not the config itself. The errors are
-// as those of [AskReload].
+// as those of [AskReload]; when another file is refused, the CRLs are applied all
+// the same.
 func AskRefresh(ctx context.Context, configFile string) error {
 	var a refreshAnswer
 	if err := ask(ctx, configFile, http.MethodPost, "/refresh", nil, &a); err != nil {

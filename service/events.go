@@ -23,7 +23,7 @@ const (
 	EventConfig        EventID = 202 // another warning about the config
 	EventReloadRefused EventID = 300 // the config is wrong; nothing was changed
 	EventFatal         EventID = 301 // the service can't start, or go on
-	EventRefresh       EventID = 302 // a changed certificate or CRL can't be used; nothing was changed
+	EventRefresh       EventID = 302 // a changed CRL or certificate can't be used
 )
 
 // Messages of the log that are events, too.
@@ -34,7 +34,7 @@ const (
 	msgReloadRefused  = "reload refused, nothing was changed"
 	msgRefreshed      = "files read anew"
 	msgExpiry         = "a certificate expires soon"
-	msgRefreshRefused = "files not read anew, nothing was changed"
+	msgRefreshRefused = "not all files could be read anew"
 	msgConfig         = "the config has a warning"
 
 	// FatalMessage is what a service logs that can't start, or go on. The

@@ -11,6 +11,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -133,7 +134,7 @@ func TestRevocation(t *testing.T) {
 	if err := s.refresh(t.Context(), "test"); err == nil || !strings.Contains(err.Error(), "has no PEM in it") {
 		t.Errorf("got %v", err)
 	}
-	s.log.await(t, `level=ERROR msg="files not read anew, nothing was changed" cause=test`)
+	s.log.await(t, `level=ERROR msg="not all files could be read anew" cause=test`)
 	s.refused("a", trusted)
 	if problems := Check(s.cfg, time.Now()); problems.Err() == nil || !strings.Contains(problems.Err().Error(), crl) {
 		t.Errorf("check says %v", problems)
@@ -152,6 +153,37 @@ func TestRevocationIsWatched(t *testing.T) {
 	own.revoke(pki.OwnCRL(own.store.Dir), time.Hour, own.store.Server.Leaf)
 	s.log.await(t, `msg="connection interrupted" tunnel=a`)
 	s.log.await(t, `msg="files read anew" cause="CRL changed" changed=[a]`)
+}
+
+// TestRevocationWaitsForNothing: not for a file that is broken, and the next
+// refresh goes by the list as it is then.
+func TestRevocationWaitsForNothing(t *testing.T) {
+	var foreign *authority
+	s := startService(t, "", func(dir string) { foreign = newAuthority(t, filepath.Join(dir, "foreign"), "Foreign") })
+	text := serverTunnel("a", "127.0.0.1:0", greeter(t, "one"), requireOwn) +
+		serverTunnel("b", "127.0.0.1:0", greeter(t, "two"), "cert = 'foreign/server.crt'\nkey = 'foreign/server.key'")
+	s.reload(text)
+	own := openAuthority(t, s.openPKI())
+	crl := pki.OwnCRL(own.store.Dir)
+	own.revoke(crl, time.Hour)
+	empty, err := os.ReadFile(crl)
+	check(t, err)
+	check(t, s.refresh(t.Context(), "test"))
+	speak(s.dial("a", s.tlsConfig())).expect(t, "one")
+
+	check(t, os.Rename(filepath.Join(foreign.store.Dir, "server.key"), filepath.Join(foreign.store.Dir, "away")))
+	own.revoke(crl, time.Hour, own.store.Server.Leaf)
+	if err := s.refresh(t.Context(), "test"); err == nil || !strings.Contains(err.Error(), "server.key") {
+		t.Errorf("got %v", err)
+	}
+	s.log.await(t, `msg="connection interrupted" tunnel=a`)
+	s.log.await(t, "changed=[a]")
+	s.refused("a", s.tlsConfig())
+
+	check(t, os.Rename(filepath.Join(foreign.store.Dir, "away"), filepath.Join(foreign.store.Dir, "server.key")))
+	check(t, replaceFile(crl, string(empty))) // as in the last whole refresh
+	check(t, s.refresh(t.Context(), "test"))
+	speak(s.dial("a", s.tlsConfig())).expect(t, "one")
 }
 
 // TestForeignCRL: of the CA of another machine, in both modes.

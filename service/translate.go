@@ -104,6 +104,7 @@ type prepared struct {
 	settings tunnel.Settings
 	digest   [sha256.Size]byte   // of all that the settings were made from
 	shown    []*x509.Certificate // what it proves its identity with
+	trusted  []*x509.Certificate // the CAs, but for those of the operating system
 	expiring config.Problems     // warnings about those that end soon
 }
 
@@ -141,7 +142,7 @@ func translate(cfg *config.Config, store *pki.Store, now time.Time) ([]prepared,
 	var problems config.Problems
 	for i, t := range cfg.Tunnels {
 		tr := translator{cfg: cfg, store: store, now: now, index: i, tunnel: t, digest: sha256.New()}
-		p := prepared{config: t, settings: tr.settings(), shown: tr.shown, expiring: tr.expiring}
+		p := prepared{config: t, settings: tr.settings(), shown: tr.shown, trusted: tr.trusted, expiring: tr.expiring}
 		fmt.Fprintf(tr.digest, "%+v", t)
 		tr.digest.Sum(p.digest[:0])
 		all = append(all, p)
