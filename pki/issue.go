@@ -54,17 +54,20 @@ func (s Settings) newServer(ca issuer, m machine, now time.Time) (*x509.Certific
 	if err != nil {
 		return nil, nil, err
 	}
+	cert, err := s.newServerFor(key, ca, m, now)
+	return cert, key, err
+}
+
+func (s Settings) newServerFor(key crypto.Signer, ca issuer, m machine, now time.Time) (*x509.Certificate, error) {
 	notAfter := now.Add(s.CertValidity)
 	if notAfter.After(ca.cert.NotAfter) {
 		notAfter = ca.cert.NotAfter
 	}
 	subject := s.Subject
-	if subject.CommonName == "" {
-		subject.CommonName = m.commonName()
-	}
+	subject.CommonName = s.commonName(m)
 	template, err := newTemplate(subject, key.Public(), now, notAfter)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	template.KeyUsage = x509.KeyUsageDigitalSignature
 	if _, ok := key.(*rsa.PrivateKey); ok {
@@ -75,8 +78,7 @@ func (s Settings) newServer(ca issuer, m machine, now time.Time) (*x509.Certific
 	// to be found there.
 	template.DNSNames, template.IPAddresses = m.subjectAltNames(append(slices.Clone(s.Names), subject.CommonName))
 
-	cert, err := sign(template, key.Public(), ca)
-	return cert, key, err
+	return sign(template, key.Public(), ca)
 }
 
 func newTemplate(subject Subject, key crypto.PublicKey, now, notAfter time.Time) (*x509.Certificate, error) {

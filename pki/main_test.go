@@ -14,10 +14,11 @@ import (
 )
 
 // A test that needs a second process starts this test binary again with these
-// set: the child calls Ensure and ends, at the step childKill if that is set.
+// set: the child calls Ensure, or what childDoes says, and ends, at the step childKill if that is set.
 const (
 	childDir   = "PKI_TEST_DIR"
 	childKill  = "PKI_TEST_KILL"  // the number of the step, counted from 1
+	childDoes  = "PKI_TEST_DOES"  // in place of Ensure: a key of childActions
 	childLimit = "PKI_TEST_LIMIT" // of the size of a file, in bytes: stands for a full disk
 )
 
@@ -52,6 +53,14 @@ func child(dir string) int {
 			select {}
 		}
 	}
+	if act := childActions[os.Getenv(childDoes)]; act != nil {
+		if err := act(testSettings(dir)); err != nil {
+			fmt.Println(err)
+			return 1
+		}
+		fmt.Println("done")
+		return 0
+	}
 	store, _, err := Ensure(context.Background(), testSettings(dir), now)
 	if err != nil {
 		fmt.Println(err)
@@ -59,6 +68,17 @@ func child(dir string) int {
 	}
 	fmt.Println(Fingerprint(store.CA))
 	return 0
+}
+
+var childActions = map[string]func(Settings) error{
+	"renew": func(s Settings) error {
+		_, err := Renew(context.Background(), s, now, RenewOptions{Force: true})
+		return err
+	},
+	"renew new key": func(s Settings) error {
+		_, err := Renew(context.Background(), s, now, RenewOptions{Force: true, NewKey: true})
+		return err
+	},
 }
 
 func testSettings(dir string) Settings {

@@ -2,9 +2,9 @@
 // CA and server certificate, made by themselves on the first run, and
 // certificates, keys and CA bundles that the user brings along.
 //
-// It takes the time as a parameter, logs nothing, and never changes a file that
-// exists. It doesn't renew or revoke, and doesn't verify a peer: crypto/tls
-// does, with the certificates from here, and package tunnel, with the CRLs.
+// It takes the time as a parameter and logs nothing. Of what exists it replaces
+// only what is renewed. It doesn't verify a peer: crypto/tls does, with the
+// certificates from here, and package tunnel, with the CRLs.
 //
 //	store, created, err := pki.Ensure(ctx, settings, time.Now())
 //	config := &tls.Config{Certificates: []tls.Certificate{store.Server}}
@@ -61,8 +61,9 @@ func Files(dir string) []string { return layoutOf(dir).all() }
 // then opens it as [Open] does. It returns the paths of the files that it
 // made, which is none from the second run on.
 //
-// No file is ever overwritten, and a pair is made whole or not at all. What an
-// Ensure that was killed left is finished by the next one.
+// No file is ever overwritten, but for a server certificate that has expired, which
+// is renewed. A pair is made whole or not at all. What an Ensure or [Renew] that
+// was killed left is finished by the next Ensure.
 // Several processes may call it at once: one makes the files, the others wait
 // for it, as long as ctx lets them, and use them.
 func Ensure(ctx context.Context, s Settings, now time.Time) (store *Store, created []string, err error) {
@@ -72,6 +73,13 @@ func Ensure(ctx context.Context, s Settings, now time.Time) (store *Store, creat
 	created, err = s.makeMissing(ctx, now)
 	if err != nil {
 		return nil, nil, err
+	}
+	renewed, err := s.renewExpired(ctx, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	if renewed != "" {
+		created = append(created, renewed)
 	}
 	// What was just made is read back, so that the first run goes the way of
 	// all later ones.
@@ -83,6 +91,20 @@ func Ensure(ctx context.Context, s Settings, now time.Time) (store *Store, creat
 // the time now. It never writes. The error wraps [fs.ErrNotExist] only when the
 // PKI, or its server pair, isn't there at all, so that [Ensure] makes it.
 func Open(dir string, now time.Time) (*Store, error) {
+	store, err := openAnyAge(dir, now)
+	if err != nil {
+		return nil, err
+	}
+	l := layoutOf(dir)
+	remedy := "`tlstunnel cert renew` makes a new one from the same CA, and so does a restart"
+	if err := checkValidity(l.serverCert, store.Server.Leaf, now, remedy); err != nil {
+		return nil, err
+	}
+	return store, nil
+}
+
+// openAnyAge is [Open] for who doesn't mind that the server certificate has expired.
+func openAnyAge(dir string, now time.Time) (*Store, error) {
 	l := layoutOf(dir)
 	have, err := l.present()
 	if err != nil {
@@ -101,7 +123,7 @@ func Open(dir string, now time.Time) (*Store, error) {
 	if !have.server() {
 		return nil, fmt.Errorf("opening %q and %q: %w: tlstunnel makes them from the CA when it starts or with `tlstunnel init`", l.serverCert, l.serverKey, fs.ErrNotExist)
 	}
-	server, err := l.openServer(ca.Leaf, now)
+	server, err := l.openServer(ca.Leaf)
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +142,7 @@ func (l layout) openCA(now time.Time) (tls.Certificate, error) {
 	return ca, checkValidity(l.caCert, ca.Leaf, now, remedy)
 }
 
-func (l layout) openServer(ca *x509.Certificate, now time.Time) (tls.Certificate, error) {
+func (l layout) openServer(ca *x509.Certificate) (tls.Certificate, error) {
 	server, err := readOwnPair(l.serverCert, l.serverKey)
 	if err != nil {
 		return tls.Certificate{}, err
@@ -129,7 +151,7 @@ func (l layout) openServer(ca *x509.Certificate, now time.Time) (tls.Certificate
 	if err := server.Leaf.CheckSignatureFrom(ca); err != nil {
 		return tls.Certificate{}, fmt.Errorf("certificate %q wasn't issued by the CA in %q: restore the files that belong together from a backup, or %s", l.serverCert, l.caCert, remedy)
 	}
-	return server, checkValidity(l.serverCert, server.Leaf, now, remedy)
+	return server, nil
 }
 
 // readOwnPair reads a pair whose names are there. When they lead nowhere, being

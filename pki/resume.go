@@ -24,6 +24,9 @@ func (l layout) resume() (made []string, err error) {
 		more, err := resumePair(have.serverCert, l.serverCert, l.serverKey, l.isFromCA)
 		return append(made, more...), err
 	}
+	if have.server() {
+		return made, l.resumeRenewal()
+	}
 	return made, nil
 }
 

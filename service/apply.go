@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 
 	"tlstunnel/internal/config"
 	"tlstunnel/tunnel"
@@ -41,6 +42,7 @@ func (s *Service) apply(ctx context.Context, p plan) error {
 		}
 	}
 	s.cfg, s.tunnels = p.cfg, next
+	s.passMarks(time.Now()) // the warnings are in the log already
 	s.files.follow(filesOf(p.cfg))
 	s.crls.follow(crlsOf(p.cfg))
 	return nil

@@ -18,12 +18,14 @@ const (
 	EventStarted       EventID = 100 // every tunnel listens
 	EventStopped       EventID = 101 // as asked
 	EventReloaded      EventID = 102
+	EventRenewed       EventID = 103 // our own server certificate
 	EventExpiry        EventID = 200 // a certificate expires soon
 	EventLogFile       EventID = 201 // the log file can't be written
 	EventConfig        EventID = 202 // another warning about the config
 	EventReloadRefused EventID = 300 // the config is wrong; nothing was changed
 	EventFatal         EventID = 301 // the service can't start, or go on
 	EventRefresh       EventID = 302 // a changed CRL or certificate can't be used
+	EventRenewalFailed EventID = 303 // it is tried again
 )
 
 // Messages of the log that are events, too.
@@ -31,6 +33,8 @@ const (
 	msgStarted        = "started"
 	msgStopped        = "stopped"
 	msgReloaded       = "reloaded"
+	msgRenewed        = "server certificate renewed"
+	msgRenewalFailed  = "server certificate not renewed"
 	msgReloadRefused  = "reload refused, nothing was changed"
 	msgRefreshed      = "files read anew"
 	msgExpiry         = "a certificate expires soon"
@@ -46,6 +50,8 @@ var eventOf = map[string]EventID{
 	msgStarted:        EventStarted,
 	msgStopped:        EventStopped,
 	msgReloaded:       EventReloaded,
+	msgRenewed:        EventRenewed,
+	msgRenewalFailed:  EventRenewalFailed,
 	msgReloadRefused:  EventReloadRefused,
 	msgExpiry:         EventExpiry,
 	msgConfig:         EventConfig,

@@ -43,6 +43,7 @@ type Service struct {
 	logged     config.Log // what the log was opened with; a reload doesn't change it
 	tunnels    []*running // in the order of the config
 	lastReload ReloadResult
+	renewal    renewal
 }
 
 // running is a tunnel with its socket.
@@ -106,6 +107,8 @@ func Start(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Service,
 func (s *Service) supervise(ctx context.Context, signals <-chan os.Signal, asked <-chan string) error {
 	watchdog := newWatchdog()
 	defer watchdog.Stop()
+	look := time.NewTimer(0)
+	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -120,6 +123,9 @@ func (s *Service) supervise(ctx context.Context, signals <-chan os.Signal, asked
 			s.reloadLogged(ctx, "files changed")
 		case <-s.crls.changed:
 			_ = s.refresh(ctx, "CRL changed") // it has logged the error
+		case <-look.C:
+			s.lookAfterCertificates(ctx, time.Now())
+			look.Reset(s.nextLook(time.Now()))
 		case <-watchdog.C:
 			s.notify(notifyAlive)
 		}

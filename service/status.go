@@ -16,6 +16,7 @@ type Status struct {
 	Config     string         `json:"config"`
 	Started    time.Time      `json:"started,omitzero"`
 	LastReload *ReloadResult  `json:"last_reload,omitempty"`
+	Renewal    *RenewalStatus `json:"renewal,omitempty"` // of our own server certificate, when a tunnel needs it
 	Tunnels    []TunnelStatus `json:"tunnels"`
 }
 
@@ -36,6 +37,10 @@ func (s *Service) Status() Status {
 	st := Status{Version: Version, PID: os.Getpid(), Config: s.cfg.File, Started: s.started, Tunnels: []TunnelStatus{}}
 	if last := s.lastReload; !last.Time.IsZero() {
 		st.LastReload = &last
+	}
+	if needsPKI(s.cfg) {
+		renewal := s.renewal.RenewalStatus
+		st.Renewal = &renewal
 	}
 	for _, r := range s.tunnels {
 		t := TunnelStatus{

@@ -73,7 +73,7 @@ func storeProblems(cfg *config.Config, store *pki.Store) (problems config.Proble
 			continue
 		}
 		p := cfg.Problem(-1, fmt.Sprintf("pki.names[%d]", i), fmt.Sprintf(
-			"pki.names has %q, which the server certificate was made without: delete server.crt and server.key in %q, run `tlstunnel init`, and reload", name, store.Dir))
+			"pki.names has %q, which the server certificate was made without: a running service renews it by itself, and so does `tlstunnel cert renew`", name))
 		p.Warning = true
 		problems = append(problems, p)
 	}

@@ -96,6 +96,9 @@ func (s *statusAnswer) byService(ctx context.Context, file string) {
 	if refused != "" {
 		s.problem("the last reload was refused, the service goes on with the config before it: %s", refused)
 	}
+	if s.Renewal != nil && s.Renewal.Error != "" {
+		s.problem("the renewal of the server certificate failed, and is tried again on %s: %s", s.Renewal.Retry.Local().Format(time.DateTime), s.Renewal.Error)
+	}
 	c, err := service.AskReload(ctx, file, true)
 	switch {
 	case err == nil && len(c.Opened)+len(c.Closed)+len(c.Changed) > 0:
@@ -174,6 +177,9 @@ func (a *app) showStatus(s *statusAnswer) error {
 	fmt.Fprintf(w, "config\t%s\n", s.Config)
 	if s.Source == sourceService {
 		fmt.Fprintf(w, "last reload\t%s\n", reloadText(s.LastReload))
+		if s.Renewal != nil && !s.Renewal.Due.IsZero() {
+			fmt.Fprintf(w, "next renewal\t%s\n", s.Renewal.Due.Local().Format(time.DateTime))
+		}
 		fmt.Fprintf(w, "source\tthe service itself\n")
 	} else {
 		fmt.Fprintf(w, "source\tthe service manager, the config and the certificates; the service doesn't answer\n")

@@ -1,0 +1,216 @@
+package pki
+
+import (
+	"cmp"
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"tlstunnel/internal/atomicfile"
+)
+
+// RenewOptions are for who renews by hand.
+type RenewOptions struct {
+	Force  bool // though it isn't due
+	NewKey bool // the key stays the same otherwise
+}
+
+// RenewalDue says when the server certificate is to be renewed, and why: at two
+// thirds of its life, or at once when it lacks a name or address that the machine
+// has or s.Names asks for. The zero time is never: the CA ends with it, so that a
+// new one would last no longer.
+func (s Settings) RenewalDue(ctx context.Context, store *Store, now time.Time) (at time.Time, reason string) {
+	leaf := store.Server.Leaf
+	if missing := s.missingNames(thisMachine(ctx), leaf); len(missing) > 0 {
+		return now, "it lacks " + strings.Join(missing, ", ")
+	}
+	return twoThirds(leaf, store.CA, s.CertValidity), "two thirds of its life are over"
+}
+
+// NextRenewal is [Settings.RenewalDue] of the PKI in s.Dir, also when the server
+// certificate has expired.
+func NextRenewal(ctx context.Context, s Settings, now time.Time) (at time.Time, reason string, err error) {
+	store, err := openAnyAge(s.Dir, now)
+	if err != nil {
+		return time.Time{}, "", err
+	}
+	at, reason = s.RenewalDue(ctx, store, now)
+	return at, reason, nil
+}
+
+// twoThirds counts from when the certificate was made. A certificate made for
+// longer than validity goes on until a new one would outlast it.
+func twoThirds(leaf, ca *x509.Certificate, validity time.Duration) time.Time {
+	if !leaf.NotAfter.Before(ca.NotAfter) {
+		return time.Time{}
+	}
+	made := leaf.NotBefore.Add(backdate)
+	if !made.Before(leaf.NotAfter) {
+		made = leaf.NotBefore
+	}
+	due := made.Add(leaf.NotAfter.Sub(made) / 3 * 2)
+	if outlasts := leaf.NotAfter.Add(-validity); outlasts.After(due) {
+		return outlasts
+	}
+	return due
+}
+
+// missingNames lists what a new certificate would have and leaf doesn't.
+// Link-local addresses don't count: they come and go with each virtual interface,
+// and nobody connects to them by a certificate's name.
+func (s Settings) missingNames(m machine, leaf *x509.Certificate) (missing []string) {
+	names, ips := m.subjectAltNames(append(slices.Clone(s.Names), s.commonName(m)))
+	for _, name := range names {
+		if !slices.Contains(leaf.DNSNames, name) {
+			missing = append(missing, name)
+		}
+	}
+	for _, ip := range ips {
+		if !ip.IsLinkLocalUnicast() && !slices.ContainsFunc(leaf.IPAddresses, ip.Equal) {
+			missing = append(missing, net.IP(ip).String())
+		}
+	}
+	return missing
+}
+
+func (s Settings) commonName(m machine) string {
+	return cmp.Or(s.Subject.CommonName, m.commonName())
+}
+
+// Renew gives the server a new certificate if one is due, and returns why, or ""
+// if nothing had to be done. Whoever reads server.crt gets the old one or the new.
+// With a new key there is an instant in which the two files don't belong together;
+// who is killed in it leaves what the next [Ensure] completes.
+func Renew(ctx context.Context, s Settings, now time.Time, opts RenewOptions) (reason string, err error) {
+	if err := s.validate(); err != nil {
+		return "", err
+	}
+	if _, err := openAnyAge(s.Dir, now); errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	unlock, err := lock(ctx, s.Dir)
+	if err != nil {
+		return "", adviseRights(err)
+	}
+	defer unlock()
+	l := layoutOf(s.Dir)
+	if _, err := l.resume(); err != nil {
+		return "", adviseRights(err)
+	}
+	// What was due may have been done by another process meanwhile.
+	store, err := openAnyAge(s.Dir, now)
+	if err != nil {
+		return "", err
+	}
+	at, reason := s.RenewalDue(ctx, store, now)
+	if opts.Force {
+		reason = "asked for"
+	} else if at.IsZero() || at.After(now) {
+		return "", nil
+	}
+	return reason, adviseRights(s.replaceServer(ctx, l, store, now, opts.NewKey))
+}
+
+// replaceServer issues a new server certificate and puts it in the place of the
+// old. The caller holds the lock.
+func (s Settings) replaceServer(ctx context.Context, l layout, store *Store, now time.Time, newKey bool) error {
+	pair, err := l.openCA(now)
+	if err != nil {
+		return err
+	}
+	ca := issuer{cert: pair.Leaf, key: pair.PrivateKey.(crypto.Signer)}
+	key := store.Server.PrivateKey.(crypto.Signer)
+	if newKey {
+		if key, err = generateKey(s.KeyType); err != nil {
+			return err
+		}
+	}
+	cert, err := s.newServerFor(key, ca, thisMachine(ctx), now)
+	if err != nil {
+		return err
+	}
+	files, err := pairFiles(l.serverKey, key, l.serverCert, cert, ca.cert)
+	if err != nil {
+		return err
+	}
+	if !newKey {
+		return replaceAll(files[1:])
+	}
+	oldKey, err := encodeKey(store.Server.PrivateKey.(crypto.Signer))
+	if err != nil {
+		return err
+	}
+	if err := replaceAll(files); err != nil {
+		return errors.Join(err, atomicfile.Replace(l.serverKey, oldKey, atomicfile.Secret))
+	}
+	return nil
+}
+
+// replaceAll has all on the disk before it replaces the first, as [publish].
+func replaceAll(files []newFile) error {
+	var pending []*atomicfile.Pending
+	defer func() {
+		for _, p := range pending {
+			p.Discard()
+		}
+	}()
+	for _, f := range files {
+		p, err := atomicfile.Prepare(f.path, f.data, f.access)
+		if err != nil {
+			return err
+		}
+		pending = append(pending, p)
+	}
+	for _, p := range pending {
+		if err := p.Replace(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// resumeRenewal completes a renewal with a new key that was killed when the new
+// key was in its place and the new certificate not yet.
+func (l layout) resumeRenewal() error {
+	if _, err := readPair(l.serverCert, l.serverKey); err == nil {
+		return nil
+	}
+	leftovers, err := atomicfile.Leftovers(l.serverCert)
+	if err != nil {
+		return err
+	}
+	for _, leftover := range leftovers {
+		pair, err := readPair(leftover, l.serverKey)
+		if err != nil || !isRegular(leftover) || !l.isFromCA(pair) {
+			continue
+		}
+		pending, err := atomicfile.Resume(leftover, l.serverCert)
+		if err != nil {
+			return err
+		}
+		return pending.Replace()
+	}
+	return nil
+}
+
+// renewExpired renews a server certificate that has expired while nobody was
+// there to do it in time. It isn't an error when it can't be: the one who opens
+// the PKI says what is wrong.
+func (s Settings) renewExpired(ctx context.Context, now time.Time) (string, error) {
+	store, err := openAnyAge(s.Dir, now)
+	if err != nil || !now.After(store.Server.Leaf.NotAfter) {
+		return "", nil
+	}
+	if _, err := Renew(ctx, s, now, RenewOptions{}); err != nil {
+		return "", fmt.Errorf("renewing certificate %q, which expired on %s: %w",
+			layoutOf(s.Dir).serverCert, date(store.Server.Leaf.NotAfter), err)
+	}
+	return layoutOf(s.Dir).serverCert, nil
+}

@@ -1,0 +1,213 @@
+package pki
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+const day = 24 * time.Hour
+
+// TestRenewalDue looks at certificates of all lives at the times that matter.
+func TestRenewalDue(t *testing.T) {
+	for _, test := range []struct {
+		name         string
+		ca, validity time.Duration
+		want         time.Duration // from the time of issue; 0 is never
+	}{
+		{"1 h", 20 * 365 * day, time.Hour, 40 * time.Minute},
+		{"90 d", 20 * 365 * day, 90 * day, 60 * day},
+		{"1 y", 20 * 365 * day, 365 * day, 365 * day / 3 * 2},
+		{"100 y", 101 * 365 * day, 100 * 365 * day, 100 * 365 * day / 3 * 2},
+		{"as long as the CA", 30 * day, 30 * day, 0},
+		{"longer than the CA", 30 * day, 365 * day, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			store := ensure(t, func(s *Settings) { s.CAValidity, s.CertValidity = test.ca, test.validity })
+			s := testSettings(store.Dir)
+			s.CertValidity = test.validity
+			at, _ := s.RenewalDue(t.Context(), store, now)
+			if test.want == 0 {
+				if !at.IsZero() {
+					t.Errorf("got %v, want never", at)
+				}
+				return
+			}
+			if got := at.Sub(now); got != test.want {
+				t.Errorf("got %v, want %v", got, test.want)
+			}
+			for after, want := range map[time.Duration]bool{test.want - time.Second: false, test.want: true} {
+				reason, err := Renew(t.Context(), s, now.Add(after), RenewOptions{})
+				if err != nil || (reason != "") != want {
+					t.Errorf("after %v: got renewed %q, %v, want %v", after, reason, err, want)
+				}
+			}
+		})
+	}
+}
+
+// TestNoRenewalStorm lets the CA's end be the limit: one more certificate, then
+// no other, as it would last no longer.
+func TestNoRenewalStorm(t *testing.T) {
+	store := ensure(t, func(s *Settings) { s.CAValidity, s.CertValidity = 100*day, 90*day })
+	s := testSettings(store.Dir)
+	s.CertValidity = 90 * day
+	renewals := 0
+	for at := now; at.Before(now.Add(100 * day)); at = at.Add(time.Hour) {
+		reason, err := Renew(t.Context(), s, at, RenewOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if reason != "" {
+			renewals++
+		}
+	}
+	if renewals != 1 {
+		t.Errorf("got %d renewals, want 1", renewals)
+	}
+}
+
+// TestShorterValidity sets cert_validity to less than what is left: a new
+// certificate would end sooner than the old.
+func TestShorterValidity(t *testing.T) {
+	store := ensure(t, nil)
+	s := testSettings(store.Dir)
+	s.CertValidity = time.Hour
+	at, _ := s.RenewalDue(t.Context(), store, now)
+	if want := now.Add(365*day - time.Hour); !at.Equal(want) {
+		t.Errorf("got %v, want %v", at, want)
+	}
+}
+
+func TestRenewalForNames(t *testing.T) {
+	store := ensure(t, nil)
+	s := testSettings(store.Dir)
+	defer func(before func(context.Context) machine) { thisMachine = before }(thisMachine)
+	m := thisMachine(t.Context())
+	for _, test := range []struct {
+		change func(*machine, *Settings)
+		want   string
+	}{
+		{func(*machine, *Settings) {}, ""},
+		{func(m *machine, _ *Settings) { m.fqdn, m.ips = "", nil }, ""}, // less is no reason
+		{func(m *machine, _ *Settings) { m.ips = append(m.ips, netip.MustParseAddr("fe80::1")) }, ""},
+		{func(m *machine, _ *Settings) { m.ips = append(m.ips, netip.MustParseAddr("198.51.100.1")) }, "it lacks 198.51.100.1"},
+		{func(m *machine, _ *Settings) { m.host = "pacs02" }, "it lacks pacs02"},
+		{func(_ *machine, s *Settings) { s.Names = []string{"*.example"} }, "it lacks *.example, pacs01"},
+	} {
+		changed, settings := m, s
+		changed.ips = slices.Clone(m.ips)
+		test.change(&changed, &settings)
+		thisMachine = func(context.Context) machine { return changed }
+		got, err := Renew(t.Context(), settings, now, RenewOptions{})
+		if err != nil || got != test.want {
+			t.Errorf("got %q, %v, want %q", got, err, test.want)
+		}
+		if again, err := Renew(t.Context(), settings, now, RenewOptions{}); err != nil || again != "" {
+			t.Errorf("%q: again: %q, %v", test.want, again, err)
+		}
+	}
+}
+
+func TestRenewKey(t *testing.T) {
+	first := ensure(t, nil)
+	for _, newKey := range []bool{false, true} {
+		before := readFile(t, layoutOf(first.Dir).serverKey)
+		if _, err := Renew(t.Context(), testSettings(first.Dir), now, RenewOptions{Force: true, NewKey: newKey}); err != nil {
+			t.Fatal(err)
+		}
+		store, err := Open(first.Dir, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if store.Server.Leaf.Equal(first.Server.Leaf) {
+			t.Error("the certificate is the old one")
+		}
+		if same := bytes.Equal(before, readFile(t, layoutOf(first.Dir).serverKey)); same == newKey {
+			t.Errorf("new key %v: got the same key: %v", newKey, same)
+		}
+		verify(t, store)
+	}
+}
+
+// TestExpiredIsRenewed starts long after the end of the certificate.
+func TestExpiredIsRenewed(t *testing.T) {
+	first := ensure(t, nil)
+	later := now.Add(500 * day)
+	if _, err := Open(first.Dir, later); err == nil || !strings.Contains(err.Error(), "`tlstunnel cert renew` makes a new one") {
+		t.Errorf("Open: %v", err)
+	}
+	store, created, err := Ensure(t.Context(), testSettings(first.Dir), later)
+	if err != nil || !slices.Equal(created, []string{layoutOf(first.Dir).serverCert}) {
+		t.Fatalf("got %q, %v", created, err)
+	}
+	if !store.Server.Leaf.PublicKey.(interface{ Equal(crypto.PublicKey) bool }).Equal(first.Server.Leaf.PublicKey) {
+		t.Error("another key")
+	}
+}
+
+func TestRenewNothing(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "pki")
+	if _, err := Renew(t.Context(), testSettings(dir), now, RenewOptions{}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("a folder was made")
+	}
+}
+
+// TestKillRenewal kills a renewal at each of its steps in turn.
+func TestKillRenewal(t *testing.T) {
+	for _, does := range []string{"renew", "renew new key"} {
+		killEach(t, does, prepareFirstRun, func(t *testing.T, dir string) {
+			recoverAfterKill(t, dir)
+			pair, err := tls.LoadX509KeyPair(filepath.Join(dir, "server.crt"), filepath.Join(dir, "server.key"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ca, err := readPair(filepath.Join(dir, "ca.crt"), filepath.Join(dir, "ca.key"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			roots := x509.NewCertPool()
+			roots.AddCert(ca.Leaf)
+			if _, err := pair.Leaf.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: now}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// killEach runs what a child does, after prepare, once to the end, and then with a
+// kill at each step, after which it calls look.
+func killEach(t *testing.T, does string, prepare, look func(t *testing.T, dir string)) {
+	dir := filepath.Join(t.TempDir(), "state", "pki")
+	prepare(t, dir)
+	output, err := startChild(t, dir, childDoes+"="+does)()
+	if err != nil {
+		t.Fatalf("%s without a kill: %v: %q", does, err, output)
+	}
+	for i, step := range output[:len(output)-1] {
+		t.Run(does+" "+strconv.Itoa(i+1)+" "+step, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "state", "pki")
+			prepare(t, dir)
+			output, err := startChild(t, dir, childDoes+"="+does, childKill+"="+strconv.Itoa(i+1))()
+			if _, killed := errors.AsType[*exec.ExitError](err); !killed || len(output) != i+1 {
+				t.Fatalf("got %v after %d steps, want a kill after %d", err, len(output), i+1)
+			}
+			look(t, dir)
+		})
+	}
+}

@@ -1,0 +1,158 @@
+package service
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"tlstunnel/internal/config"
+	"tlstunnel/pki"
+)
+
+const (
+	// lookEvery is short for a clock that was set and a machine that has slept:
+	// a timer for the day itself would miss both.
+	lookEvery = 10 * time.Minute
+
+	firstRetry = time.Minute
+	lastRetry  = 6 * time.Hour
+)
+
+// RenewalStatus is how the renewal of our own server certificate does.
+type RenewalStatus struct {
+	Due   time.Time `json:"due,omitzero"`    // zero if not before the CA ends
+	Error string    `json:"error,omitempty"` // why the last attempt failed
+	Retry time.Time `json:"retry,omitzero"`  // after a failure
+}
+
+// renewal is what the service remembers of its renewals. Service.mu guards it.
+type renewal struct {
+	RenewalStatus
+	failures int
+	warned   map[string]int // the day-mark of the last warning, by fingerprint
+}
+
+// lookAfterCertificates renews our own server certificate if it is due, and warns
+// of certificates that end soon. It is called every now and then.
+func (s *Service) lookAfterCertificates(ctx context.Context, now time.Time) {
+	s.mu.Lock()
+	cfg, retry := s.cfg, s.renewal.Retry
+	s.mu.Unlock()
+	if needsPKI(cfg) && !now.Before(retry) {
+		renewed, due, err := renewIfDue(ctx, pkiSettings(cfg), now)
+		if renewed != "" {
+			s.log.Info(msgRenewed, "reason", renewed, "due", due)
+			err = s.refresh(ctx, "certificate renewed")
+		}
+		if ctx.Err() != nil {
+			return // the service stops
+		}
+		s.noteRenewal(due, err, now)
+	}
+	s.warnOfExpiry(now)
+}
+
+// renewIfDue says why it has renewed, "" if it hasn't, and when it is due next.
+func renewIfDue(ctx context.Context, settings pki.Settings, now time.Time) (renewed string, due time.Time, err error) {
+	due, reason, err := pki.NextRenewal(ctx, settings, now)
+	if err != nil || due.IsZero() || due.After(now) {
+		return "", due, err
+	}
+	renewed, err = pki.Renew(ctx, settings, now, pki.RenewOptions{})
+	if err != nil {
+		return "", due, fmt.Errorf("the server certificate should be renewed, as %s: %w", reason, err)
+	}
+	due, _, err = pki.NextRenewal(ctx, settings, now)
+	return renewed, due, err
+}
+
+// noteRenewal logs a failure, and keeps what status shows.
+func (s *Service) noteRenewal(due time.Time, err error, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.renewal.RenewalStatus = RenewalStatus{Due: due}
+	if err == nil {
+		s.renewal.failures = 0
+		return
+	}
+	wait := retryAfter(s.renewal.failures)
+	s.renewal.failures++
+	s.renewal.Error, s.renewal.Retry = err.Error(), now.Add(wait)
+	s.log.Error(msgRenewalFailed, "err", err, "retry", wait)
+}
+
+// retryAfter doubles with each failure. Half of it is chance, so that machines
+// that fail together don't try again together.
+func retryAfter(failures int) time.Duration {
+	wait := lastRetry
+	if failures < 9 { // 2^9 minutes are more than that
+		wait = min(firstRetry<<failures, lastRetry)
+	}
+	return wait/2 + rand.N(wait/2)
+}
+
+// nextLook is how long to wait for the next [Service.lookAfterCertificates].
+func (s *Service) nextLook(now time.Time) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	wait := lookEvery
+	for _, at := range []time.Time{s.renewal.Due, s.renewal.Retry} {
+		if left := at.Sub(now); left > 0 && left < wait {
+			wait = left
+		}
+	}
+	return max(wait, time.Second) // whatever happens, it mustn't spin
+}
+
+// dayMarks are the days before the end of a certificate at which there is a
+// warning.
+var dayMarks = []int{1, 3, 7, 14, 30}
+
+// dayMark is the last mark that cert has passed, 0 if none.
+func dayMark(cert *x509.Certificate, now time.Time) int {
+	for _, days := range dayMarks {
+		if cert.NotAfter.Sub(now) < time.Duration(days)*24*time.Hour {
+			return days
+		}
+	}
+	return 0
+}
+
+// warnOfExpiry warns once at each day-mark, also when nothing else happens.
+func (s *Service) warnOfExpiry(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.passMarks(now) {
+		return
+	}
+	store, _ := pki.Open(s.cfg.PKI.Dir, now) // who can't open it has been told
+	tunnels, _ := translate(s.cfg, store, now)
+	for _, t := range tunnels {
+		logWarnings(s.log, msgExpiry, t.expiring)
+	}
+}
+
+// passMarks says whether a certificate in use has passed a day-mark since it was
+// called last.
+func (s *Service) passMarks(now time.Time) (passed bool) {
+	marks := map[string]int{}
+	for _, t := range s.tunnels {
+		for _, cert := range t.shown {
+			id := pki.Fingerprint(cert)
+			marks[id] = dayMark(cert, now)
+			passed = passed || marks[id] != 0 && marks[id] != s.renewal.warned[id]
+		}
+	}
+	s.renewal.warned = marks
+	return passed
+}
+
+// RenewPKI renews the server certificate of the PKI that cfg describes and opens it.
+func RenewPKI(ctx context.Context, cfg *config.Config, opts pki.RenewOptions) (*pki.Store, error) {
+	if _, err := pki.Renew(ctx, pkiSettings(cfg), time.Now(), opts); err != nil {
+		return nil, err
+	}
+	return pki.Open(cfg.PKI.Dir, time.Now())
+}

@@ -1,0 +1,129 @@
+package service
+
+import (
+	"crypto/tls"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"tlstunnel/pki"
+)
+
+// shortLived is a server tunnel whose certificate is to be renewed after 40 minutes.
+func shortLived(t *testing.T) *subject {
+	return startService(t, `pki.cert_validity = "1h"
+[[tunnel]]
+name = "pacs"
+mode = "server"
+listen = "127.0.0.1:0"
+target = "`+greeter(t, "pacs")+`"
+`)
+}
+
+func (s *subject) leafSerial(cfg *tls.Config) string {
+	s.t.Helper()
+	return s.dial("pacs", cfg).ConnectionState().PeerCertificates[0].SerialNumber.String()
+}
+
+// TestRenewalLive renews while a connection streams.
+func TestRenewalLive(t *testing.T) {
+	s := shortLived(t)
+	cfg := s.tlsConfig()
+	c := speak(s.dial("pacs", cfg))
+	c.expect(t, "pacs")
+	first := s.leafSerial(cfg)
+
+	now := time.Now()
+	s.lookAfterCertificates(t.Context(), now)
+	if due := s.Status().Renewal.Due.Sub(now); due < 39*time.Minute || due > 40*time.Minute {
+		t.Errorf("due in %v, want 40 minutes", due)
+	}
+	if got := s.leafSerial(cfg); got != first {
+		t.Error("renewed too early")
+	}
+	c.echo(t, "before")
+	s.lookAfterCertificates(t.Context(), now.Add(41*time.Minute))
+	c.echo(t, "after")
+	if got := s.leafSerial(cfg); got == first {
+		t.Error("new handshakes see the old certificate")
+	}
+	s.log.await(t, `msg="server certificate renewed" reason="two thirds of its life are over"`)
+	if st := s.Status().Renewal; st.Error != "" || st.Due.Sub(now) < 80*time.Minute {
+		t.Errorf("got %+v", st)
+	}
+}
+
+// TestRenewalFails lets the CA's key be away, and come back.
+func TestRenewalFails(t *testing.T) {
+	s := shortLived(t)
+	key := filepath.Join(filepath.Dir(s.file), "pki", "ca.key")
+	check(t, os.Rename(key, key+".away"))
+	cfgErr := `ca.key`
+	now := time.Now().Add(45 * time.Minute)
+	var waits []time.Duration
+	for range 3 {
+		s.lookAfterCertificates(t.Context(), now)
+		st := s.Status().Renewal
+		if !strings.Contains(st.Error, cfgErr) {
+			t.Fatalf("got %+v", st)
+		}
+		waits = append(waits, st.Retry.Sub(now))
+		if next := s.nextLook(now); next != waits[len(waits)-1] {
+			t.Errorf("looks again in %v, want %v", next, st.Retry.Sub(now))
+		}
+		s.lookAfterCertificates(t.Context(), st.Retry.Add(-time.Millisecond)) // too early: nothing
+		now = st.Retry
+	}
+	s.log.awaitCount(t, `msg="server certificate not renewed"`, 3)
+	check(t, os.Rename(key+".away", key))
+	s.lookAfterCertificates(t.Context(), now)
+	if st := s.Status().Renewal; st.Error != "" || !st.Retry.IsZero() {
+		t.Errorf("got %+v", st)
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	for failures, most := range map[int]time.Duration{0: time.Minute, 1: 2 * time.Minute, 5: 32 * time.Minute, 9: 6 * time.Hour, 1000: 6 * time.Hour} {
+		for range 100 {
+			if got := retryAfter(failures); got < most/2 || got >= most {
+				t.Errorf("after %d failures: %v, want %v to %v", failures, got, most/2, most)
+			}
+		}
+	}
+}
+
+// TestExpiryWarnings lets a certificate of the user's own grow old in a service
+// that just runs.
+func TestExpiryWarnings(t *testing.T) {
+	dir := t.TempDir()
+	now := time.Now()
+	_, _, err := pki.Ensure(t.Context(), pki.Settings{Dir: dir, KeyType: "ecdsa-p256", CAValidity: 1000 * 24 * time.Hour, CertValidity: 365 * 24 * time.Hour}, now)
+	check(t, err)
+	s := startService(t, `[[tunnel]]
+name = "pacs"
+mode = "server"
+listen = "127.0.0.1:0"
+target = "127.0.0.1:1"
+cert = '`+filepath.Join(dir, "server.crt")+`'
+key = '`+filepath.Join(dir, "server.key")+`'
+`)
+	var got []int
+	for hours := range 365 * 24 {
+		before := strings.Count(s.log.String(), msgExpiry)
+		s.warnOfExpiry(now.Add(time.Duration(hours)*time.Hour + time.Minute))
+		for range strings.Count(s.log.String(), msgExpiry) - before {
+			got = append(got, 365-hours/24)
+		}
+	}
+	if want := []int{30, 14, 7, 3, 1}; len(got) != len(want) {
+		t.Errorf("got warnings %d days before the end, want %d", got, want)
+	} else {
+		for i := range want {
+			if got[i] != want[i] {
+				t.Errorf("got warnings %d days before the end, want %d", got, want)
+			}
+		}
+	}
+}
