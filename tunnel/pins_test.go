@@ -92,36 +92,39 @@ func TestPins(t *testing.T) {
 // A session that is resumed is held to the pins too: a config that has the cache
 // of another one doesn't get round them.
 func TestPinsAndResumption(t *testing.T) {
-	leakCheck(t)
-	server := serverTLS()
-	cache := tls.NewLRUClientSessionCache(0)
-	for i, test := range []struct{ pin, resumed string }{
-		{pinOf(serverCert().Leaf), "false"},
-		{pinOf(serverCert().Leaf), "true"},
-		{pinOf(newAuthority("").cert), ""},
-	} {
-		p := newPath(t, "client", func(s *Settings) {
-			s.Targets[0].TLS.ClientSessionCache, s.Targets[0].TLS.RootCAs = cache, nil
-			s.Targets[0].TLS.ServerName = serverName
-			Pin(s.Targets[0].TLS, []string{test.pin})
-		})
-		peer := mustDial(t, p.tunnels[0].addr)
-		accepted, err := p.target.Accept()
-		check(t, err)
-		target := newEnd(accepted)
-		defer target.tcp.Close()
-		err = target.secure(tls.Server, server)
-		if test.resumed == "" {
-			wantReset(t, peer)
-			if rec := p.tunnels[0].logs.next(t, 0); !strings.Contains(rec.text("reason"), "isn't pinned") {
-				t.Error(rec)
+	for name, roots := range map[string]*x509.CertPool{"alone": nil, "with ca": testCA().pool()} {
+		t.Run(name, func(t *testing.T) {
+			leakCheck(t)
+			server := serverTLS()
+			cache := tls.NewLRUClientSessionCache(0)
+			for i, test := range []struct{ pin, resumed string }{
+				{pinOf(serverCert().Leaf), "false"},
+				{pinOf(serverCert().Leaf), "true"},
+				{pinOf(newAuthority("").cert), ""},
+			} {
+				p := newPath(t, "client", func(s *Settings) {
+					s.Targets[0].TLS.ClientSessionCache, s.Targets[0].TLS.RootCAs = cache, roots
+					Pin(s.Targets[0].TLS, []string{test.pin})
+				})
+				peer := mustDial(t, p.tunnels[0].addr)
+				accepted, err := p.target.Accept()
+				check(t, err)
+				target := newEnd(accepted)
+				defer target.tcp.Close()
+				err = target.secure(tls.Server, server)
+				if test.resumed == "" {
+					wantReset(t, peer)
+					if rec := p.tunnels[0].logs.next(t, 0); !strings.Contains(rec.text("reason"), "pinned") {
+						t.Error(rec)
+					}
+					continue
+				}
+				check(t, err, exchange(peer, target))
+				if rec := closeBoth(t, p, 0, peer, target); rec.text("resumed") != test.resumed {
+					t.Errorf("connection %d: %v", i, rec)
+				}
 			}
-			continue
-		}
-		check(t, err, exchange(peer, target))
-		if rec := closeBoth(t, p, 0, peer, target); rec.text("resumed") != test.resumed {
-			t.Errorf("connection %d: %v", i, rec)
-		}
+		})
 	}
 }
 
