@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -27,11 +28,13 @@ type Description struct {
 	Serial             string    `json:"serial"`
 	SignatureAlgorithm string    `json:"signature_algorithm"`
 	Fingerprint        string    `json:"fingerprint"` // see [Fingerprint]
+	Pin                string    `json:"pin"`         // see [Pin]
 	CA                 string    `json:"ca"`          // yes, path length 0
 	KeyUsage           []string  `json:"key_usage"`
 	ExtKeyUsage        []string  `json:"ext_key_usage"`
 	SubjectKeyID       string    `json:"subject_key_id"`
 	AuthorityKeyID     string    `json:"authority_key_id"`
+	Extensions         []string  `json:"extensions"` // those that aren't told above
 }
 
 // Describe describes cert as it is at the time now. All text in the result can
@@ -49,11 +52,13 @@ func Describe(cert *x509.Certificate, now time.Time) Description {
 		Serial:             colonHex(cert.SerialNumber.Bytes()),
 		SignatureAlgorithm: cert.SignatureAlgorithm.String(),
 		Fingerprint:        Fingerprint(cert),
+		Pin:                Pin(cert),
 		CA:                 caText(cert),
 		KeyUsage:           keyUsageText(cert.KeyUsage),
 		ExtKeyUsage:        extKeyUsageText(cert),
 		SubjectKeyID:       colonHex(cert.SubjectKeyId),
 		AuthorityKeyID:     colonHex(cert.AuthorityKeyId),
+		Extensions:         extensionText(cert),
 	}
 }
 
@@ -79,7 +84,9 @@ func (d Description) WriteText(w io.Writer) error {
 		{"serial", []string{d.Serial}},
 		{"subject key", []string{d.SubjectKeyID}},
 		{"authority key", []string{d.AuthorityKeyID}},
+		{"extensions", d.Extensions},
 		{"SHA-256", []string{d.Fingerprint}},
+		{"pin", []string{d.Pin}},
 	} {
 		label := part.name + ":"
 		for _, value := range part.values {
@@ -98,6 +105,13 @@ func (d Description) WriteText(w io.Writer) error {
 func Fingerprint(cert *x509.Certificate) string {
 	sum := sha256.Sum256(cert.Raw)
 	return colonHex(sum[:])
+}
+
+// Pin is the SHA-256 of the public key (SubjectPublicKeyInfo, as in RFC 7469) in
+// base64, in the form that pins and allow of a tunnel take.
+func Pin(cert *x509.Certificate) string {
+	sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
+	return "sha256:" + base64.StdEncoding.EncodeToString(sum[:])
 }
 
 func colonHex(b []byte) string {

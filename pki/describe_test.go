@@ -49,7 +49,7 @@ extended usage:  TLS server, TLS client
 signature:       SHA256-RSA
 serial:          01:AB
 subject key:     CA:FE
-SHA-256:         ` + colonHex(sum[:]) + "\n"
+SHA-256:         ` + colonHex(sum[:]) + "\npin:             sha256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n"
 	if got := b.String(); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}

@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"bytes"
 	"cmp"
 	"crypto"
 	"crypto/ecdsa"
@@ -11,6 +12,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -20,13 +22,15 @@ const (
 	maxBundleFile = 16 << 20 // bytes; the bundle of a whole system takes about 200,000
 )
 
-// LoadKeyPair reads a certificate and its key that the user brings along,
-// both in PEM. The leaf comes first in certFile, its chain after it. The key
-// is RSA, ECDSA or Ed25519 as PKCS#8, PKCS#1 or SEC 1, and not encrypted.
-// Leaf is set in the result. A pair that no peer would accept is an error:
-// expired at the time now, not valid yet, or too weak.
-func LoadKeyPair(certFile, keyFile string, now time.Time) (tls.Certificate, error) {
-	pair, err := readPair(certFile, keyFile)
+// LoadKeyPair reads a certificate and its key that the user brings along, in PEM,
+// DER, PKCS#7 or PKCS#12. An empty keyFile means that certFile has both. The
+// certificates may be in any order: in the result the leaf comes first, its chain
+// after it. The key is RSA, ECDSA or Ed25519 as PKCS#8, PKCS#1 or SEC 1; when it is
+// encrypted, as PKCS#8 or PKCS#12, its password is the line in passwordFile, which
+// is empty otherwise. Leaf is set in the result. A pair that no peer would accept
+// is an error: expired at the time now, not valid yet, or too weak.
+func LoadKeyPair(certFile, keyFile, passwordFile string, now time.Time) (tls.Certificate, error) {
+	pair, err := readPair(certFile, keyFile, passwordFile)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
@@ -36,14 +40,14 @@ func LoadKeyPair(certFile, keyFile string, now time.Time) (tls.Certificate, erro
 	return pair, nil
 }
 
-// LoadCertificates reads all certificates of PEM files, in their order. It is
-// for bundles of CA certificates; keys and other things in them are passed
+// LoadCertificates reads all certificates of files, in their order: PEM, DER,
+// PKCS#7, or PKCS#12 without password. It is for bundles of CA certificates; keys and other things in them are passed
 // over. A file without any certificate is an error. Whether they are valid
 // isn't looked at.
 func LoadCertificates(files ...string) ([]*x509.Certificate, error) {
 	var certs []*x509.Certificate
 	for _, file := range files {
-		fromFile, err := readCertificates(file, maxBundleFile, needCA)
+		fromFile, err := readCertificates(file, "", maxBundleFile, needCA)
 		if err != nil {
 			return nil, err
 		}
@@ -53,27 +57,64 @@ func LoadCertificates(files ...string) ([]*x509.Certificate, error) {
 }
 
 // readPair reads a pair and checks all of it that doesn't depend on the time.
-func readPair(certFile, keyFile string) (tls.Certificate, error) {
-	chain, err := readCertificates(certFile, maxPairFile, areSwapped)
+func readPair(certFile, keyFile, passwordFile string) (tls.Certificate, error) {
+	keyFile = cmp.Or(keyFile, certFile)
+	chain, err := readCertificates(certFile, passwordFile, maxPairFile, areSwapped)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	key, err := readKey(keyFile)
+	keys, err := readKeys(keyFile, passwordFile)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	for i, cert := range chain {
-		switch belongs := samePublicKey(cert, key); {
-		case belongs && i > 0 && cert.BasicConstraintsValid && cert.IsCA:
-			return tls.Certificate{}, fmt.Errorf("key %q is that of a CA, certificate number %d in %q: the key of certificate number 1, that of %s, is needed",
-				keyFile, i+1, certFile, cmp.Or(nameText(chain[0].Subject), strings.Join(sanText(chain[0]), ", ")))
-		case belongs && i > 0:
-			return tls.Certificate{}, fmt.Errorf("certificate number %d in %q is the one of key %q: it must come first, its chain after it", i+1, certFile, keyFile)
-		case belongs:
-			return tlsCertificate(chain, key), checkStrength(certFile, cert)
+	leaf, key := matching(chain, keys)
+	switch {
+	case leaf < 0:
+		return tls.Certificate{}, fmt.Errorf("key %q doesn't belong to certificate %q: they have different public keys", keyFile, certFile)
+	case leaf > 0 && isCA(chain[leaf]):
+		return tls.Certificate{}, fmt.Errorf("key %q is that of a CA, certificate number %d in %q: the key of certificate number 1, that of %s, is needed",
+			keyFile, leaf+1, certFile, cmp.Or(nameText(chain[0].Subject), strings.Join(sanText(chain[0]), ", ")))
+	}
+	ordered, others := order(chain, leaf)
+	return tlsCertificate(append(ordered, others...), key), checkStrength(certFile, chain[leaf])
+}
+
+// matching finds the first certificate that one of the keys belongs to. A file has
+// more than one key while [Install] replaces it.
+func matching(certs []*x509.Certificate, keys []crypto.Signer) (int, crypto.Signer) {
+	for i, cert := range certs {
+		for _, key := range keys {
+			if samePublicKey(cert, key) {
+				return i, key
+			}
 		}
 	}
-	return tls.Certificate{}, fmt.Errorf("key %q doesn't belong to certificate %q: they have different public keys", keyFile, certFile)
+	return -1, nil
+}
+
+func isCA(cert *x509.Certificate) bool { return cert.BasicConstraintsValid && cert.IsCA }
+
+// order puts the leaf first and who has signed it after it, level by level, also
+// when a CA is there twice, cross-signed. The others have no part in that; none is
+// there twice.
+func order(certs []*x509.Certificate, leaf int) (ordered, others []*x509.Certificate) {
+	ordered = []*x509.Certificate{certs[leaf]}
+	for _, cert := range certs {
+		if !slices.ContainsFunc(append(ordered, others...), cert.Equal) {
+			others = append(others, cert)
+		}
+	}
+	for i := 0; i < len(ordered); i++ {
+		others = slices.DeleteFunc(others, func(cert *x509.Certificate) bool {
+			signed := bytes.Equal(cert.RawSubject, ordered[i].RawIssuer) &&
+				cert.CheckSignature(ordered[i].SignatureAlgorithm, ordered[i].RawTBSCertificate, ordered[i].Signature) == nil
+			if signed {
+				ordered = append(ordered, cert)
+			}
+			return signed
+		})
+	}
+	return ordered, others
 }
 
 func tlsCertificate(chain []*x509.Certificate, key crypto.Signer) tls.Certificate {
@@ -91,8 +132,8 @@ func samePublicKey(cert *x509.Certificate, key crypto.Signer) bool {
 
 // readCertificates reads all certificates of a file. The hint is for who put a
 // key there.
-func readCertificates(file string, limit int64, hint string) ([]*x509.Certificate, error) {
-	blocks, err := readPEM("certificate", file, "CERTIFICATE", limit)
+func readCertificates(file, passwordFile string, limit int64, hint string) ([]*x509.Certificate, error) {
+	blocks, err := readBlocks("certificate", file, passwordFile, "CERTIFICATE", limit)
 	if err != nil {
 		return nil, err
 	}
@@ -113,24 +154,33 @@ func readCertificates(file string, limit int64, hint string) ([]*x509.Certificat
 	return certs, nil
 }
 
-func readKey(file string) (crypto.Signer, error) {
-	blocks, err := readPEM("key", file, "PRIVATE KEY", maxPairFile)
+// readKeys reads all private keys of a file, at least one.
+func readKeys(file, passwordFile string) (keys []crypto.Signer, err error) {
+	blocks, err := readBlocks("key", file, passwordFile, "PRIVATE KEY", maxPairFile)
 	if err != nil {
 		return nil, err
 	}
 	for _, block := range blocks {
+		var key crypto.Signer
 		switch {
-		case block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "":
-			return nil, fmt.Errorf("key %q is encrypted, which isn't supported: store it decrypted, readable only by the user that runs tlstunnel", file)
+		case block.Headers["DEK-Info"] != "":
+			err = errors.New("is encrypted in OpenSSL's old way (DEK-Info), which isn't supported, being weak: run `openssl pkcs8 -topk8` on it, and use what that writes")
+		case block.Type == "ENCRYPTED PRIVATE KEY":
+			key, err = decryptKey(block.Bytes, passwordFile)
 		case block.Type == "PRIVATE KEY" || block.Type == "RSA PRIVATE KEY" || block.Type == "EC PRIVATE KEY":
-			key, err := parseKey(block)
-			if err != nil {
-				return nil, fmt.Errorf("key %q %w", file, err)
-			}
-			return key, nil
+			key, err = parseKey(block)
+		default:
+			continue
 		}
+		if err != nil {
+			return nil, fmt.Errorf("key %q %w", file, err)
+		}
+		keys = append(keys, key)
 	}
-	return nil, wrongBlock("key", file, blocks, areSwapped)
+	if len(keys) == 0 {
+		return nil, wrongBlock("key", file, blocks, areSwapped)
+	}
+	return keys, nil
 }
 
 // parseKey drops the errors of crypto/x509: nothing of a key may get into a
@@ -149,6 +199,10 @@ func parseKey(block *pem.Block) (crypto.Signer, error) {
 	if err != nil {
 		return nil, errors.New("is damaged or of an unknown kind: RSA, ECDSA and Ed25519 in PKCS#8, PKCS#1 or SEC 1 are supported")
 	}
+	return signerOf(key)
+}
+
+func signerOf(key any) (crypto.Signer, error) {
 	switch key := key.(type) {
 	case *rsa.PrivateKey:
 		return key, nil

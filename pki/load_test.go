@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -67,6 +68,9 @@ func TestLoadKeyPair(t *testing.T) {
 	writeFile(t, f.path("bom.crt"), append([]byte("\xef\xbb\xbf"), readFile(t, f.path("server.crt"))...))
 	writeFile(t, f.path("crlf.crt"), bytes.ReplaceAll(readFile(t, f.path("server.crt")), []byte("\n"), []byte("\r\n")))
 
+	writeFile(t, f.path("disorder.crt"), append(readFile(t, f.path("ca.crt")), readFile(t, f.path("server.crt"))...))
+	writeFile(t, f.path("twokeys.crt"), slices.Concat(readFile(t, f.path("ca.key")), readFile(t, f.path("server.key")), readFile(t, f.path("server.crt"))))
+
 	for _, pair := range [][2]string{
 		{"server.crt", "server.key"},
 		{"server.crt", "sec1.key"},
@@ -74,8 +78,10 @@ func TestLoadKeyPair(t *testing.T) {
 		{"combined.pem", "combined.pem"},
 		{"bom.crt", "server.key"},
 		{"crlf.crt", "server.key"},
+		{"disorder.crt", "server.key"},
+		{"twokeys.crt", "twokeys.crt"},
 	} {
-		got, err := LoadKeyPair(f.path(pair[0]), f.path(pair[1]), now)
+		got, err := LoadKeyPair(f.path(pair[0]), f.path(pair[1]), "", now)
 		if err != nil {
 			t.Errorf("%q: %v", pair, err)
 		} else if !got.Leaf.Equal(f.store.Server.Leaf) || len(got.Certificate) != 2 {
@@ -89,7 +95,7 @@ func TestLoadKeyPair(t *testing.T) {
 	}
 	f.selfSigned(t, "rsa", rsaKey, x509.SHA256WithRSA)
 	f.pem(t, "pkcs1.key", "RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaKey))
-	if _, err := LoadKeyPair(f.path("rsa.crt"), f.path("pkcs1.key"), now); err != nil {
+	if _, err := LoadKeyPair(f.path("rsa.crt"), f.path("pkcs1.key"), "", now); err != nil {
 		t.Errorf("PKCS#1: %v", err)
 	}
 }
@@ -108,8 +114,8 @@ func TestLoadKeyPairErrors(t *testing.T) {
 		{"text", "server.key", `certificate "DIR/text" has no PEM in it: ` + needPEM + `CERTIFICATE-----" is needed`},
 		{"bom", "server.key", `certificate "DIR/bom" has no PEM in it: ` + needPEM + `CERTIFICATE-----" is needed`},
 		{"server.crt", "text", `key "DIR/text" has no PEM in it: ` + needPEM + `PRIVATE KEY-----" is needed`},
-		{"der", "server.key", `certificate "DIR/der" looks like DER (binary), which isn't supported: ` + needPEM + `CERTIFICATE-----" is needed`},
-		{"p12", "server.key", `certificate "DIR/p12" looks like PKCS#12 (.pfx, .p12), which isn't supported: ` + needPEM + `CERTIFICATE-----" is needed`},
+		{"der", "server.key", `certificate "DIR/der" is binary (DER), but cut off, damaged or of an unknown kind: copy it again, in binary mode`},
+		{"p12", "server.key", `certificate "DIR/p12" is PKCS#12, but cut off, damaged or without one key and its certificate: copy it again, in binary mode, or export it anew`},
 		{"utf16", "server.key", `certificate "DIR/utf16" is UTF-16 text, which isn't supported: ` + needPEM + `CERTIFICATE-----" is needed`},
 		{"server.key", "server.key", `certificate "DIR/server.key" holds a private key where a certificate is needed: are certificate and key swapped?`},
 		{"server.crt", "server.crt", `key "DIR/server.crt" holds a certificate where a private key is needed: are certificate and key swapped?`},
@@ -120,15 +126,14 @@ func TestLoadKeyPairErrors(t *testing.T) {
 		{"nonsense", "server.key", `certificate number 1 in "DIR/nonsense" is damaged or of an unknown kind: x509: malformed certificate`},
 		{"server.crt", "nonsense.key", `key "DIR/nonsense.key" is damaged or of an unknown kind: RSA, ECDSA and Ed25519 in PKCS#8, PKCS#1 or SEC 1 are supported`},
 		{"server.crt", "x25519.key", `key "DIR/x25519.key" can't sign: an RSA, ECDSA or Ed25519 key is needed`},
-		{"server.crt", "encrypted8.key", `key "DIR/encrypted8.key" is encrypted, which isn't supported: store it decrypted, readable only by the user that runs tlstunnel`},
-		{"server.crt", "encrypted1.key", `key "DIR/encrypted1.key" is encrypted, which isn't supported: store it decrypted, readable only by the user that runs tlstunnel`},
+		{"server.crt", "encrypted8.key", `key "DIR/encrypted8.key" is encrypted: write its password into a file that only the user that runs tlstunnel may read, and name that as key_password_file of the tunnel, or with --password-file`},
+		{"server.crt", "encrypted1.key", "key \"DIR/encrypted1.key\" is encrypted in OpenSSL's old way (DEK-Info), which isn't supported, being weak: run `openssl pkcs8 -topk8` on it, and use what that writes"},
 		{"server.crt", "ca.key", `key "DIR/ca.key" is that of a CA, certificate number 2 in "DIR/server.crt": the key of certificate number 1, that of CN=pacs01.clinic.example, is needed`},
-		{"disorder.crt", "server.key", `certificate number 2 in "DIR/disorder.crt" is the one of key "DIR/server.key": it must come first, its chain after it`},
 		{"ca.crt", "server.key", `key "DIR/server.key" doesn't belong to certificate "DIR/ca.crt": they have different public keys`},
 		{"weak.crt", "weak.key", `certificate "DIR/weak.crt" has a weak key, RSA with 1024 bits: at least 2048 are needed`},
 		{"sha1.crt", "sha1.key", `certificate "DIR/sha1.crt" has a weak signature, SHA1-RSA: one signed with SHA-256 or better is needed`},
 	} {
-		_, err := LoadKeyPair(f.path(test.cert), f.path(test.key), now)
+		_, err := LoadKeyPair(f.path(test.cert), f.path(test.key), "", now)
 		if got := outcome(f.dir, nil, err); got != test.want {
 			t.Errorf("%s, %s:\ngot  %s\nwant %s", test.cert, test.key, got, test.want)
 		}
@@ -144,7 +149,7 @@ func TestLoadKeyPairDates(t *testing.T) {
 		{now.AddDate(1, 0, 1), `certificate "DIR/server.crt" expired on 2027-11-23 07:40:00 UTC: install a renewed one`},
 		{now.AddDate(-1, 0, 0), `certificate "DIR/server.crt" isn't valid before 2026-11-23 06:40:00 UTC, and the clock says 2025-11-23 07:40:00 UTC: check the clock of this machine`},
 	} {
-		_, err := LoadKeyPair(f.path("server.crt"), f.path("server.key"), test.now)
+		_, err := LoadKeyPair(f.path("server.crt"), f.path("server.key"), "", test.now)
 		if got := outcome(f.dir, nil, err); got != test.want {
 			t.Errorf("got  %s\nwant %s", got, test.want)
 		}
@@ -164,10 +169,9 @@ func (f files) makeBadFiles(t *testing.T) {
 		"large":          make([]byte, 1<<20+1),
 		"text":           []byte("cert = \"\"\n"),
 		"bom":            []byte("\xef\xbb\xbf"),
-		"der":            f.store.CA.Raw,
+		"der":            f.store.CA.Raw[:100],
 		"p12":            {0x30, 0x82, 0x0a, 0x00, 0x02, 0x01, 0x03, 0x30},
 		"utf16":          []byte("\xff\xfe-\x00-\x00"),
-		"disorder.crt":   append(readFile(t, f.path("ca.crt")), server...),
 		"cutoff":         append([]byte("-----BEGIN CERTIFICATE-----\nMIIB\n"), server...),
 		"encrypted1.key": pem.EncodeToMemory(encrypted),
 	} {
@@ -219,7 +223,7 @@ func TestPermissionDenied(t *testing.T) {
 	if err := os.Chmod(f.path("server.key"), 0); err != nil {
 		t.Fatal(err)
 	}
-	_, err := LoadKeyPair(f.path("server.crt"), f.path("server.key"), now)
+	_, err := LoadKeyPair(f.path("server.crt"), f.path("server.key"), "", now)
 	want := `reading key "DIR/server.key": permission denied: let the user that runs tlstunnel read it`
 	if got := outcome(f.dir, nil, err); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)

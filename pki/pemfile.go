@@ -6,36 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 )
-
-// readPEM reads all PEM blocks of a file that should hold a what (certificate
-// or key), in a block of type want. At least one block is returned. The errors
-// are for who put the wrong file there; they never show what is in it.
-func readPEM(what, file, want string, limit int64) ([]*pem.Block, error) {
-	data, err := readLimited(file, limit)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("reading %s %q: %w: check the path", what, file, plain(err))
-	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("reading %s %q: %w: let the user that runs tlstunnel read it", what, file, plain(err))
-	case err != nil:
-		return nil, fmt.Errorf("reading %s %q: %w", what, file, plain(err))
-	}
-
-	// A byte order mark, which Windows editors put there, would hide the
-	// first block from package pem.
-	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
-	blocks, damaged := decodeAll(data)
-	switch {
-	case damaged:
-		return nil, fmt.Errorf("%s %q is damaged: it has a PEM block that is cut off or malformed", what, file)
-	case len(blocks) == 0:
-		return nil, fmt.Errorf("%s %q %s: a text file (PEM) with the line \"-----BEGIN %s-----\" is needed", what, file, looksLike(data), want)
-	}
-	return blocks, nil
-}
 
 func readLimited(file string, limit int64) ([]byte, error) {
 	info, err := os.Stat(file)
@@ -83,9 +55,9 @@ func decodeAll(data []byte) (blocks []*pem.Block, damaged bool) {
 func looksLike(data []byte) string {
 	switch {
 	case isPKCS12(data):
-		return "looks like PKCS#12 (.pfx, .p12), which isn't supported"
+		return "looks like PKCS#12 (.pfx, .p12), which isn't supported here"
 	case bytes.HasPrefix(data, []byte{derSequence}):
-		return "looks like DER (binary), which isn't supported"
+		return "looks like DER (binary), which isn't supported here"
 	case bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")):
 		return "is UTF-16 text, which isn't supported"
 	}

@@ -157,7 +157,7 @@ func (l layout) openServer(ca *x509.Certificate) (tls.Certificate, error) {
 // readOwnPair reads a pair whose names are there. When they lead nowhere, being
 // symlinks, that isn't the [fs.ErrNotExist] of [Open].
 func readOwnPair(certFile, keyFile string) (tls.Certificate, error) {
-	pair, err := readPair(certFile, keyFile)
+	pair, err := readPair(certFile, keyFile, "")
 	if errors.Is(err, fs.ErrNotExist) {
 		err = errors.New(err.Error())
 	}

@@ -179,7 +179,7 @@ func replaceAll(files []newFile) error {
 // resumeRenewal completes a renewal with a new key that was killed when the new
 // key was in its place and the new certificate not yet.
 func (l layout) resumeRenewal() error {
-	if _, err := readPair(l.serverCert, l.serverKey); err == nil {
+	if _, err := readPair(l.serverCert, l.serverKey, ""); err == nil {
 		return nil
 	}
 	leftovers, err := atomicfile.Leftovers(l.serverCert)
@@ -187,7 +187,7 @@ func (l layout) resumeRenewal() error {
 		return err
 	}
 	for _, leftover := range leftovers {
-		pair, err := readPair(leftover, l.serverKey)
+		pair, err := readPair(leftover, l.serverKey, "")
 		if err != nil || !isRegular(leftover) || !l.isFromCA(pair) {
 			continue
 		}

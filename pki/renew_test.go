@@ -177,7 +177,7 @@ func TestKillRenewal(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ca, err := readPair(filepath.Join(dir, "ca.crt"), filepath.Join(dir, "ca.key"))
+			ca, err := readPair(filepath.Join(dir, "ca.crt"), filepath.Join(dir, "ca.key"), "")
 			if err != nil {
 				t.Fatal(err)
 			}

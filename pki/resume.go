@@ -44,7 +44,7 @@ func resumePair(haveCert bool, cert, key string, fits func(tls.Certificate) bool
 		} else {
 			cert = leftover
 		}
-		pair, err := readPair(cert, key) // an error if one isn't whole or belongs to another
+		pair, err := readPair(cert, key, "") // an error if one isn't whole or belongs to another
 		if err != nil || !isRegular(leftover) || !fits(pair) {
 			continue
 		}
@@ -62,7 +62,7 @@ func isSelfSigned(ca tls.Certificate) bool {
 }
 
 func (l layout) isFromCA(server tls.Certificate) bool {
-	ca, err := readPair(l.caCert, l.caKey)
+	ca, err := readPair(l.caCert, l.caKey, "")
 	return err == nil && server.Leaf.CheckSignatureFrom(ca.Leaf) == nil
 }
 

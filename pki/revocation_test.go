@@ -21,7 +21,7 @@ import (
 func signCRL(t *testing.T, store *Store, edit func(*x509.RevocationList)) []byte {
 	t.Helper()
 	l := layoutOf(store.Dir)
-	ca, err := readPair(l.caCert, l.caKey)
+	ca, err := readPair(l.caCert, l.caKey, "")
 	if err != nil {
 		t.Fatal(err)
 	}

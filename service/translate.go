@@ -248,7 +248,7 @@ func (tr *translator) clientTLS(address string) *tls.Config {
 }
 
 func (tr *translator) keyPair() []tls.Certificate {
-	cert, err := pki.LoadKeyPair(tr.tunnel.Cert, tr.tunnel.Key, tr.now)
+	cert, err := pki.LoadKeyPair(tr.tunnel.Cert, tr.tunnel.Key, tr.tunnel.KeyPasswordFile, tr.now)
 	if err != nil {
 		tr.problem("cert", err.Error())
 		return nil

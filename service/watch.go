@@ -155,7 +155,11 @@ func filesOf(cfg *config.Config) []string {
 	files := append([]string{cfg.File}, pki.Files(cfg.PKI.Dir)...)
 	for _, t := range cfg.Tunnels {
 		if t.Cert != "" && t.Cert != config.Own {
-			files = append(files, t.Cert, t.Key)
+			for _, file := range []string{t.Cert, t.Key, t.KeyPasswordFile} {
+				if file != "" {
+					files = append(files, file)
+				}
+			}
 		}
 		for _, file := range slices.Concat(t.CA, t.ClientCA) {
 			if file != config.Own {

@@ -6,5 +6,5 @@ func (a *app) certCommand() *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "cert",
 		Short: "Show, issue, renew and revoke certificates",
-	}, a.certRenewCommand())
+	}, a.certShowCommand(), a.certRenewCommand())
 }

@@ -96,12 +96,13 @@ type Tunnel struct {
 	Listen string   `toml:"listen"` // host:port, the host may be empty
 	Target []string `toml:"target"` // host:port; tried in this order
 
-	// Both are absolute paths or both are empty, which in server mode stands for
-	// our own server certificate; in client mode, Cert is Own for that. An error in
-	// one of them empties both, so that nobody reports that the files can't be read
-	// either.
-	Cert string `toml:"cert"`
-	Key  string `toml:"key"`
+	// All are absolute paths or empty. An empty Cert stands in server mode for our
+	// own server certificate; in client mode, Cert is Own for that. An empty Key
+	// beside a Cert means that this has both (PKCS#12). An error in one of them
+	// empties all, so that nobody reports that the files can't be read either.
+	Cert            string `toml:"cert"`
+	Key             string `toml:"key"`
+	KeyPasswordFile string `toml:"key_password_file"`
 
 	// Server mode only.
 	ClientAuth string   `toml:"client_auth"` // none, require

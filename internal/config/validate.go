@@ -64,7 +64,10 @@ func (c *Config) uses(file string) string {
 		for _, key := range []struct {
 			name  string
 			files []string
-		}{{"cert", []string{t.Cert}}, {"key", []string{t.Key}}, {"client_ca", t.ClientCA}, {"ca", t.CA}, {"crl", t.CRL}} {
+		}{
+			{"cert", []string{t.Cert}}, {"key", []string{t.Key}}, {"key_password_file", []string{t.KeyPasswordFile}},
+			{"client_ca", t.ClientCA}, {"ca", t.CA}, {"crl", t.CRL},
+		} {
 			if slices.ContainsFunc(key.files, func(f string) bool { return f != "" && samePath(f, file) }) {
 				return fmt.Sprintf("the %s of tunnel %q", key.name, t.Name)
 			}

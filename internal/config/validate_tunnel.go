@@ -128,8 +128,11 @@ func (r *report) target(path, text string, t *Tunnel, listen address) {
 // absolute.
 func (r *report) certificates(i int, t *Tunnel) {
 	cert, key, clientCA := tunnelKey(i, "cert"), tunnelKey(i, "key"), tunnelKey(i, "client_ca")
+	password := tunnelKey(i, "key_password_file")
 	if !r.wrong[cert] && !r.wrong[key] {
-		r.check(cert, t.Cert == "" || t.Cert == Own || t.Key != "", "is set without key: name the file with its private key")
+		r.check(cert, t.Cert == "" || t.Cert == Own || t.Key != "" || isPKCS12(t.Cert),
+			"is set without key: name the file with its private key, which only a PKCS#12 file (.p12, .pfx) has in it")
+		r.check(password, t.KeyPasswordFile == "" || t.Cert != "" && t.Cert != Own, "has no key to decrypt: name the certificate and its key with cert and key, or remove it")
 		r.check(key, t.Key == "" || t.Cert != "", "is set without cert: name the file with its certificate")
 		r.check(key, t.Key == "" || t.Cert != Own, `has no place beside cert = "own", which has its own key: remove it`)
 	}
@@ -137,8 +140,9 @@ func (r *report) certificates(i int, t *Tunnel) {
 		r.path(cert, &t.Cert)
 	}
 	r.path(key, &t.Key)
-	if r.wrong[cert] || r.wrong[key] || t.Cert == Own && t.Mode == ModeServer {
-		t.Cert, t.Key = "", ""
+	r.path(password, &t.KeyPasswordFile)
+	if r.wrong[cert] || r.wrong[key] || r.wrong[password] || t.Cert == Own && t.Mode == ModeServer {
+		t.Cert, t.Key, t.KeyPasswordFile = "", "", ""
 	}
 
 	clientAuth := tunnelKey(i, "client_auth")
@@ -158,6 +162,12 @@ func (r *report) certificates(i int, t *Tunnel) {
 		}
 		t.Pins[j] = pin
 	}
+}
+
+// isPKCS12 goes by the name: what is in the file isn't looked at here.
+func isPKCS12(file string) bool {
+	name := strings.ToLower(file)
+	return strings.HasSuffix(name, ".p12") || strings.HasSuffix(name, ".pfx")
 }
 
 // authorization checks what is asked of a certificate beside its CA.

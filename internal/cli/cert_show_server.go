@@ -1,0 +1,165 @@
+package cli
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"tlstunnel/internal/config"
+	"tlstunnel/pki"
+)
+
+// serverQuery asks what a server sends.
+type serverQuery struct {
+	address    string
+	ca         string // a file, or ""
+	serverName string // "": the host of the address
+	timeout    time.Duration
+}
+
+// shownServer is what a server says of itself beside its certificates.
+type shownServer struct {
+	TLS        string       `json:"tls"`
+	ServerName string       `json:"server_name"`
+	ClientAuth bool         `json:"asks_for_client_certificate"`
+	Trust      []shownTrust `json:"trust"`
+}
+
+// shownTrust is whether a client that trusts by takes the certificate.
+type shownTrust struct {
+	By      string `json:"by"`
+	Trusted bool   `json:"trusted"`
+	Why     string `json:"why,omitempty"` // not
+}
+
+func (a *app) showServer(ctx context.Context, q serverQuery) error {
+	host, _, _ := net.SplitHostPort(q.address)
+	if q.serverName == "" {
+		q.serverName = host
+	}
+	var fileCAs []*x509.Certificate
+	if q.ca != "" {
+		var err error
+		if fileCAs, err = pki.LoadCertificates(q.ca); err != nil {
+			return err
+		}
+	}
+	server, certs, err := q.ask(ctx)
+	if err != nil {
+		return err
+	}
+	judge := func(by string, roots *x509.CertPool) {
+		why := pki.WhyUntrusted(certs, roots, q.serverName, time.Now())
+		trust := shownTrust{By: by, Trusted: why == nil}
+		if why != nil {
+			trust.Why = why.Error()
+		}
+		server.Trust = append(server.Trust, trust)
+	}
+	judge("the CAs of this system", nil)
+	if own := a.readableOwnCAs(); own != nil {
+		judge("our own CA", poolOf(own))
+	}
+	if q.ca != "" {
+		judge(q.ca, poolOf(fileCAs))
+	}
+	return a.showCertificates(q.address, certs, server)
+}
+
+// readableOwnCAs is our CA, if there is one; the config may be missing.
+func (a *app) readableOwnCAs() []*x509.Certificate {
+	dir := config.DefaultPaths().PKI
+	if cfg, _, _ := a.loadConfig(); cfg != nil {
+		dir = cfg.PKI.Dir
+	}
+	cas, _ := pki.LoadCertificates(filepath.Join(dir, "ca.crt"))
+	return cas
+}
+
+func poolOf(certs []*x509.Certificate) *x509.CertPool {
+	pool := x509.NewCertPool()
+	for _, cert := range certs {
+		pool.AddCert(cert)
+	}
+	return pool
+}
+
+// ask makes a handshake, and takes any certificate: it is to be shown, and nothing
+// is sent. The handshake may fail after that, when the server wants a client
+// certificate.
+func (q serverQuery) ask(ctx context.Context) (*shownServer, []*x509.Certificate, error) {
+	ctx, cancel := context.WithTimeout(ctx, q.timeout)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", q.address)
+	if err != nil {
+		return nil, nil, fmt.Errorf("connecting to %q: %s", q.address, q.whyNot(err))
+	}
+	defer conn.Close()
+	server := &shownServer{ServerName: q.serverName}
+	var certs []*x509.Certificate
+	tlsConn := tls.Client(conn, &tls.Config{
+		ServerName:         q.serverName,
+		MinVersion:         tls.VersionTLS10,
+		InsecureSkipVerify: true,
+		VerifyConnection: func(state tls.ConnectionState) error {
+			certs, server.TLS = state.PeerCertificates, tls.VersionName(state.Version)
+			return nil
+		},
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			server.ClientAuth = true
+			return new(tls.Certificate), nil
+		},
+	})
+	if err := tlsConn.HandshakeContext(ctx); err != nil && certs == nil {
+		return nil, nil, fmt.Errorf("asking %q for its certificate: %s", q.address, q.whyNot(err))
+	}
+	return server, certs, nil
+}
+
+// whyNot says in words why there is no certificate.
+func (q serverQuery) whyNot(err error) string {
+	var dns *net.DNSError
+	var plain tls.RecordHeaderError
+	var timeout net.Error
+	text := err.Error()
+	switch {
+	case errors.As(err, &dns):
+		return "its host name can't be resolved: check its spelling and this machine's DNS"
+	case errors.As(err, &plain), strings.Contains(text, "clientHelloMsg"): // it echoes
+		return "it isn't speaking TLS at this port: is it the port of the plain service?"
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		return fmt.Sprintf("it didn't answer within %v: is it on, does it speak TLS at this port, and does a firewall drop the packets?", q.timeout)
+	case strings.Contains(text, "refused"):
+		return "nothing listens there: is its service running, and is the port right?"
+	case strings.Contains(text, "remote error"):
+		return "it ended the handshake: " + text[strings.Index(text, "remote error"):] + "; is --server-name right?"
+	case errors.Is(err, io.EOF), strings.Contains(text, "reset"), strings.Contains(text, "forcibly closed"):
+		return "it closed in the middle of the TLS handshake: it doesn't speak TLS at this port, or refuses this machine"
+	}
+	return text
+}
+
+func (s *shownServer) writeText(w io.Writer) error {
+	var b strings.Builder
+	wants := "no"
+	if s.ClientAuth {
+		wants = "yes"
+	}
+	fmt.Fprintf(&b, "\n%-16s %s, as %s\n%-16s %s\n", "TLS:", s.TLS, s.ServerName, "asks for yours:", wants)
+	for _, t := range s.Trust {
+		if t.Trusted {
+			fmt.Fprintf(&b, "%-16s by %s\n", "trusted:", t.By)
+		} else {
+			fmt.Fprintf(&b, "%-16s by %s: %s\n", "not trusted:", t.By, t.Why)
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}

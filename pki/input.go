@@ -1,0 +1,200 @@
+package pki
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/youmark/pkcs8"
+	pkcs12 "software.sslmate.com/src/go-pkcs12"
+)
+
+// errEncrypted is for what needs a password and has none. It goes on after the
+// name of the file.
+var errEncrypted = errors.New("is encrypted: write its password into a file that only the user that runs tlstunnel may read, and name that as key_password_file of the tunnel, or with --password-file")
+
+// readBlocks reads a file that should hold a what (certificate or key), be it
+// PEM, DER, PKCS#7 or PKCS#12, as the PEM blocks that it comes to. At least one
+// is returned. passwordFile is for what is encrypted in it; "" if there is none.
+// The errors never show what is in the files.
+func readBlocks(what, file, passwordFile, want string, limit int64) ([]*pem.Block, error) {
+	data, err := readInput(what, file, limit)
+	if err != nil {
+		return nil, err
+	}
+	// A byte order mark, which Windows editors put there, would hide the
+	// first block from package pem.
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	blocks, damaged := decodeAll(data)
+	switch {
+	case damaged:
+		return nil, fmt.Errorf("%s %q is damaged: it has a PEM block that is cut off or malformed", what, file)
+	case isPKCS12(data):
+		blocks, err = openPKCS12(data, passwordFile)
+	case bytes.HasPrefix(data, []byte{derSequence}):
+		blocks, err = openDER(data)
+	case len(blocks) == 0:
+		return nil, fmt.Errorf("%s %q %s: a text file (PEM) with the line \"-----BEGIN %s-----\" is needed", what, file, looksLike(data), want)
+	}
+	if err == nil {
+		blocks, err = unwrap(blocks)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s %q %w", what, file, err)
+	}
+	return blocks, nil
+}
+
+func readInput(what, file string, limit int64) ([]byte, error) {
+	data, err := readLimited(file, limit)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("reading %s %q: %w: check the path", what, file, plain(err))
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("reading %s %q: %w: let the user that runs tlstunnel read it", what, file, plain(err))
+	case err != nil:
+		return nil, fmt.Errorf("reading %s %q: %w", what, file, plain(err))
+	}
+	return data, nil
+}
+
+// openDER finds out what a file in DER is. The error goes on after its name.
+func openDER(der []byte) ([]*pem.Block, error) {
+	blockType := ""
+	switch {
+	case parses(x509.ParseCertificate(der)):
+		blockType = "CERTIFICATE"
+	case isPKCS7(der):
+		blockType = "PKCS7"
+	case parses(x509.ParsePKCS8PrivateKey(der)):
+		blockType = "PRIVATE KEY"
+	case parses(x509.ParsePKCS1PrivateKey(der)):
+		blockType = "RSA PRIVATE KEY"
+	case parses(x509.ParseECPrivateKey(der)):
+		blockType = "EC PRIVATE KEY"
+	case isEncryptedPKCS8(der):
+		blockType = "ENCRYPTED PRIVATE KEY"
+	case parses(x509.ParseCertificateRequest(der)):
+		blockType = "CERTIFICATE REQUEST"
+	case parses(x509.ParseRevocationList(der)):
+		blockType = "X509 CRL"
+	default:
+		return nil, errors.New("is binary (DER), but cut off, damaged or of an unknown kind: copy it again, in binary mode")
+	}
+	return []*pem.Block{{Type: blockType, Bytes: der}}, nil
+}
+
+func parses[T any](_ T, err error) bool { return err == nil }
+
+// unwrap puts the certificates of PKCS#7 in its place.
+func unwrap(blocks []*pem.Block) (all []*pem.Block, err error) {
+	for _, block := range blocks {
+		if block.Type != "PKCS7" && block.Type != "PKCS #7 SIGNED DATA" {
+			all = append(all, block)
+			continue
+		}
+		ders, err := certificatesInPKCS7(block.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, certificateBlocks(ders...)...)
+	}
+	return all, nil
+}
+
+func certificateBlocks(ders ...[]byte) (blocks []*pem.Block) {
+	for _, der := range ders {
+		blocks = append(blocks, &pem.Block{Type: "CERTIFICATE", Bytes: der})
+	}
+	return blocks
+}
+
+// openPKCS12 decrypts. A file without password has an empty one. The error goes on
+// after the file's name.
+func openPKCS12(data []byte, passwordFile string) (blocks []*pem.Block, err error) {
+	password := ""
+	if passwordFile != "" {
+		if password, err = readPassword(passwordFile); err != nil {
+			return nil, fmt.Errorf("is PKCS#12: %w", err)
+		}
+	}
+	key, leaf, chain, err := pkcs12.DecodeChain(data, password)
+	if err != nil && !errors.Is(err, pkcs12.ErrIncorrectPassword) {
+		if certs, storeErr := pkcs12.DecodeTrustStore(data, password); storeErr == nil {
+			for _, cert := range certs {
+				blocks = append(blocks, certificateBlocks(cert.Raw)...)
+			}
+			return blocks, nil
+		}
+	}
+	switch {
+	case errors.Is(err, pkcs12.ErrIncorrectPassword) && passwordFile == "":
+		return nil, errEncrypted
+	case errors.Is(err, pkcs12.ErrIncorrectPassword), errors.Is(err, pkcs12.ErrDecryption):
+		return nil, wrongPassword(passwordFile)
+	case err != nil:
+		return nil, errors.New("is PKCS#12, but cut off, damaged or without one key and its certificate: copy it again, in binary mode, or export it anew")
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, errors.New("is PKCS#12 with a key of an unknown kind: an RSA, ECDSA or Ed25519 key is needed")
+	}
+	blocks = append(certificateBlocks(leaf.Raw), &pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	for _, cert := range chain {
+		blocks = append(blocks, certificateBlocks(cert.Raw)...)
+	}
+	return blocks, nil
+}
+
+func wrongPassword(passwordFile string) error {
+	return fmt.Errorf("can't be decrypted with the password in %q: it is the wrong one, or the file is damaged", passwordFile)
+}
+
+// decryptKey is for encrypted PKCS#8. The error goes on after the file's name.
+func decryptKey(der []byte, passwordFile string) (signer crypto.Signer, err error) {
+	if passwordFile == "" {
+		return nil, errEncrypted
+	}
+	password, err := readPassword(passwordFile)
+	if err != nil {
+		return nil, err
+	}
+	// The library panics on some damaged parameters.
+	defer func() {
+		if recover() != nil {
+			signer, err = nil, wrongPassword(passwordFile)
+		}
+	}()
+	key, _, err := pkcs8.ParsePrivateKey(der, []byte(password))
+	switch {
+	case err != nil && strings.Contains(err.Error(), "only PBES2"), err != nil && strings.Contains(err.Error(), "unsupported"):
+		return nil, errors.New("is encrypted in a way that isn't supported: PKCS#8 with PBES2 is needed, which `openssl pkcs8 -topk8 -v2 aes-256-cbc` makes")
+	case err != nil:
+		return nil, wrongPassword(passwordFile)
+	}
+	return signerOf(key)
+}
+
+// isEncryptedPKCS8 asks the parser: it fails on the password only.
+func isEncryptedPKCS8(der []byte) bool {
+	var info encryptedKey
+	return unmarshalWhole(der, &info)
+}
+
+// readPassword reads a password file: its only line.
+func readPassword(file string) (string, error) {
+	data, err := readInput("password file", file, 4096)
+	if err != nil {
+		return "", err
+	}
+	password := strings.TrimRight(string(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))), "\r\n")
+	if strings.ContainsAny(password, "\r\n\x00") {
+		return "", fmt.Errorf("password file %q must have one line of text, the password and nothing else", file)
+	}
+	return password, nil
+}
