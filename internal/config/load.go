@@ -36,6 +36,10 @@ func read(file string) ([]byte, error) {
 		return nil, fmt.Errorf("reading config %q: this is a folder; name the file in it, such as %q",
 			file, filepath.Join(file, "config.toml"))
 	}
+	if err == nil && !info.Mode().IsRegular() {
+		// To open a FIFO could block for ever, and with it the service at a reload.
+		return nil, fmt.Errorf("reading config %q: it isn't a regular file", file)
+	}
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, readError(file, err)
