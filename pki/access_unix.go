@@ -10,7 +10,7 @@ import (
 // accessWarnings says who else has access to the keys and the folder.
 func (l layout) accessWarnings() []string {
 	var warnings []string
-	for _, key := range []string{l.caKey, l.serverKey} {
+	for _, key := range []string{l.caKey, l.serverKey, l.nextKey, l.previousKey} {
 		if info, err := os.Stat(key); err == nil && info.Mode().Perm()&0o077 != 0 {
 			warnings = append(warnings, fmt.Sprintf("others have access to the key %q, whose mode is %04o: run `chmod 600` on it, and replace it if anybody may have copied it", key, info.Mode().Perm()))
 		}

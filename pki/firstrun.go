@@ -65,12 +65,15 @@ func (l layout) finished() (bool, error) {
 	if err != nil || !have.whole() {
 		return false, err
 	}
-	leftovers, err := atomicfile.Leftovers(l.all()...)
+	if stage, err := l.stage(); err != nil || stage == halfBegun || stage == finishing {
+		return false, err
+	}
+	leftovers, err := atomicfile.Leftovers(l.withRotation()...)
 	return len(leftovers) == 0, err
 }
 
 func (l layout) removeLeftovers() error {
-	leftovers, err := atomicfile.Leftovers(l.all()...)
+	leftovers, err := atomicfile.Leftovers(l.withRotation()...)
 	if err != nil {
 		return err
 	}
@@ -108,7 +111,7 @@ func (s Settings) issueMissing(ctx context.Context, l layout, have presence, now
 		ca = issuer{cert: pair.Leaf, key: pair.PrivateKey.(crypto.Signer)}
 	} else {
 		var err error
-		if ca, err = s.newCA(m, now); err != nil {
+		if ca, err = s.newCA(caCommonName(m.host, now.UTC().Format(time.DateOnly)), 0, now); err != nil {
 			return nil, err
 		}
 		pair, err := pairFiles(l.caKey, ca.key, l.caCert, ca.cert)

@@ -23,19 +23,19 @@ type issuer struct {
 	key  crypto.Signer
 }
 
-func (s Settings) newCA(m machine, now time.Time) (issuer, error) {
+func (s Settings) newCA(commonName string, pathLen int, now time.Time) (issuer, error) {
 	key, err := generateKey(s.KeyType)
 	if err != nil {
 		return issuer{}, err
 	}
 	subject := s.Subject
-	subject.CommonName = caCommonName(m.host, now)
+	subject.CommonName = commonName
 	template, err := newTemplate(subject, key.Public(), now, now.Add(s.CAValidity))
 	if err != nil {
 		return issuer{}, err
 	}
 	template.IsCA = true
-	template.MaxPathLenZero = true // it signs leaves, no other CA
+	template.MaxPathLen, template.MaxPathLenZero = pathLen, pathLen == 0 // with 0 it signs leaves only
 	template.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
 
 	cert, err := sign(template, key.Public(), issuer{cert: template, key: key})
@@ -43,10 +43,9 @@ func (s Settings) newCA(m machine, now time.Time) (issuer, error) {
 }
 
 // caCommonName tells this CA from others in a client's list of trusted ones.
-func caCommonName(host string, now time.Time) string {
+func caCommonName(host, date string) string {
 	const prefix = "tlstunnel CA "
-	date := " " + now.UTC().Format(time.DateOnly)
-	return prefix + truncate(host, maxCommonName-len(prefix)-len(date)) + date
+	return prefix + truncate(host, maxCommonName-len(prefix)-len(date)-1) + " " + date
 }
 
 func (s Settings) newServer(ca issuer, m machine, now time.Time) (*x509.Certificate, crypto.Signer, error) {

@@ -192,7 +192,7 @@ func TestOddMachines(t *testing.T) {
 		{machine{host: long, fqdn: long + ".example"}, "tlstunnel CA " + long[:40] + " 2026-11-23", long},
 	} {
 		s := testSettings(t.TempDir())
-		ca, err := s.newCA(test.m, now)
+		ca, err := s.newCA(caCommonName(test.m.host, now.Format(time.DateOnly)), 0, now)
 		if err != nil {
 			t.Fatal(err)
 		}

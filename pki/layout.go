@@ -16,6 +16,10 @@ type layout struct {
 	dir                   string
 	caKey, caCert         string
 	serverKey, serverCert string
+
+	// Of a rotation of the CA. They may be missing.
+	nextKey, nextCert, nextCross string
+	previousKey, previousCert    string
 }
 
 func layoutOf(dir string) layout {
@@ -25,6 +29,12 @@ func layoutOf(dir string) layout {
 		caCert:     filepath.Join(dir, "ca.crt"),
 		serverKey:  filepath.Join(dir, "server.key"),
 		serverCert: filepath.Join(dir, "server.crt"),
+
+		nextKey:      filepath.Join(dir, "next-ca.key"),
+		nextCert:     filepath.Join(dir, "next-ca.crt"),
+		nextCross:    filepath.Join(dir, "next-cross.crt"),
+		previousKey:  filepath.Join(dir, "previous-ca.key"),
+		previousCert: filepath.Join(dir, "previous-ca.crt"),
 	}
 }
 
@@ -34,6 +44,11 @@ func layoutOf(dir string) layout {
 // never turn out to be without a key.
 func (l layout) all() []string {
 	return []string{l.caKey, l.caCert, l.serverKey, l.serverCert}
+}
+
+// withRotation lists the files of a rotation, too.
+func (l layout) withRotation() []string {
+	return append(l.all(), l.nextKey, l.nextCert, l.nextCross, l.previousKey, l.previousCert, PreviousCRL(l.dir))
 }
 
 // presence says which files of a layout exist.

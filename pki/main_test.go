@@ -71,6 +71,9 @@ func child(dir string) int {
 }
 
 var childActions = map[string]func(Settings) error{
+	"rotate": func(s Settings) error { return Rotate(context.Background(), s, now) },
+	"finish": func(s Settings) error { return FinishRotation(context.Background(), s, now) },
+	"cancel": func(s Settings) error { return CancelRotation(context.Background(), s, now) },
 	"renew": func(s Settings) error {
 		_, err := Renew(context.Background(), s, now, RenewOptions{Force: true})
 		return err

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 )
@@ -47,7 +48,13 @@ type Settings struct {
 type Store struct {
 	Dir    string
 	CA     *x509.Certificate
-	Server tls.Certificate // with Leaf set; the chain is as in server.crt: the leaf and the CA
+	Next   *x509.Certificate // the CA to come, while a rotation is under way, or nil
+	Server tls.Certificate   // with Leaf set; the chain is as in server.crt: the leaf and the CA, or the cross certificate
+
+	// Trusted are the CAs that count as our own: CA, Next, and the one before CA.
+	Trusted []*x509.Certificate
+
+	cross *x509.Certificate // the CA signed by Next
 
 	// Warnings say what should be mended, though the PKI can be used: who else
 	// has access to its folder and keys. On Windows there are none.
@@ -55,7 +62,7 @@ type Store struct {
 }
 
 // Files are the paths of the files that [Open] reads in dir.
-func Files(dir string) []string { return layoutOf(dir).all() }
+func Files(dir string) []string { return layoutOf(dir).withRotation() }
 
 // Ensure makes what is missing of the PKI in s.Dir, the folder included, and
 // then opens it as [Open] does. It returns the paths of the files that it
@@ -123,11 +130,14 @@ func openAnyAge(dir string, now time.Time) (*Store, error) {
 	if !have.server() {
 		return nil, fmt.Errorf("opening %q and %q: %w: tlstunnel makes them from the CA when it starts or with `tlstunnel init`", l.serverCert, l.serverKey, fs.ErrNotExist)
 	}
-	server, err := l.openServer(ca.Leaf)
-	if err != nil {
+	store := &Store{Dir: dir, CA: ca.Leaf, Warnings: l.accessWarnings()}
+	if err := l.readRotation(store); err != nil {
 		return nil, err
 	}
-	return &Store{Dir: dir, CA: ca.Leaf, Server: server, Warnings: l.accessWarnings()}, nil
+	if store.Server, err = l.openServer(store.Trusted); err != nil {
+		return nil, err
+	}
+	return store, nil
 }
 
 func (l layout) openCA(now time.Time) (tls.Certificate, error) {
@@ -142,13 +152,13 @@ func (l layout) openCA(now time.Time) (tls.Certificate, error) {
 	return ca, checkValidity(l.caCert, ca.Leaf, now, remedy)
 }
 
-func (l layout) openServer(ca *x509.Certificate) (tls.Certificate, error) {
+func (l layout) openServer(cas []*x509.Certificate) (tls.Certificate, error) {
 	server, err := readOwnPair(l.serverCert, l.serverKey)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
 	remedy := fmt.Sprintf("delete %q and %q; the next start makes new ones from the same CA", l.serverCert, l.serverKey)
-	if err := server.Leaf.CheckSignatureFrom(ca); err != nil {
+	if !slices.ContainsFunc(cas, func(ca *x509.Certificate) bool { return server.Leaf.CheckSignatureFrom(ca) == nil }) {
 		return tls.Certificate{}, fmt.Errorf("certificate %q wasn't issued by the CA in %q: restore the files that belong together from a backup, or %s", l.serverCert, l.caCert, remedy)
 	}
 	return server, nil

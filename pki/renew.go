@@ -28,6 +28,9 @@ type RenewOptions struct {
 // new one would last no longer.
 func (s Settings) RenewalDue(ctx context.Context, store *Store, now time.Time) (at time.Time, reason string) {
 	leaf := store.Server.Leaf
+	if reason := store.unfinished(); reason != "" {
+		return now, reason
+	}
 	if missing := s.missingNames(thisMachine(ctx), leaf); len(missing) > 0 {
 		return now, "it lacks " + strings.Join(missing, ", ")
 	}
@@ -136,7 +139,11 @@ func (s Settings) replaceServer(ctx context.Context, l layout, store *Store, now
 	if err != nil {
 		return err
 	}
-	files, err := pairFiles(l.serverKey, key, l.serverCert, cert, ca.cert)
+	above := ca.cert
+	if store.cross != nil {
+		above = store.cross
+	}
+	files, err := pairFiles(l.serverKey, key, l.serverCert, cert, above)
 	if err != nil {
 		return err
 	}
@@ -201,15 +208,15 @@ func (l layout) resumeRenewal() error {
 }
 
 // renewExpired renews a server certificate that has expired while nobody was
-// there to do it in time. It isn't an error when it can't be: the one who opens
+// there to do it in time, or isn't of the CA since a rotation was killed. It isn't an error when it can't be: the one who opens
 // the PKI says what is wrong.
 func (s Settings) renewExpired(ctx context.Context, now time.Time) (string, error) {
 	store, err := openAnyAge(s.Dir, now)
-	if err != nil || !now.After(store.Server.Leaf.NotAfter) {
+	if err != nil || !now.After(store.Server.Leaf.NotAfter) && store.unfinished() == "" {
 		return "", nil
 	}
 	if _, err := Renew(ctx, s, now, RenewOptions{}); err != nil {
-		return "", fmt.Errorf("renewing certificate %q, which expired on %s: %w",
+		return "", fmt.Errorf("renewing certificate %q, which ends on %s: %w",
 			layoutOf(s.Dir).serverCert, date(store.Server.Leaf.NotAfter), err)
 	}
 	return layoutOf(s.Dir).serverCert, nil

@@ -11,6 +11,9 @@ import (
 // pair, and the other half among the leftovers. It returns the paths of what it
 // published. A half without the other stays as it is, for [layout.contradiction].
 func (l layout) resume() (made []string, err error) {
+	if err := l.resumeRotation(); err != nil {
+		return nil, err
+	}
 	have, err := l.present()
 	if err != nil {
 		return nil, err

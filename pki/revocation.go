@@ -22,6 +22,9 @@ type CRL struct {
 // a certificate is revoked, there is none.
 func OwnCRL(dir string) string { return filepath.Join(dir, "ca.crl") }
 
+// PreviousCRL is where the list of the CA before a rotation is kept, if it had one.
+func PreviousCRL(dir string) string { return filepath.Join(dir, "previous-ca.crl") }
+
 // LoadCRLs reads the revocation lists of a file, PEM or DER, each of which must be
 // signed by one of the cas. Whether they are out of date isn't looked at. A list
 // that says only in part what is revoked, or says it for other CAs, is an error.

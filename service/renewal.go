@@ -110,9 +110,9 @@ func (s *Service) nextLook(now time.Time) time.Duration {
 // warning.
 var dayMarks = []int{1, 3, 7, 14, 30}
 
-// dayMark is the last mark that cert has passed, 0 if none.
-func dayMark(cert *x509.Certificate, now time.Time) int {
-	for _, days := range dayMarks {
+// passedMark is the last of the marks that cert has passed, 0 if none.
+func passedMark(cert *x509.Certificate, marks []int, now time.Time) int {
+	for _, days := range marks {
 		if cert.NotAfter.Sub(now) < time.Duration(days)*24*time.Hour {
 			return days
 		}
@@ -132,17 +132,29 @@ func (s *Service) warnOfExpiry(now time.Time) {
 	for _, t := range tunnels {
 		logWarnings(s.log, msgExpiry, t.expiring)
 	}
+	if store == nil {
+		return
+	}
+	if text := caEndText(store, now); text != "" {
+		s.log.Warn(msgExpiry, "warning", text)
+	}
 }
 
 // passMarks says whether a certificate in use has passed a day-mark since it was
 // called last.
 func (s *Service) passMarks(now time.Time) (passed bool) {
 	marks := map[string]int{}
+	pass := func(cert *x509.Certificate, days []int) {
+		id := pki.Fingerprint(cert)
+		marks[id] = passedMark(cert, days, now)
+		passed = passed || marks[id] != 0 && marks[id] != s.renewal.warned[id]
+	}
+	if store, err := pki.Open(s.cfg.PKI.Dir, now); err == nil && needsPKI(s.cfg) {
+		pass(store.CA, caMarks)
+	}
 	for _, t := range s.tunnels {
 		for _, cert := range t.shown {
-			id := pki.Fingerprint(cert)
-			marks[id] = dayMark(cert, now)
-			passed = passed || marks[id] != 0 && marks[id] != s.renewal.warned[id]
+			pass(cert, dayMarks)
 		}
 	}
 	s.renewal.warned = marks

@@ -18,11 +18,13 @@ import (
 func (tr *translator) revocationLists() (lists []*tunnel.RevocationList) {
 	if tr.store != nil && trustsOwn(tr.tunnel) {
 		// Nobody has a newer one of our own CA, so it is never out of date.
-		own, err := pki.LoadCRLs(pki.OwnCRL(tr.store.Dir), tr.trusted)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			tr.problem("name", err.Error())
+		for _, file := range []string{pki.OwnCRL(tr.store.Dir), pki.PreviousCRL(tr.store.Dir)} {
+			own, err := pki.LoadCRLs(file, tr.trusted)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				tr.problem("name", err.Error())
+			}
+			lists = tr.add(lists, file, own, func(l *tunnel.RevocationList) { l.NextUpdate = time.Time{} })
 		}
-		lists = tr.add(lists, pki.OwnCRL(tr.store.Dir), own, func(l *tunnel.RevocationList) { l.NextUpdate = time.Time{} })
 	}
 	for i, file := range tr.tunnel.CRL {
 		key := fmt.Sprintf("crl[%d]", i)

@@ -17,6 +17,7 @@ type Status struct {
 	Started    time.Time      `json:"started,omitzero"`
 	LastReload *ReloadResult  `json:"last_reload,omitempty"`
 	Renewal    *RenewalStatus `json:"renewal,omitempty"` // of our own server certificate, when a tunnel needs it
+	CA         *CAStatus      `json:"ca,omitempty"`      // likewise
 	Tunnels    []TunnelStatus `json:"tunnels"`
 }
 
@@ -41,6 +42,7 @@ func (s *Service) Status() Status {
 	if needsPKI(s.cfg) {
 		renewal := s.renewal.RenewalStatus
 		st.Renewal = &renewal
+		st.CA = caStatus(s.cfg, time.Now())
 	}
 	for _, r := range s.tunnels {
 		t := TunnelStatus{
@@ -60,7 +62,7 @@ func (s *Service) Status() Status {
 // Offline is the status that cfg would have if it ran, without what only a
 // running service knows, and what is wrong with it; see [Check].
 func Offline(cfg *config.Config, now time.Time) (Status, config.Problems) {
-	st := Status{Config: cfg.File, Tunnels: []TunnelStatus{}}
+	st := Status{Config: cfg.File, CA: caStatus(cfg, now), Tunnels: []TunnelStatus{}}
 	store, _ := pki.Open(cfg.PKI.Dir, now) // Check says what is wrong with it
 	all, _ := translate(cfg, store, now)
 	for _, p := range all {

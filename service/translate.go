@@ -65,6 +65,11 @@ func storeProblems(cfg *config.Config, store *pki.Store) (problems config.Proble
 		p.Warning = true
 		problems = append(problems, p)
 	}
+	if text := caEndText(store, time.Now()); text != "" && needsPKI(cfg) {
+		p := cfg.Problem(-1, "pki.dir", text)
+		p.Warning = true
+		problems = append(problems, p)
+	}
 	for i, name := range cfg.PKI.Names {
 		// As it may be a wildcard, it is looked for, not verified.
 		ip := net.ParseIP(name)
@@ -264,12 +269,30 @@ func (tr *translator) own(key string) []tls.Certificate {
 	return tr.show(key, tr.store.Server)
 }
 
+// endSoon says that cert ends soon, and what to do; "" if it doesn't. Our own has
+// renewed itself before the last quarter of its life, unless something is wrong.
+func (tr *translator) endSoon(cert *x509.Certificate) string {
+	left := cert.NotAfter.Sub(tr.now)
+	own := tr.store != nil && cert.Equal(tr.store.Server.Leaf)
+	if left >= expirySoon || own && left >= cert.NotAfter.Sub(cert.NotBefore)/4 {
+		return ""
+	}
+	text := fmt.Sprintf("the certificate %q expires on %s, in %d days: ", cert.Subject, cert.NotAfter.Format(time.DateOnly), left/(24*time.Hour))
+	switch {
+	case !own:
+		return text + "renew it"
+	case !cert.NotAfter.Before(tr.store.CA.NotAfter):
+		return text + "its CA ends with it, `tlstunnel ca rotate` makes the next one"
+	default:
+		return text + "it should have renewed itself, `tlstunnel cert renew` does it or says why not"
+	}
+}
+
 // show makes cert what the tunnel proves its identity with; key is the one in
 // the config that a warning is about.
 func (tr *translator) show(key string, cert tls.Certificate) []tls.Certificate {
-	if left := cert.Leaf.NotAfter.Sub(tr.now); left < expirySoon {
-		p := tr.warn(key, fmt.Sprintf("the certificate %q expires on %s, in %d days: renew it",
-			cert.Leaf.Subject, cert.Leaf.NotAfter.Format(time.DateOnly), left/(24*time.Hour)))
+	if text := tr.endSoon(cert.Leaf); text != "" {
+		p := tr.warn(key, text)
 		if !slices.Contains(tr.expiring, p) {
 			tr.expiring = append(tr.expiring, p)
 		}
@@ -291,7 +314,9 @@ func (tr *translator) pool(key string, files []string) *x509.CertPool {
 	for i, file := range files {
 		if file == config.Own {
 			if tr.store != nil {
-				add(tr.store.CA)
+				for _, ca := range tr.store.Trusted {
+					add(ca)
+				}
 			}
 			continue
 		}

@@ -184,6 +184,12 @@ func (a *app) showStatus(s *statusAnswer) error {
 	} else {
 		fmt.Fprintf(w, "source\tthe service manager, the config and the certificates; the service doesn't answer\n")
 	}
+	if s.CA != nil {
+		fmt.Fprintf(w, "CA expires\t%s\n", s.CA.Expires.Local().Format(time.DateTime))
+	}
+	if s.CA != nil && s.CA.Next != "" {
+		fmt.Fprintf(w, "next CA\t%s, `tlstunnel ca rotate` says what to do\n", s.CA.Next)
+	}
 	if err := w.Flush(); err != nil {
 		return err
 	}

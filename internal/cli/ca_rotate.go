@@ -1,0 +1,110 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tlstunnel/internal/config"
+	"tlstunnel/pki"
+	"tlstunnel/service"
+)
+
+func (a *app) caRotateCommand() *cobra.Command {
+	var finish, cancel bool
+	cmd := &cobra.Command{
+		Use:   "rotate",
+		Short: "Replace the CA by a new one, in two stages",
+		Long: `Make the next CA, for when the current one nears its end, and print what is to be
+done on the other side. From then on whoever trusts the current CA, or the next, or
+both, accepts this machine's server certificate, and this machine accepts client
+certificates of both. Once everybody trusts the next CA, --finish makes it the
+current one. The one before stays accepted in client certificates until it expires.
+
+Repeated, it says where the rotation stands. No connection is cut.`,
+		Example: "  tlstunnel ca rotate\n  tlstunnel ca rotate --finish",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if finish && cancel {
+				return errors.New("--finish and --cancel are opposites: give one of them")
+			}
+			return cobra.NoArgs(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, _, err := a.loadConfig()
+			if err != nil {
+				return err
+			}
+			switch {
+			case finish:
+				return a.endRotation(cmd.Context(), cfg, pki.FinishRotation)
+			case cancel:
+				return a.endRotation(cmd.Context(), cfg, pki.CancelRotation)
+			}
+			return a.beginRotation(cmd.Context(), cfg)
+		},
+	}
+	cmd.Flags().BoolVar(&finish, "finish", false, "make the next CA the current one")
+	cmd.Flags().BoolVar(&cancel, "cancel", false, "give up the next CA")
+	return cmd
+}
+
+func (a *app) beginRotation(ctx context.Context, cfg *config.Config) error {
+	store, err := service.Rotate(ctx, cfg, pki.Rotate)
+	if errors.Is(err, pki.ErrRotating) {
+		fmt.Fprint(a.stdout, "A rotation is under way already.\n\n")
+		store, err = pki.Open(cfg.PKI.Dir, time.Now())
+		if err != nil {
+			return err
+		}
+		a.showPlan(store)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	a.showPlan(store)
+	return a.refreshService(ctx, cfg.File)
+}
+
+func (a *app) showPlan(store *pki.Store) {
+	fmt.Fprintf(a.stdout, `current CA   %s
+  expires    %s
+  SHA-256    %s
+next CA      %s
+  expires    %s
+  SHA-256    %s
+  file       %s
+
+The plan:
+1. Give %s to everybody who has ca.crt of this machine. Have them compare
+   the SHA-256 of the next CA by phone.
+2. They add it beside the old one, and keep that: in tlstunnel
+       ca = ["ca.crt", "next-ca.crt"]         (client_ca likewise)
+   and in other programs both certificates in one file.
+3. When all have done so, before %s, say here
+       tlstunnel ca rotate --finish
+   Who trusts only the old CA can't connect from then on.
+4. After that they may remove the old one.
+`, store.CA.Subject.CommonName, store.CA.NotAfter.Local().Format(time.DateOnly), pki.Fingerprint(store.CA),
+		store.Next.Subject.CommonName, store.Next.NotAfter.Local().Format(time.DateOnly), pki.Fingerprint(store.Next),
+		filepath.Join(store.Dir, "next-ca.crt"), "next-ca.crt", store.CA.NotAfter.Local().Format(time.DateOnly))
+}
+
+func (a *app) endRotation(ctx context.Context, cfg *config.Config, end service.RotationStep) error {
+	store, err := service.Rotate(ctx, cfg, end)
+	if errors.Is(err, pki.ErrNotRotating) {
+		a.complain(err)
+		a.hint("`tlstunnel ca rotate` begins one")
+		return errReported
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "current CA   %s\n  expires    %s\n  SHA-256    %s\n",
+		store.CA.Subject.CommonName, store.CA.NotAfter.Local().Format(time.DateOnly), pki.Fingerprint(store.CA))
+	return a.refreshService(ctx, cfg.File)
+}

@@ -1,0 +1,138 @@
+package service
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"tlstunnel/pki"
+)
+
+// dialler connects all the time with the roots that it has, and shows a certificate.
+type dialler struct {
+	name string
+	cfg  *tls.Config
+	stop chan struct{}
+
+	mu       sync.Mutex
+	done     int
+	failures []error
+}
+
+func (s *subject) keepDialling(wg *sync.WaitGroup, name string, cert tls.Certificate, roots ...*x509.Certificate) *dialler {
+	pool := x509.NewCertPool()
+	for _, root := range roots {
+		pool.AddCert(root)
+	}
+	d := &dialler{name: name, cfg: &tls.Config{RootCAs: pool, ServerName: "localhost", Certificates: []tls.Certificate{cert}}, stop: make(chan struct{})}
+	address := s.Addr("pacs").String()
+	wg.Go(func() { d.run(address) })
+	return d
+}
+
+func (d *dialler) run(address string) {
+	for {
+		select {
+		case <-d.stop:
+			return
+		default:
+		}
+		err := d.once(address)
+		d.mu.Lock()
+		d.done++
+		if err != nil {
+			d.failures = append(d.failures, err)
+		}
+		d.mu.Unlock()
+	}
+}
+
+// once reads the target's greeting: a TLS 1.3 client learns only then that its
+// certificate was taken.
+func (d *dialler) once(address string) error {
+	c, err := tls.Dial("tcp", address, d.cfg)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_, err = c.Read(make([]byte, 1))
+	return err
+}
+
+// connects waits for n more connections, none of which may fail.
+func (d *dialler) connects(t *testing.T, n int) {
+	t.Helper()
+	d.mu.Lock()
+	want := d.done + n
+	d.mu.Unlock()
+	for end := time.Now().Add(waitTime); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		d.mu.Lock()
+		done, failures := d.done, d.failures
+		d.mu.Unlock()
+		if len(failures) > 0 {
+			t.Fatalf("%s: connection failed: %v", d.name, failures[0])
+		}
+		if done >= want {
+			return
+		}
+	}
+	t.Fatalf("%s: too slow", d.name)
+}
+
+// TestRotationWithoutFailure rotates the CA of a running service while an old
+// client, a new one and one that trusts both CAs connect all the time.
+func TestRotationWithoutFailure(t *testing.T) {
+	s := startService(t, `[[tunnel]]
+name = "pacs"
+mode = "server"
+listen = "127.0.0.1:0"
+target = "`+greeter(t, "pacs")+`"
+client_auth = "require"
+`)
+	dir := filepath.Join(filepath.Dir(s.file), "pki")
+	before, err := pki.Open(dir, time.Now())
+	check(t, err)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	a := s.keepDialling(&wg, "old client", before.Server, before.CA)
+	stopA := sync.OnceFunc(func() { close(a.stop) })
+	defer stopA()
+	open := speak(s.dial("pacs", a.cfg))
+	open.expect(t, "pacs")
+	a.connects(t, 5)
+
+	_, err = Rotate(t.Context(), s.cfg, pki.Rotate)
+	check(t, err)
+	check(t, s.refresh(t.Context(), "test"))
+	during, err := pki.Open(dir, time.Now())
+	check(t, err)
+	b := s.keepDialling(&wg, "new client", before.Server, during.Next)
+	defer close(b.stop)
+	c := s.keepDialling(&wg, "client with both", before.Server, before.CA, during.Next)
+	defer close(c.stop)
+	for _, d := range []*dialler{a, b, c} {
+		d.connects(t, 10)
+	}
+	check(t, s.refresh(t.Context(), "test"))
+	for _, d := range []*dialler{a, b, c} {
+		d.connects(t, 5)
+	}
+	stopA()
+
+	_, err = Rotate(t.Context(), s.cfg, pki.FinishRotation)
+	check(t, err)
+	check(t, s.refresh(t.Context(), "test"))
+	for _, d := range []*dialler{b, c} {
+		d.connects(t, 10)
+	}
+	if err := a.once(s.Addr("pacs").String()); err == nil {
+		t.Error("a client that trusts only the old CA still connects: the new certificate isn't in use")
+	}
+	open.echo(t, "still open")
+	if st := s.Status(); st.CA == nil || st.CA.Next != "" || !st.CA.Expires.Equal(during.Next.NotAfter) {
+		t.Errorf("status: got %+v", st.CA)
+	}
+}
