@@ -69,6 +69,29 @@ type Subject struct {
 	Email              string `toml:"email"`
 }
 
+// ACME says how a server tunnel gets its certificate from a public CA, or a
+// company's that speaks the same protocol (RFC 8555). It is zero when the tunnel
+// has none.
+type ACME struct {
+	Directory   string   `toml:"directory"`    // the URL of the CA
+	DirectoryCA string   `toml:"directory_ca"` // absolute path; empty: the system's roots
+	Email       string   `toml:"email"`
+	Domains     []string `toml:"domains"`      // never empty
+	Challenge   string   `toml:"challenge"`    // ChallengeTLS, ChallengeHTTP
+	HTTPListen  string   `toml:"http_listen"`  // host:port, of ChallengeHTTP only
+	EABKid      string   `toml:"eab_kid"`      // with EABKeyFile, or both are empty
+	EABKeyFile  string   `toml:"eab_key_file"` // absolute path
+}
+
+// Enabled tells whether there is a CA to ask.
+func (a *ACME) Enabled() bool { return a.Directory != "" }
+
+// How the CA finds out that a domain is ours.
+const (
+	ChallengeTLS  = "tls-alpn-01" // it connects to the tunnel itself, by port 443
+	ChallengeHTTP = "http-01"     // it asks a web server, at port 80
+)
+
 // Console, as the log file, stands for stderr alone.
 const Console = "-"
 
@@ -105,6 +128,7 @@ type Tunnel struct {
 	KeyPasswordFile string `toml:"key_password_file"`
 
 	// Server mode only.
+	ACME       ACME     `toml:"acme"`        // zero: Cert and Key, or our own server certificate
 	ClientAuth string   `toml:"client_auth"` // none, require
 	ClientCA   []string `toml:"client_ca"`   // absolute paths, or Own; never empty when ClientAuth is require
 	Allow      []Rule   `toml:"allow"`       // empty: all with a certificate from ClientCA

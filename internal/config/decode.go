@@ -154,13 +154,17 @@ func list[T any](r *report, path string, value any, parse func(string) (T, error
 }
 
 func (r *report) setTable(path string, value any, into reflect.Value) {
+	header := path
+	if tunnelIndex(path) >= 0 {
+		header = "tunnel." + keyName(path)
+	}
 	if _, ok := tables(value); ok {
-		r.errorf(path, "is there once only: write [%s], with single brackets", path)
+		r.errorf(path, "is there once only: write [%s], with single brackets", header)
 		return
 	}
 	from, ok := value.(map[string]any)
 	if !ok {
-		r.errorf(path, "must be a table, not %s: write [%s] on a line of its own and its keys below", kind(value), path)
+		r.errorf(path, "must be a table, not %s: write [%s] on a line of its own and its keys below", kind(value), header)
 		return
 	}
 	r.table(path, from, into)

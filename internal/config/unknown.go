@@ -36,6 +36,7 @@ var places = []place{
 	newPlace[PKI]("in [pki]", "[pki]"),
 	newPlace[Subject]("in [pki.subject]", "[pki.subject]"),
 	newPlace[Tunnel]("in [[tunnel]]", "[[tunnel]]"),
+	newPlace[ACME]("in [tunnel.acme]", "[tunnel.acme]"),
 }
 
 // unknownKey reports a key that its table, a struct of type t, doesn't know.
@@ -84,6 +85,7 @@ func asHeader(path string, value any) (header string, keys map[string]any) {
 // headers holds the headers that exist, by what a user may write for them.
 var headers = map[string]string{
 	"log": "[log]", "pki": "[pki]", "pki.subject": "[pki.subject]", "subject": "[pki.subject]", "tunnel": "[[tunnel]]",
+	"acme": "[tunnel.acme]", "tunnel.acme": "[tunnel.acme]",
 }
 
 // unknownTable reports the table or list of tables at path.
@@ -92,7 +94,7 @@ func (r *report) unknownTable(path, header string, keys map[string]any) {
 	if _, listens := keys["listen"]; listens && !ok {
 		meant, ok = "tunnel", true // stunnel has the name in the header: [pacs]
 	}
-	text := fmt.Sprintf("unknown table %s: known are [log], [pki], [pki.subject] and [[tunnel]]", header)
+	text := fmt.Sprintf("unknown table %s: known are [log], [pki], [pki.subject], [[tunnel]] and [tunnel.acme]", header)
 	if ok {
 		text = fmt.Sprintf("unknown table %s: did you mean %s?", header, headers[meant])
 		r.spoil(meant) // so nobody reports that it is missing

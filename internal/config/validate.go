@@ -67,6 +67,7 @@ func (c *Config) uses(file string) string {
 		}{
 			{"cert", []string{t.Cert}}, {"key", []string{t.Key}}, {"key_password_file", []string{t.KeyPasswordFile}},
 			{"client_ca", t.ClientCA}, {"ca", t.CA}, {"crl", t.CRL},
+			{"directory_ca", []string{t.ACME.DirectoryCA}}, {"eab_key_file", []string{t.ACME.EABKeyFile}},
 		} {
 			if slices.ContainsFunc(key.files, func(f string) bool { return f != "" && samePath(f, file) }) {
 				return fmt.Sprintf("the %s of tunnel %q", key.name, t.Name)

@@ -24,6 +24,7 @@ func (r *report) tunnels(tunnels []Tunnel) {
 		r.name(i, t, names)
 		r.mode(i, t.Mode)
 		r.endpoints(i, t)
+		r.acme(i, t)
 		r.certificates(i, t)
 		r.settings(i, t)
 	}
@@ -76,6 +77,7 @@ func (r *report) mode(i int, mode string) {
 			{"pins", `did you mean allow, which takes "sha256:…" for the keys of clients?`},
 		},
 		ModeClient: {
+			{"acme", "remove it: here, we are the TLS client, and need no certificate that the public trusts"},
 			{"client_auth", "remove it: here, we are the TLS client"},
 			{"client_ca", "did you mean ca?"},
 			{"allow", "remove it: here, we are the TLS client; server_name and pins say who the server must be"},
