@@ -1,0 +1,195 @@
+package pki
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"tlstunnel/internal/atomicfile"
+)
+
+// ACME says how a certificate is got from a CA that speaks ACME (RFC 8555). To
+// ask for one is to agree to the CA's terms of service.
+type ACME struct {
+	Dir     string // the folder of the PKI; the files are in acme/ there
+	KeyType string // one of [KeyTypes]
+
+	Directory   string // URL
+	DirectoryCA string // a file with who may vouch for that URL; empty: the system's roots
+	Email       string // may be empty
+	Domains     []string
+	Challenge   string // tls-alpn-01, http-01
+
+	// EABKid and EABKeyFile, the key in base64url, bind the account to a customer
+	// of the CA. Both may be empty.
+	EABKid, EABKeyFile string
+}
+
+// maxClockSkew is how far our clock may be off that of a CA: Let's Encrypt dates
+// its certificates back by as much.
+const maxClockSkew = time.Hour
+
+// CertFile is the file of the certificate with its chain and its private key. Who
+// asks the same CA for the same names has the same file: several machines share
+// the folder that way.
+func (a ACME) CertFile() string {
+	domains := slices.Sorted(slices.Values(a.Domains))
+	return a.file(a.Domains[0], ".pem", append(domains, a.Directory)...)
+}
+
+// accountFile is the file of the account's private key.
+func (a ACME) accountFile() string {
+	host := "ca"
+	if u, err := url.Parse(a.Directory); err == nil {
+		host = u.Hostname()
+	}
+	return a.file("account-"+host, ".key", a.Directory, a.Email, a.EABKid)
+}
+
+// file is named for people, and told apart by what else it depends on.
+func (a ACME) file(name, extension string, on ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(on, "\n")))
+	name = strings.ReplaceAll(name, ":", "_") // an IPv6 address, on Windows
+	return filepath.Join(a.Dir, "acme", fmt.Sprintf("%s-%x%s", name, sum[:4], extension))
+}
+
+// Load reads the certificate that was got last. The error wraps [fs.ErrNotExist]
+// when there is none yet. One that has expired is an error.
+func (a ACME) Load(now time.Time) (tls.Certificate, error) {
+	file := a.CertFile()
+	pair, err := readPair(file, "", "")
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	// The CA's clock may be before ours.
+	if now.Before(pair.Leaf.NotBefore) && pair.Leaf.NotBefore.Sub(now) < maxClockSkew {
+		now = pair.Leaf.NotBefore
+	}
+	return pair, checkValidity(file, pair.Leaf, now, "a new one is ordered by itself")
+}
+
+// RenewAt is when a certificate is to be renewed: after two thirds of its life
+// and up to a twelfth of it more, by jitter from 0 to 1. So not all machines ask
+// at once, those that share a folder included: the first one does it for all.
+func RenewAt(cert tls.Certificate, jitter float64) time.Time {
+	life := cert.Leaf.NotAfter.Sub(cert.Leaf.NotBefore)
+	return cert.Leaf.NotBefore.Add(life*2/3 + time.Duration(jitter*float64(life/12)))
+}
+
+// RetryIn is how long to wait after so many failures in a row, from 1 on: from
+// about a minute to about 6 hours, by jitter from 0 to 1, and at least as long as
+// the CA has asked for.
+func RetryIn(failures int, jitter float64, err error) time.Duration {
+	const first, most = time.Minute, 6 * time.Hour
+	wait := most
+	if failures < 10 { // 2^9 minutes are more
+		wait = min(first<<(failures-1), most)
+	}
+	wait = wait/2 + time.Duration(jitter*float64(wait))
+	if e, ok := errors.AsType[*ACMEError](err); ok {
+		// Not below it, and not all at the very same time.
+		wait = max(wait, e.RetryAfter+time.Duration(jitter*float64(first)))
+	}
+	return wait
+}
+
+// Renew makes sure that there is a certificate in [ACME.CertFile] that isn't due,
+// and returns it. Several processes may call it at once: one asks the CA, the
+// others wait for it, as long as ctx lets them, and take the file. Due tells
+// whether a certificate is to be replaced. Answer is for http-01; what to answer
+// with tls-alpn-01 is known by [ACME.LoadChallenge].
+//
+// An error of the CA, or on the way to it, is an [*ACMEError]. The certificate
+// that is there is never worse off for it.
+func (a ACME) Renew(ctx context.Context, now func() time.Time, due func(tls.Certificate) bool, answer HTTPAnswerer) (tls.Certificate, error) {
+	dir := filepath.Join(a.Dir, "acme")
+	if err := atomicfile.MkdirAll(dir, atomicfile.Secret); err != nil {
+		return tls.Certificate{}, err
+	}
+	unlock, err := lock(ctx, dir)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	defer unlock()
+	if err := a.removeLeftovers(); err != nil {
+		return tls.Certificate{}, err
+	}
+	if cert, err := a.Load(now()); err == nil && !due(cert) {
+		return cert, nil // another process was faster
+	}
+	o, err := a.newOrdering(now, answer)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	data, err := o.order(ctx)
+	if err != nil {
+		return tls.Certificate{}, o.explain(err)
+	}
+	if err := atomicfile.Replace(a.CertFile(), data, atomicfile.Secret); err != nil {
+		return tls.Certificate{}, err
+	}
+	return a.Load(now())
+}
+
+// LoadChallenge reads the certificate that is to be shown to a CA that asks for
+// domain with the application protocol "acme-tls/1" (RFC 8737). The error wraps
+// [fs.ErrNotExist] when no CA should. It is a file so that of several machines
+// that share the folder any may be asked.
+func (a ACME) LoadChallenge(domain string) (tls.Certificate, error) {
+	domain = strings.ToLower(domain)
+	if !slices.Contains(a.Domains, domain) {
+		return tls.Certificate{}, fmt.Errorf("%q isn't one of the domains: %w", domain, fs.ErrNotExist)
+	}
+	file := a.challengeFile(domain)
+	return readPair(file, "", "")
+}
+
+func (a ACME) challengeFile(domain string) string { return a.file(domain, ".challenge", a.Directory) }
+
+// removeLeftovers is for what a process left that was killed.
+func (a ACME) removeLeftovers() error {
+	leftovers, err := atomicfile.Leftovers(a.CertFile(), a.accountFile())
+	for _, file := range leftovers {
+		err = errors.Join(err, os.Remove(file))
+	}
+	return err
+}
+
+// CheckEAB says what is wrong with the file of the external account binding.
+func (a ACME) CheckEAB() error {
+	if a.EABKeyFile == "" {
+		return nil
+	}
+	_, err := a.readEABKey()
+	return err
+}
+
+// readEABKey reads the key of the external account binding, as CAs give it out.
+func (a ACME) readEABKey() ([]byte, error) {
+	data, err := readLimited(a.EABKeyFile, maxEABKey)
+	if err != nil {
+		advice := ""
+		if errors.Is(err, fs.ErrNotExist) {
+			advice = ": check the path"
+		}
+		return nil, fmt.Errorf("reading eab_key_file %q: %w%s", a.EABKeyFile, plain(err), advice)
+	}
+	text := strings.TrimRight(strings.TrimSpace(string(data)), "=")
+	key, err := base64.RawURLEncoding.DecodeString(strings.NewReplacer("+", "-", "/", "_").Replace(text))
+	if err != nil || len(key) == 0 {
+		return nil, fmt.Errorf("eab_key_file %q doesn't hold a key in base64: put there nothing but the HMAC key that the CA gave you", a.EABKeyFile)
+	}
+	return key, nil
+}
+
+const maxEABKey = 1 << 20 // bytes; they have 32 to 64

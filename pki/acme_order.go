@@ -1,0 +1,242 @@
+package pki
+
+import (
+	"cmp"
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"time"
+
+	"golang.org/x/crypto/acme"
+
+	"tlstunnel/internal/atomicfile"
+)
+
+// HTTPAnswerer lets a CA find body at path, by HTTP at port 80, until undo is
+// called.
+type HTTPAnswerer func(path, body string) (undo func(), err error)
+
+// ordering is one conversation with a CA.
+type ordering struct {
+	ACME
+	now    func() time.Time
+	answer HTTPAnswerer
+	client *acme.Client
+	clocks *clocks
+	domain string // whose challenge is under way
+}
+
+func (a ACME) newOrdering(now func() time.Time, answer HTTPAnswerer) (*ordering, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12, Time: now}
+	if a.DirectoryCA != "" {
+		certs, err := LoadCertificates(a.DirectoryCA)
+		if err != nil {
+			return nil, err
+		}
+		config.RootCAs = x509.NewCertPool()
+		for _, cert := range certs {
+			config.RootCAs.AddCert(cert)
+		}
+	}
+	key, err := a.accountKey()
+	if err != nil {
+		return nil, err
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone() // through a proxy, if the environment has one
+	transport.TLSClientConfig, transport.DisableKeepAlives = config, true
+	clocks := &clocks{RoundTripper: transport, now: now}
+	return &ordering{ACME: a, now: now, answer: answer, clocks: clocks, client: &acme.Client{
+		Key:          key,
+		DirectoryURL: a.Directory,
+		HTTPClient:   &http.Client{Transport: clocks, Timeout: 30 * time.Second},
+		UserAgent:    "tlstunnel",
+		RetryBackoff: retryBadNonce,
+	}}, nil
+}
+
+// retryBadNonce tries again at once what CAs want to be tried again at once
+// (RFC 8555, section 6.5), and a page that isn't ready. Whoever called decides on
+// the rest, knowing how many have failed before.
+func retryBadNonce(n int, _ *http.Request, resp *http.Response) time.Duration {
+	if n <= 5 && (resp.StatusCode == http.StatusBadRequest || resp.StatusCode < http.StatusMultipleChoices) {
+		return time.Duration(n) * 100 * time.Millisecond
+	}
+	return -1
+}
+
+// accountKey is made once, and never sent.
+func (a ACME) accountKey() (crypto.Signer, error) {
+	file := a.accountFile()
+	keys, err := readKeys(file, "")
+	if err == nil {
+		return keys[0], nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	key, err := generateKey("ecdsa-p256") // every CA takes it
+	if err != nil {
+		return nil, err
+	}
+	data, err := encodeKey(key)
+	if err != nil {
+		return nil, err
+	}
+	return key, atomicfile.Create(file, data, atomicfile.Secret)
+}
+
+// order gets a new certificate and returns what is to be kept of it.
+func (o *ordering) order(ctx context.Context) (data []byte, err error) {
+	if _, err := o.client.Discover(ctx); err != nil {
+		return nil, err
+	}
+	if err := o.clocks.check(); err != nil {
+		return nil, err
+	}
+	if err := o.register(ctx); err != nil {
+		return nil, err
+	}
+	order, err := o.client.AuthorizeOrder(ctx, acme.DomainIDs(o.Domains...))
+	if err != nil {
+		return nil, err
+	}
+	for _, url := range order.AuthzURLs {
+		if err := o.authorize(ctx, url); err != nil {
+			return nil, err
+		}
+	}
+	o.domain = ""
+	if order, err = o.client.WaitOrder(ctx, order.URI); err != nil {
+		return nil, err
+	}
+	key, err := generateKey(o.keyType())
+	if err != nil {
+		return nil, err
+	}
+	request, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{DNSNames: o.Domains}, key)
+	if err != nil {
+		return nil, fmt.Errorf("making a certificate request: %w", err)
+	}
+	chain, _, err := o.client.CreateCertFromOrder(ctx, order, request, true)
+	if err != nil {
+		return nil, err
+	}
+	return o.encode(key, chain)
+}
+
+// keyType is ECDSA for Ed25519, which no public CA takes.
+func (a ACME) keyType() string {
+	if a.KeyType == "ed25519" {
+		return "ecdsa-p256"
+	}
+	return a.KeyType
+}
+
+// encode checks what the CA has given us before it takes the place of what we
+// have.
+func (o *ordering) encode(key crypto.Signer, chain [][]byte) ([]byte, error) {
+	var certs []*x509.Certificate
+	for _, der := range chain {
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, fmt.Errorf("the CA has sent a damaged certificate: %w", err)
+		}
+		certs = append(certs, cert)
+	}
+	if !samePublicKey(certs[0], key) {
+		return nil, errors.New("the CA has sent a certificate for another key")
+	}
+	for _, domain := range o.Domains {
+		if err := certs[0].VerifyHostname(domain); err != nil {
+			return nil, fmt.Errorf("the CA has sent a certificate for other names: %w", err)
+		}
+	}
+	data, err := encodeKey(key)
+	return append(data, encodeCertificates(certs...)...), err
+}
+
+// register finds our account or makes it.
+func (o *ordering) register(ctx context.Context) error {
+	account, err := o.client.GetReg(ctx, "")
+	if err == nil && account.Status != acme.StatusValid {
+		return errAccount(account.Status)
+	}
+	if !errors.Is(err, acme.ErrNoAccount) {
+		return err
+	}
+	account = &acme.Account{}
+	if o.Email != "" {
+		account.Contact = []string{"mailto:" + o.Email}
+	}
+	if o.EABKid != "" {
+		key, err := o.readEABKey()
+		if err != nil {
+			return err
+		}
+		account.ExternalAccountBinding = &acme.ExternalAccountBinding{KID: o.EABKid, Key: key}
+	}
+	_, err = o.client.Register(ctx, account, acme.AcceptTOS)
+	return err
+}
+
+// errAccount is the status of an account that is of no use.
+type errAccount string
+
+func (e errAccount) Error() string { return "the account is " + string(e) }
+
+// authorize shows that a domain is ours.
+func (o *ordering) authorize(ctx context.Context, url string) error {
+	authz, err := o.client.GetAuthorization(ctx, url)
+	if err != nil || authz.Status == acme.StatusValid {
+		return err
+	}
+	o.domain = authz.Identifier.Value
+	for _, challenge := range authz.Challenges {
+		if challenge.Type != o.Challenge {
+			continue
+		}
+		undo, err := o.answerTo(challenge)
+		if err != nil {
+			return err
+		}
+		defer undo()
+		if _, err := o.client.Accept(ctx, challenge); err != nil {
+			return err
+		}
+		_, err = o.client.WaitAuthorization(ctx, cmp.Or(authz.URI, url))
+		return err
+	}
+	return fmt.Errorf("the CA doesn't offer the challenge %q for %q: set another one", o.Challenge, o.domain)
+}
+
+func (o *ordering) answerTo(challenge *acme.Challenge) (undo func(), err error) {
+	if o.Challenge == "http-01" {
+		body, err := o.client.HTTP01ChallengeResponse(challenge.Token)
+		if err != nil {
+			return nil, err
+		}
+		return o.answer(o.client.HTTP01ChallengePath(challenge.Token), body)
+	}
+	cert, err := o.client.TLSALPN01ChallengeCert(challenge.Token, o.domain)
+	if err != nil {
+		return nil, err
+	}
+	key, err := encodeKey(cert.PrivateKey.(crypto.Signer))
+	if err != nil {
+		return nil, err
+	}
+	leaf, err := x509.ParseCertificate(cert.Certificate[0])
+	if err != nil {
+		return nil, err
+	}
+	file := o.challengeFile(o.domain)
+	undo = func() { os.Remove(file) }
+	return undo, atomicfile.Replace(file, append(key, encodeCertificates(leaf)...), atomicfile.Secret)
+}

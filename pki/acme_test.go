@@ -1,0 +1,138 @@
+package pki
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestRenewAt: after two thirds of any life, spread over a twelfth.
+func TestRenewAt(t *testing.T) {
+	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	const day = 24 * time.Hour
+	for _, tt := range []struct{ life, first, last time.Duration }{
+		{time.Hour, 40 * time.Minute, 45 * time.Minute},
+		{6 * day, 4 * day, 4*day + 12*time.Hour},
+		{90 * day, 60 * day, 67*day + 12*time.Hour},
+		{360 * day, 240 * day, 270 * day},
+		{36000 * day, 24000 * day, 27000 * day},
+	} {
+		cert := tls.Certificate{Leaf: &x509.Certificate{NotBefore: begin, NotAfter: begin.Add(tt.life)}}
+		if first, last := RenewAt(cert, 0).Sub(begin), RenewAt(cert, 1).Sub(begin); first != tt.first || last != tt.last {
+			t.Errorf("%v: got %v to %v, want %v to %v", tt.life, first, last, tt.first, tt.last)
+		}
+	}
+}
+
+// TestRetryIn: from minutes to hours, never at once, and not before the CA wants.
+func TestRetryIn(t *testing.T) {
+	later := &ACMEError{RetryAfter: 24 * time.Hour}
+	for _, tt := range []struct {
+		failures    int
+		err         error
+		least, most time.Duration
+	}{
+		{1, nil, 30 * time.Second, 90 * time.Second},
+		{2, nil, time.Minute, 3 * time.Minute},
+		{8, nil, 64 * time.Minute, 192 * time.Minute},
+		{10, nil, 3 * time.Hour, 9 * time.Hour},
+		{1000000, nil, 3 * time.Hour, 9 * time.Hour},
+		{1, later, 24 * time.Hour, 24*time.Hour + time.Minute},
+	} {
+		if least, most := RetryIn(tt.failures, 0, tt.err), RetryIn(tt.failures, 1, tt.err); least != tt.least || most != tt.most {
+			t.Errorf("%d: got %v to %v, want %v to %v", tt.failures, least, most, tt.least, tt.most)
+		}
+	}
+}
+
+func TestACMEFiles(t *testing.T) {
+	a := ACME{Dir: "/pki", Directory: "https://ca.example:8443/dir", Domains: []string{"b.example", "a.example"}}
+	other := a
+	other.Domains = []string{"b.example"}
+	same := a
+	same.Email, same.Challenge, same.KeyType = "it@b.example", "http-01", "rsa-2048"
+	if a.CertFile() != same.CertFile() || a.CertFile() == other.CertFile() {
+		t.Errorf("got %q, %q, %q", a.CertFile(), same.CertFile(), other.CertFile())
+	}
+	if file := a.accountFile(); file == same.accountFile() || file != other.accountFile() ||
+		!strings.HasPrefix(filepath.Base(file), "account-ca.example-") {
+		t.Errorf("got %q, %q", file, same.accountFile())
+	}
+}
+
+// TestACMELoad: none yet, one that is all right, one of which our clock is before
+// its time, and one that has expired.
+func TestACMELoad(t *testing.T) {
+	a := ACME{Dir: t.TempDir(), Directory: "https://ca.example/dir", Domains: []string{"pacs.clinic.example"}}
+	now := time.Now()
+	if _, err := a.Load(now); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := a.LoadChallenge("../../PACS.clinic.example"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+	store, _, err := Ensure(t.Context(), Settings{Dir: filepath.Join(a.Dir, "own"), KeyType: "ecdsa-p256", CAValidity: time.Hour, CertValidity: time.Hour}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var data []byte
+	for _, name := range []string{"server.key", "server.crt"} {
+		part, err := os.ReadFile(filepath.Join(store.Dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		data = append(data, part...)
+	}
+	if err := os.Mkdir(filepath.Join(a.Dir, "acme"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(a.CertFile(), data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	begin, end := store.Server.Leaf.NotBefore, store.Server.Leaf.NotAfter
+	for _, tt := range []struct {
+		now  time.Time
+		want string
+	}{
+		{begin, ""},
+		{begin.Add(-30 * time.Minute), ""},
+		{begin.Add(-2 * time.Hour), "check the clock of this machine"},
+		{end.Add(time.Second), "a new one is ordered by itself"},
+	} {
+		_, err := a.Load(tt.now)
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("at %v: got %v, want %q", tt.now, err, tt.want)
+		}
+	}
+}
+
+// TestEABKey: as CAs give it out; what is wrong with it never shows it.
+func TestEABKey(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "eab.key")
+	a := ACME{EABKid: "kid-1", EABKeyFile: file}
+	if err := a.CheckEAB(); err == nil || !strings.Contains(err.Error(), "check the path") {
+		t.Errorf("got %v", err)
+	}
+	for text, good := range map[string]bool{
+		"zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG4\r\n": true,
+		"_-_-":     true,
+		"/+/+":     true,
+		"aGVsbA==": true,
+		"secret!":  false,
+		" ":        false,
+	} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := a.CheckEAB()
+		if (err == nil) != good || err != nil && strings.Contains(err.Error(), "secret!") {
+			t.Errorf("%q: got %v", text, err)
+		}
+	}
+}
