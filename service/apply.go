@@ -32,8 +32,12 @@ func (s *Service) apply(ctx context.Context, p plan) error {
 		case r.tunnel == nil:
 			s.start(r)
 		case r.digest != p.tunnels[i].digest:
+			r.acme.stop()
 			r.prepared = p.tunnels[i]
 			r.tunnel.Apply(r.settings)
+			r.acme.start(s.log)
+		default:
+			r.acme.tryAgain()
 		}
 	}
 	for _, r := range s.tunnels {
@@ -107,6 +111,7 @@ func (s *Service) start(r *running) {
 	r.tunnel = tunnel.New(r.settings)
 	s.log.Info("listening", "tunnel", r.config.Name, "mode", r.config.Mode, "listen", r.listener.Addr().String(), "target", r.config.Target)
 	s.serving.Go(func() { s.serve(r.tunnel, r.listener) })
+	r.acme.start(s.log)
 }
 
 func (s *Service) serve(t *tunnel.Tunnel, l net.Listener) {

@@ -22,6 +22,7 @@ const (
 	EventExpiry        EventID = 200 // a certificate expires soon
 	EventLogFile       EventID = 201 // the log file can't be written
 	EventConfig        EventID = 202 // another warning about the config
+	EventACME          EventID = 203 // no new certificate from a public CA
 	EventReloadRefused EventID = 300 // the config is wrong; nothing was changed
 	EventFatal         EventID = 301 // the service can't start, or go on
 	EventRefresh       EventID = 302 // a changed CRL or certificate can't be used
@@ -36,6 +37,7 @@ const (
 	msgRenewed        = "server certificate renewed"
 	msgRenewalFailed  = "server certificate not renewed"
 	msgReloadRefused  = "reload refused, nothing was changed"
+	msgACMEFailed     = "no new certificate, the CA is asked again later"
 	msgRefreshed      = "files read anew"
 	msgExpiry         = "a certificate expires soon"
 	msgRefreshRefused = "not all files could be read anew"
@@ -55,6 +57,7 @@ var eventOf = map[string]EventID{
 	msgReloadRefused:  EventReloadRefused,
 	msgExpiry:         EventExpiry,
 	msgConfig:         EventConfig,
+	msgACMEFailed:     EventACME,
 	msgRefreshRefused: EventRefresh,
 	FatalMessage:      EventFatal,
 }

@@ -28,6 +28,9 @@ type TunnelStatus struct {
 	Listen  string    `json:"listen"` // the address that is bound
 	Target  []string  `json:"target"`
 	Expires time.Time `json:"expires,omitzero"` // the certificate that it shows
+
+	// How it got on with its CA, when that is a public one.
+	ACME *ACMEStatus `json:"acme,omitempty"`
 	tunnel.Stats
 }
 
@@ -53,6 +56,7 @@ func (s *Service) Status() Status {
 			Stats:  r.tunnel.Stats(),
 
 			Expires: r.expires(),
+			ACME:    r.acme.status(),
 		}
 		st.Tunnels = append(st.Tunnels, t)
 	}
@@ -76,6 +80,9 @@ func Offline(cfg *config.Config, now time.Time) (Status, config.Problems) {
 // expires is when the first of the certificates that the tunnel shows ends, zero
 // if it shows none.
 func (p prepared) expires() (first time.Time) {
+	if cert := p.acme.certificate(); cert != nil {
+		return cert.Leaf.NotAfter
+	}
 	for _, cert := range p.shown {
 		if first.IsZero() || cert.NotAfter.Before(first) {
 			first = cert.NotAfter

@@ -87,7 +87,7 @@ func storeProblems(cfg *config.Config, store *pki.Store) (problems config.Proble
 
 func needsPKI(cfg *config.Config) bool {
 	return slices.ContainsFunc(cfg.Tunnels, func(t config.Tunnel) bool {
-		return t.Mode == config.ModeServer && t.Cert == "" || t.Cert == config.Own ||
+		return t.Mode == config.ModeServer && t.Cert == "" && !t.ACME.Enabled() || t.Cert == config.Own ||
 			trustsOwn(t)
 	})
 }
@@ -111,6 +111,7 @@ type prepared struct {
 	shown    []*x509.Certificate // what it proves its identity with
 	trusted  []*x509.Certificate // the CAs, but for those of the operating system
 	expiring config.Problems     // warnings about those that end soon
+	acme     *acmeCert           // where it gets its certificate, nil if it has one
 }
 
 // prepareAll reads every file that cfg names. The store is our own PKI, or pkiErr
@@ -147,7 +148,7 @@ func translate(cfg *config.Config, store *pki.Store, now time.Time) ([]prepared,
 	var problems config.Problems
 	for i, t := range cfg.Tunnels {
 		tr := translator{cfg: cfg, store: store, now: now, index: i, tunnel: t, digest: sha256.New()}
-		p := prepared{config: t, settings: tr.settings(), shown: tr.shown, trusted: tr.trusted, expiring: tr.expiring}
+		p := prepared{config: t, settings: tr.settings(), shown: tr.shown, trusted: tr.trusted, expiring: tr.expiring, acme: tr.acme}
 		fmt.Fprintf(tr.digest, "%+v", t)
 		tr.digest.Sum(p.digest[:0])
 		all = append(all, p)
@@ -169,6 +170,7 @@ type translator struct {
 	trusted  []*x509.Certificate // the CAs, but for those of the operating system
 	shown    []*x509.Certificate
 	expiring config.Problems
+	acme     *acmeCert
 	problems config.Problems
 }
 
@@ -215,7 +217,9 @@ func (tr *translator) commonTLS() *tls.Config {
 
 func (tr *translator) serverTLS() *tls.Config {
 	c := tr.commonTLS()
-	if tr.tunnel.Cert != "" {
+	if tr.tunnel.ACME.Enabled() {
+		tr.getByACME(c)
+	} else if tr.tunnel.Cert != "" {
 		c.Certificates = tr.keyPair()
 	} else {
 		c.Certificates = tr.own("name")

@@ -154,6 +154,11 @@ func filesOf(cfg *config.Config) []string {
 	}
 	files := append([]string{cfg.File}, pki.Files(cfg.PKI.Dir)...)
 	for _, t := range cfg.Tunnels {
+		for _, file := range []string{t.ACME.DirectoryCA, t.ACME.EABKeyFile} {
+			if file != "" {
+				files = append(files, file)
+			}
+		}
 		if t.Cert != "" && t.Cert != config.Own {
 			for _, file := range []string{t.Cert, t.Key, t.KeyPasswordFile} {
 				if file != "" {

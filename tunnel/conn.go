@@ -74,8 +74,16 @@ func (t *Tunnel) handshakeFront(c *conn) *ending {
 	if err := t.startTLS(ctx, c, c.front, tls.Server, c.settings.Front); err != nil {
 		return t.explainFront(c, turn, err)
 	}
+	if c.session.NegotiatedProtocol == acmeProtocol {
+		_ = c.front.CloseWrite() // a CA that is gone already has seen what it wanted
+		return &ending{completed, slog.LevelInfo, byTunnel, "a CA has checked that the name is ours", nil}
+	}
 	return nil
 }
+
+// acmeProtocol is what a CA asks for that wants to see a certificate and nothing
+// else (RFC 8737, section 4): it never reaches the target.
+const acmeProtocol = "acme-tls/1"
 
 // dial opens the back to the first target that takes the connection.
 func (t *Tunnel) dial(c *conn) *ending {

@@ -117,7 +117,7 @@ func (n *counters) count(c *conn, end *ending) {
 	n.outcomes[end.outcome].Add(1)
 	n.toTarget.Add(c.toBack.Load())
 	n.toPeer.Add(c.toFront.Load())
-	if end.outcome == completed && (c.front.truncated() || c.back.truncated()) {
+	if end.outcome == completed && c.back != nil && (c.front.truncated() || c.back.truncated()) {
 		n.noCloseNotify.Add(1)
 	}
 }

@@ -156,6 +156,11 @@ func (s *statusAnswer) checkConfig(file string) {
 
 func (s *statusAnswer) checkExpiry(now time.Time) {
 	for _, t := range s.Tunnels {
+		if t.ACME != nil && t.ACME.Failure != "" {
+			s.problem("tunnel %q: %s; the CA is asked again at %s, or at once by `tlstunnel reload`", t.Name, t.ACME.Failure, t.ACME.Next.Local().Format(time.DateTime))
+		} else if t.ACME != nil && t.Expires.IsZero() {
+			s.problem("tunnel %q: there is no certificate yet, the CA is being asked for one: nobody can connect", t.Name)
+		}
 		switch left := t.Expires.Sub(now); {
 		case t.Expires.IsZero() || left >= unhealthyBefore:
 		case left <= 0:
