@@ -55,7 +55,7 @@ func TestCloseNotifyIsSent(t *testing.T) {
 			p := newPath(t, mode, nil)
 			var watched *wire
 			watch := func(e *end, role func(net.Conn, *tls.Config) *tls.Conn, config *tls.Config) error {
-				watched = &wire{TCPConn: e.tcp}
+				watched = &wire{source: &source{TCPConn: e.tcp}}
 				c := role(watched, config)
 				e.stream = c
 				return c.Handshake()
@@ -96,7 +96,7 @@ func TestLateCloseNotify(t *testing.T) {
 	accepted, err := l.Accept()
 	check(t, err)
 	defer accepted.Close()
-	late := &lateWire{wire: &wire{TCPConn: accepted.(*net.TCPConn)}}
+	late := &lateWire{wire: &wire{source: &source{TCPConn: accepted.(*net.TCPConn)}}}
 	ours := tls.Server(late, serverTLS())
 	check(t, together(ours.Handshake, func() error { return peer.secure(tls.Client, clientTLS()) }))
 

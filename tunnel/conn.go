@@ -31,7 +31,7 @@ func (t *Tunnel) newConn(accepted *net.TCPConn) *conn {
 	c := &conn{
 		settings: t.settings.Load(),
 		accepted: time.Now(),
-		front:    &side{stream: accepted, tcp: accepted, name: byPeer},
+		front:    newSide(accepted, byPeer),
 	}
 	// Where the system has no such settings, its own stay in force.
 	_ = accepted.SetKeepAliveConfig(keepAlive(c.settings.Keepalive))
@@ -108,7 +108,7 @@ func (t *Tunnel) dialTarget(c *conn, target Target) *ending {
 		return t.explainDial(err)
 	}
 	tcp := dialled.(*net.TCPConn)
-	back := &side{stream: tcp, tcp: tcp, name: byTarget}
+	back := newSide(tcp, byTarget)
 	if target.TLS != nil {
 		if err := t.startTLS(t.setup, c, back, tls.Client, target.TLS); err != nil {
 			tcp.Close()
@@ -129,9 +129,11 @@ func (t *Tunnel) startTLS(ctx context.Context, c *conn, s *side, role func(net.C
 	ctx, cancel := context.WithTimeout(ctx, c.settings.HandshakeTimeout)
 	defer cancel()
 	start := time.Now()
-	s.wire, s.config = &wire{TCPConn: s.tcp, holdTicket: s == c.front}, config
+	s.wire, s.config = &wire{source: s.tcp, holdTicket: s == c.front}, config
 	tlsConn := role(s.wire, config)
-	if err := tlsConn.HandshakeContext(ctx); err != nil {
+	done := make(chan error, 1)
+	go handshake(ctx, tlsConn, done)
+	if err := <-done; err != nil {
 		return err
 	}
 	s.wire.holdTicket = false
@@ -141,6 +143,10 @@ func (t *Tunnel) startTLS(ctx context.Context, c *conn, s *side, role func(net.C
 	s.stream = tlsConn
 	return nil
 }
+
+// handshake has a goroutine of its own, since it needs a large stack: that ends
+// with it, and the connection goes on with its small one.
+func handshake(ctx context.Context, c *tls.Conn, done chan<- error) { done <- c.HandshakeContext(ctx) }
 
 // handshakeTurn says whether its connection has asked for a place in
 // t.handshakes and holds one. It travels in the handshake's context, under the

@@ -9,12 +9,6 @@ import (
 	"time"
 )
 
-// bufferSize bounds what a slow reader can make a direction hold: two TLS
-// records.
-const bufferSize = 32 << 10
-
-var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
-
 // flow is one direction of a connection.
 type flow struct {
 	src, dst *side
@@ -24,12 +18,11 @@ type flow struct {
 // copy moves bytes until src's end of stream. On an error it says which side
 // failed.
 func (f flow) copy() (failed *side, err error) {
-	buf := buffers.Get().(*[bufferSize]byte)
-	defer buffers.Put(buf)
 	for {
-		n, readErr := f.src.Read(buf[:])
+		c, n, readErr := f.src.receive()
 		if n > 0 {
-			n, err := f.dst.Write(buf[:n])
+			n, err := f.dst.Write(c[:n])
+			chunks.Put(c)
 			f.moved.Add(int64(n))
 			if err != nil {
 				return f.dst, err

@@ -152,8 +152,9 @@ func TestRevocationEndsConnections(t *testing.T) {
 func TestRevokedWhileDialling(t *testing.T) {
 	leakCheck(t)
 	p := newPath(t, "server", requireCert)
-	c := &conn{front: &side{tcp: closed(t).tcp, wire: new(wire)}, back: &side{tcp: closed(t).tcp},
+	c := &conn{front: newSide(closed(t).tcp, byPeer), back: newSide(closed(t).tcp, byTarget),
 		session: &tls.ConnectionState{PeerCertificates: []*x509.Certificate{clientCert().Leaf}}}
+	c.front.wire = new(wire)
 	s, _ := complete(Settings{RevocationLists: []*RevocationList{testCA().revoking("2")}})
 	p.tunnels[0].Apply(s)
 	r := &relaying{conn: c}

@@ -10,17 +10,23 @@ import (
 
 // side is one end of a connection: the accepted or the dialled one.
 type side struct {
-	stream              // what is relayed: tcp, or TLS over it
-	tcp    *net.TCPConn // never closed through TLS, which may wait for its alert
-	name   string       // byPeer or byTarget
+	stream         // what is relayed: tcp, or TLS over it
+	tcp    *source // never closed through TLS, which may wait for its alert
+	name   string  // byPeer or byTarget
 
 	wire   *wire       // of a TLS side; nil on a plain one
 	config *tls.Config // of a TLS side
+	first  [1]byte     // see receiveTLS
 
 	whole bool // it has got all that was for it, and its end of stream
 
 	writing sync.Mutex // held while the stream is written to; guards what follows
 	cut     bool       // a write learned that the connection was reset
+}
+
+// newSide is a plain side.
+func newSide(tcp *net.TCPConn, name string) *side {
+	return &side{stream: tcp, tcp: &source{TCPConn: tcp}, name: name}
 }
 
 // stream is what *net.TCPConn and *tls.Conn have in common.
@@ -29,19 +35,48 @@ type stream interface {
 	CloseWrite() error
 }
 
-// Read reads from the stream. Linux gives the error of a reset to one system
-// call only; when that was a write, the read after it says end of stream, and
-// half a transfer would look like a whole one.
-func (s *side) Read(b []byte) (int, error) {
-	n, err := s.stream.Read(b)
+// receive reads from the stream what there is, as much as a chunk holds, and
+// waits when there is nothing. The caller gives the chunk back.
+//
+// Linux gives the error of a reset to one system call only; when that was a
+// write, the read after it says end of stream, and half a transfer would look
+// like a whole one.
+func (s *side) receive() (c *chunk, n int, err error) {
+	if s.wire == nil {
+		c, n, err = s.tcp.receive()
+	} else {
+		c, n, err = s.receiveTLS()
+	}
 	if err == io.EOF && s.wasCut() {
 		err = errReset
 	}
-	return n, err
+	return c, n, err
+}
+
+// receiveTLS waits for a byte, and takes a chunk when there is one, for it and
+// for all that came with it.
+func (s *side) receiveTLS() (*chunk, int, error) {
+	n, err := s.stream.Read(s.first[:])
+	if n == 0 {
+		return nil, 0, err
+	}
+	c := chunks.Get().(*chunk)
+	c[0] = s.first[0]
+	s.wire.noWait = true
+	for err == nil && n < len(c) {
+		var more int
+		more, err = s.stream.Read(c[n:])
+		n += more
+	}
+	s.wire.noWait = false
+	if err == errNothingYet {
+		err = nil
+	}
+	return c, n, err
 }
 
 func (s *side) wasCut() bool {
-	if s.wire != nil && !s.wire.finished || !isDead(s.tcp) {
+	if s.wire != nil && !s.wire.finished || !isDead(s.tcp.TCPConn) {
 		return false
 	}
 	s.writing.Lock() // not for long: nothing waits on a dead connection

@@ -86,6 +86,6 @@ func (s *stall) progress() progress {
 	c := s.conn
 	return progress{
 		moved:  c.toBack.Load() + c.toFront.Load(),
-		unsent: unsent(c.front.tcp) + unsent(c.back.tcp),
+		unsent: unsent(c.front.tcp.TCPConn) + unsent(c.back.tcp.TCPConn),
 	}
 }

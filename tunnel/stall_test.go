@@ -142,11 +142,11 @@ func TestStallWhileEndIsPassedOn(t *testing.T) {
 		theirs = mustDial(t, l.Addr().String())
 		accepted, err := l.Accept()
 		check(t, err)
-		return &side{stream: accepted.(*net.TCPConn), tcp: accepted.(*net.TCPConn), name: name}, theirs
+		return newSide(accepted.(*net.TCPConn), name), theirs
 	}
 	front, _ := newSide(byPeer)
 	back, target := newSide(byTarget)
-	front.stream = clogged{front.tcp}
+	front.stream = clogged{front.tcp.TCPConn}
 	check(t, target.CloseWrite())
 	ended := make(chan *ending, 1)
 	go func() { ended <- tun.relay(&conn{settings: tun.settings.Load(), front: front, back: back}) }()

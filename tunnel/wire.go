@@ -8,9 +8,14 @@ import (
 	"time"
 )
 
-// wire is the TCP connection under a [tls.Conn].
+// wire is the TCP connection under a [tls.Conn]. It reads more of it at once than
+// the record that crypto/tls asks for.
 type wire struct {
-	*net.TCPConn
+	*source
+
+	ahead     *chunk // what was read and not yet asked for: from next to end
+	next, end int
+	noWait    bool // Read has only what is ahead
 
 	// What the reading goroutine has seen of the peer: crypto/tls reports a
 	// bare FIN as it does a close_notify.
@@ -25,13 +30,35 @@ type wire struct {
 }
 
 func (w *wire) Read(b []byte) (int, error) {
-	n, err := w.TCPConn.Read(b)
-	w.received = w.received || n > 0
-	w.finished = w.finished || err == io.EOF
+	if w.ahead == nil {
+		if w.noWait {
+			return 0, errNothingYet
+		}
+		c, n, err := w.receive()
+		w.finished = w.finished || err == io.EOF
+		if n == 0 {
+			return 0, err
+		}
+		w.ahead, w.next, w.end, w.received = c, 0, n, true
+	}
+	n := copy(b, w.ahead[w.next:w.end])
+	if w.next += n; w.next == w.end {
+		chunks.Put(w.ahead)
+		w.ahead = nil
+	}
 	kept := copy(w.tail[:], w.tail[min(n, len(w.tail)):])
 	copy(w.tail[kept:], b[max(0, n-len(w.tail)):n])
-	return n, err
+	return n, nil
 }
+
+// errNothingYet is of the kind after which crypto/tls lets one read again.
+var errNothingYet net.Error = nothingYet{}
+
+type nothingYet struct{}
+
+func (nothingYet) Error() string   { return "nothing has come yet" }
+func (nothingYet) Timeout() bool   { return true }
+func (nothingYet) Temporary() bool { return true }
 
 // Write holds the session ticket of TLS 1.3 back until there are bytes to send.
 // crypto/tls sends it along with the handshake. A client that sends its message

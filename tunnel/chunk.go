@@ -1,0 +1,26 @@
+package tunnel
+
+import (
+	"net"
+	"sync"
+)
+
+// chunkSize is what one read takes at the most. Eight TLS records cost little
+// more system calls than one; larger chunks fall out of the processor's cache.
+const chunkSize = 128 << 10
+
+// chunk holds bytes on their way. Nobody has one while nothing moves: an idle
+// connection is to cost little.
+type chunk [chunkSize]byte
+
+var chunks = sync.Pool{New: func() any { return new(chunk) }}
+
+// source is a TCP connection to be read from.
+type source struct {
+	*net.TCPConn
+	reading // how, on this system
+}
+
+// receive waits until there are bytes, and only then takes a chunk for them. The
+// caller gives it back. It isn't for several goroutines at once.
+func (s *source) receive() (c *chunk, n int, err error) { return s.read(s.TCPConn) }

@@ -1,0 +1,19 @@
+//go:build !unix
+
+package tunnel
+
+import "net"
+
+// reading has no state where a read can't be tried without waiting.
+type reading struct{}
+
+// read holds its chunk while it waits.
+func (reading) read(conn *net.TCPConn) (*chunk, int, error) {
+	c := chunks.Get().(*chunk)
+	n, err := conn.Read(c[:])
+	if n == 0 {
+		chunks.Put(c)
+		return nil, 0, err
+	}
+	return c, n, err
+}
