@@ -72,7 +72,8 @@ func (a *app) changeTrust(steps func([]*x509.Certificate) ([]installer.Step, err
 	return installer.Apply(todo, dryRun, a.showStep)
 }
 
-// ownCAs reads the certificate of our CA, and no key.
+// ownCAs reads the certificate of our CA and, during a rotation, that of the next
+// one, and no key. The CA before it has no server certificates any more.
 func (a *app) ownCAs() ([]*x509.Certificate, error) {
 	cfg, _, err := a.loadConfig()
 	if err != nil {
@@ -82,5 +83,12 @@ func (a *app) ownCAs() ([]*x509.Certificate, error) {
 	if errors.Is(err, fs.ErrPermission) {
 		err = errors.Join(err, new(service.Manager).Rights())
 	}
-	return cas, err
+	if err != nil {
+		return nil, err
+	}
+	next, err := pki.LoadCertificates(filepath.Join(cfg.PKI.Dir, "next-ca.crt"))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return append(cas, next...), err
 }
