@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -73,6 +74,11 @@ func (s *Service) readAgain(log *slog.Logger) (plan, error) {
 	}
 	if err != nil {
 		return plan{}, err
+	}
+	if len(cfg.Tunnels) == 0 && len(s.tunnels) > 0 {
+		// An editor that empties a file before it writes it, or a full disk,
+		// leaves just that behind; and then watch would be off, too.
+		return plan{}, fmt.Errorf("config %q has no tunnel any more: is the file whole? to serve none, stop the service, or restart it", s.cfg.File)
 	}
 	LogWarnings(log, problems)
 	// A PKI that is gone is not made anew here: new keys are for a first run.

@@ -71,6 +71,7 @@ func TestReloadRefused(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"syntax", good + "[[tunnel", "config.toml:"},
 		{"unknown key", good + "lisen = ':1'", `unknown key "lisen"`},
+		{"no tunnel", "watch = true\n", "has no tunnel any more: is the file whole?"},
 		{"missing file", good + "cert = 'none.crt'\nkey = 'none.key'", "none.crt"},
 		{"empty CA", strings.Replace(good, "mode", "client_auth = 'require'\nclient_ca = 'empty.crt'\nmode", 1), "empty.crt"},
 		{"port taken", serverTunnel("new", free, "127.0.0.1:1", "") + serverTunnel("b", taken.Addr().String(), "127.0.0.1:1", "") + good,
@@ -139,10 +140,12 @@ func TestReloadRemoved(t *testing.T) {
 // TestReloadCutsAtLast: a tunnel that is gone doesn't keep its connections for
 // ever.
 func TestReloadCutsAtLast(t *testing.T) {
-	s := startService(t, "shutdown_grace = '20ms'\n"+serverTunnel("a", "127.0.0.1:0", greeter(t, "one"), ""))
+	target := greeter(t, "one")
+	b := "shutdown_grace = '20ms'\n" + serverTunnel("b", "127.0.0.1:0", target, "")
+	s := startService(t, b+serverTunnel("a", "127.0.0.1:0", target, ""))
 	old := speak(s.dial("a", s.tlsConfig()))
 	old.expect(t, "one")
-	s.reload("shutdown_grace = '20ms'\n")
+	s.reload(b)
 	s.log.await(t, `msg="tunnel stopped" tunnel=a completed=0 interrupted=1`)
 	if _, err := old.lines.ReadString('\n'); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("the connection is open: %v", err)
