@@ -52,14 +52,24 @@ func (w *fileWatch) follow(files []string) {
 		return
 	}
 	known := snapshot(files)
-	for dir, file := range folders {
-		// The folder, since most programs replace a file and don't write into it.
-		if err := watcher.Add(dir); err != nil {
-			w.log.Error("a file can't be watched: reload by hand when it changes", "file", file, "err", err)
-		}
+	for dir, err := range watchFolders(watcher, folders) {
+		w.log.Warn("a folder can't be watched: its files are looked at once a second instead", "folder", dir, "err", err)
 	}
 	w.files, w.folders, w.watcher, w.done = files, folders, watcher, make(chan struct{})
-	go w.settle(watcher, files, known, w.done)
+	go w.settle(watcher, files, folders, known, w.done)
+}
+
+// watchFolders watches the folders, those anew that have been replaced since,
+// and returns why some of them can't be. It is the folders that are watched since
+// most programs replace a file and don't write into it.
+func watchFolders(watcher *fsnotify.Watcher, folders map[string]string) (failed map[string]error) {
+	failed = map[string]error{}
+	for dir := range folders {
+		if err := watcher.Add(dir); err != nil {
+			failed[dir] = err
+		}
+	}
+	return failed
 }
 
 // close stops watching. It may be called again.
@@ -73,7 +83,7 @@ func (w *fileWatch) close() {
 
 // settle sends on changed once the files differ from what is known and are left
 // alone. Something else in their folders, a log say, may change all the time.
-func (w *fileWatch) settle(watcher *fsnotify.Watcher, files []string, known string, done chan<- struct{}) {
+func (w *fileWatch) settle(watcher *fsnotify.Watcher, files []string, folders map[string]string, known string, done chan<- struct{}) {
 	defer close(done)
 	look := time.NewTimer(settleTime)
 	defer look.Stop()
@@ -97,14 +107,18 @@ func (w *fileWatch) settle(watcher *fsnotify.Watcher, files []string, known stri
 				w.log.Error("watching the files", "err", err)
 			}
 		case <-look.C:
+			// The system forgets a folder that is moved or deleted: look until it
+			// is there again.
+			waiting = len(watchFolders(watcher, folders)) > 0
 			switch now := snapshot(files); {
 			case now == known:
-				waiting = false
 			case now == seen:
-				waiting, known = false, now
+				known = now
 				w.signal()
 			default:
-				seen = now
+				waiting, seen = true, now
+			}
+			if waiting {
 				look.Reset(settleTime)
 			}
 		}

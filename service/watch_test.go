@@ -98,6 +98,22 @@ func TestWatch(t *testing.T) {
 		check(t, os.WriteFile(filepath.Join(dir, "two", "config.toml"), []byte("pki.dir = 'pki'\n"+text("33s")), 0o600))
 		s.log.awaitCount(t, reloadedByFiles, 2)
 	})
+	t.Run("folder moved away, and another in its place", func(t *testing.T) {
+		t.Parallel()
+		s, text := watching(t, nil)
+		dir := filepath.Dir(s.file)
+		if err := os.Rename(dir, dir+".old"); err != nil {
+			t.Skip(err) // Windows, which holds what is watched
+		}
+		s.log.await(t, `msg="reload refused, nothing was changed" cause="files changed"`)
+		check(t, os.CopyFS(dir, os.DirFS(dir+".old")))
+		s.write(text("2s"))
+		s.log.await(t, reloadedByFiles)
+
+		// And the new one is watched too.
+		s.write(text("33s"))
+		s.log.awaitCount(t, reloadedByFiles, 2)
+	})
 	t.Run("certificate", func(t *testing.T) {
 		t.Parallel()
 		s, _ := watching(t, nil)
