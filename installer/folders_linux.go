@@ -52,11 +52,15 @@ func (h host) folderStep(f folder) Step {
 	if f.service {
 		owner = accountName
 	}
-	path := h.root + f.path
+	var path string      // where it really is
 	var before []setting // nil: there was no such folder
 	return Step{
 		Name: fmt.Sprintf("folder %q (%04o, %s:%s)", f.path, f.mode, owner, accountName),
 		Done: func() (bool, error) {
+			var err error
+			if path, err = h.place(f); err != nil {
+				return false, err
+			}
 			a, err := h.account()
 			if ok, err := found(err); !ok {
 				return false, err
@@ -101,6 +105,37 @@ func (h host) folderStep(f folder) Step {
 			return restore(before)
 		},
 	}
+}
+
+// place is where the folder is, or will be: root may have put it elsewhere by a
+// link. One of somebody else's, where others can write in /var/log, isn't
+// followed.
+func (h host) place(f folder) (string, error) {
+	path := h.root + f.path
+	info, err := os.Lstat(path)
+	if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		if settingOf(path, info).uid != 0 {
+			return "", fmt.Errorf("%q is a link that isn't root's: delete it or move it away", path)
+		}
+		real, err := filepath.EvalSymlinks(path)
+		if err != nil {
+			return "", fmt.Errorf("%q is a link that leads to no folder: make the folder, or delete the link: %w", path, err)
+		}
+		path = real
+		info, err = os.Stat(path)
+		if err != nil {
+			return "", err
+		}
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return path, nil
+	case err != nil:
+		return "", err
+	case !info.IsDir():
+		return "", fmt.Errorf("%q isn't a folder: move it away", path)
+	}
+	return path, nil
 }
 
 func (f folder) owner(a account) account {

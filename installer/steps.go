@@ -120,6 +120,21 @@ func removeStep(what, path string) Step {
 	}
 }
 
+// removeConfigStep removes a config that isn't in a folder of ours. Whoever has
+// misspelt --config keeps the file: what isn't a config without a mistake may be
+// anything.
+func removeConfigStep(path string) Step {
+	s := removeStep("config", path)
+	s.Extra = true
+	s.Do = func() error {
+		if _, err := loadConfig(path); err != nil {
+			return fmt.Errorf("%q is kept, as it doesn't look like a config of tlstunnel: %w", path, err)
+		}
+		return os.Remove(path)
+	}
+	return s
+}
+
 func exists(path string) (bool, error) {
 	_, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {

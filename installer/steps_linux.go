@@ -62,7 +62,7 @@ func uninstallSteps(ctx context.Context, o Options) ([]Step, error) {
 		return steps, nil
 	}
 	if filepath.Dir(o.Config) != configFolder.path {
-		steps = append(steps, removeStep("config", o.Config))
+		steps = append(steps, removeConfigStep(o.Config))
 	}
 	return append(steps,
 		removeStep("configs", configFolder.path),

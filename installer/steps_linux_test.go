@@ -96,6 +96,60 @@ func TestFoldersUndone(t *testing.T) {
 	}
 }
 
+// TestFolderLinked: a folder that root has put elsewhere gets its rights there;
+// a link of somebody else's, or one that leads nowhere, is an error, and so is a
+// file.
+func TestFolderLinked(t *testing.T) {
+	h := testHost(t)
+	link, elsewhere := h.root+stateFolder.path, h.root+"/data"
+	check(t, os.Mkdir(elsewhere, 0o755))
+	check(t, os.WriteFile(elsewhere+"/ca.key", nil, 0o600))
+	check(t, os.Symlink(elsewhere, link))
+	states, err := apply(h.folderStep(stateFolder), broken)
+	if err == nil || !slices.Equal(states, []State{Done, Failed, Undone}) {
+		t.Errorf("got %v, %v", states, err)
+	}
+	checkSetting(t, elsewhere, setting{"", 0o755, account{}})
+	_, err = apply(h.folderStep(stateFolder))
+	check(t, err)
+	checkSetting(t, elsewhere, setting{"", 0o700, testAccount})
+	checkSetting(t, elsewhere+"/ca.key", setting{"", 0o600, testAccount})
+	if states, err := apply(h.folderStep(stateFolder)); err != nil || states[0] != Present {
+		t.Errorf("again: got %v, %v", states, err)
+	}
+
+	check(t, os.Lchown(link, testAccount.uid, 0))
+	for _, want := range []string{"is a link that isn't root's", "is a link that leads to no folder", "isn't a folder"} {
+		if _, err := apply(h.folderStep(stateFolder)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+		check(t, os.Remove(link))
+		if want == "is a link that isn't root's" {
+			check(t, os.Symlink("nowhere", link))
+		} else {
+			check(t, os.WriteFile(link, nil, 0o700))
+		}
+	}
+}
+
+// TestPurgeConfig: a config elsewhere is removed, and nothing that only has been
+// named as one.
+func TestPurgeConfig(t *testing.T) {
+	dir := t.TempDir()
+	other, wrong, mine := dir+"/other", dir+"/wrong.toml", dir+"/mine.toml"
+	check(t, os.MkdirAll(other+"/precious", 0o700))
+	check(t, os.WriteFile(wrong, []byte("name = 'of another program'\n"), 0o600))
+	check(t, os.WriteFile(mine, []byte("watch = true\n"), 0o600))
+	for path, want := range map[string]State{other: Warning, wrong: Warning, mine: Done, dir + "/none": Present} {
+		if states, err := apply(removeConfigStep(path)); err != nil || !slices.Equal(states, []State{want}) {
+			t.Errorf("%s: got %v, %v", path, states, err)
+		}
+		if found, err := exists(path); found != (want == Warning) || err != nil {
+			t.Errorf("%s is there: %v, %v", path, found, err)
+		}
+	}
+}
+
 // TestFolderTakenOver: what root has made by hand before goes over to the
 // account, but not what a link leads to, or what has another name elsewhere.
 func TestFolderTakenOver(t *testing.T) {

@@ -51,7 +51,7 @@ func uninstallSteps(ctx context.Context, o Options) ([]Step, error) {
 	}
 	paths := config.DefaultPaths()
 	if !inFolder(o.Config, filepath.Dir(paths.Config)) {
-		steps = append(steps, removeStep("config", o.Config))
+		steps = append(steps, removeConfigStep(o.Config))
 	}
 	return append(steps, removeStep("config, CA, certificates, keys and logs", filepath.Dir(paths.Config))), nil
 }
