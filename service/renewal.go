@@ -3,8 +3,11 @@ package service
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
+	"syscall"
 	"time"
 
 	"tlstunnel/internal/config"
@@ -62,10 +65,18 @@ func renewIfDue(ctx context.Context, settings pki.Settings, now time.Time) (rene
 	}
 	renewed, err = pki.Renew(ctx, settings, now, pki.RenewOptions{})
 	if err != nil {
-		return "", due, fmt.Errorf("the server certificate should be renewed, as %s: %w", reason, err)
+		return "", due, fmt.Errorf("the server certificate should be renewed, as %s: %w%s", reason, err, unwritable(err, settings.Dir))
 	}
 	due, _, err = pki.NextRenewal(ctx, settings, now)
 	return renewed, due, err
+}
+
+// unwritable says what to do when the service may not write to the folder.
+func unwritable(err error, dir string) string {
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		return fmt.Sprintf("; let the account of the service write to %q, or run `tlstunnel cert renew` as an administrator", dir)
+	}
+	return ""
 }
 
 // noteRenewal logs a failure, and keeps what status shows.

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -125,5 +126,20 @@ key = '`+filepath.Join(dir, "server.key")+`'
 				t.Errorf("got warnings %d days before the end, want %d", got, want)
 			}
 		}
+	}
+}
+
+// TestRenewalUnwritable takes the right to write away from the service.
+func TestRenewalUnwritable(t *testing.T) {
+	if runtime.GOOS == "windows" || os.Geteuid() == 0 {
+		t.Skip("needs an ordinary user under Unix")
+	}
+	s := shortLived(t)
+	dir := filepath.Join(filepath.Dir(s.file), "pki")
+	check(t, os.Chmod(dir, 0o500))
+	defer func() { check(t, os.Chmod(dir, 0o700)) }()
+	s.lookAfterCertificates(t.Context(), time.Now().Add(45*time.Minute))
+	if got := s.Status().Renewal.Error; !strings.Contains(got, "permission denied") || !strings.Contains(got, "let the account of the service write to") {
+		t.Errorf("got %q", got)
 	}
 }
