@@ -41,6 +41,7 @@ type acmeCert struct {
 	failures int        // in a row
 	failure  string     // the last one
 	next     time.Time  // of the next attempt
+	held     bool       // as the CA has named the time
 }
 
 // ACMEStatus is how a tunnel got on with its CA.
@@ -185,6 +186,8 @@ func (a *acmeCert) renew(ctx context.Context, due func(tls.Certificate) bool, lo
 	a.mu.Lock()
 	a.failures++
 	in := pki.RetryIn(a.failures, rand.Float64(), err)
+	refusal, ok := errors.AsType[*pki.ACMEError](err)
+	a.held = ok && refusal.RetryAfter > 0
 	a.mu.Unlock()
 	a.rest(err.Error(), time.Now().Add(in))
 
@@ -205,11 +208,12 @@ func (a *acmeCert) rest(failure string, next time.Time) {
 	}
 }
 
-// mayTry allows an attempt now, after one that failed.
+// mayTry allows an attempt now, after one that failed, unless the CA has named a
+// time.
 func (a *acmeCert) mayTry() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.failures > 0 {
+	if a.failures > 0 && !a.held {
 		a.next = time.Time{}
 	}
 }
