@@ -2,7 +2,6 @@ package cli
 
 import (
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -104,7 +103,7 @@ func (a *app) tunnelNamed(name string) *config.Tunnel {
 func (a *app) showTunnel(name string) error {
 	cfg, _, err := a.loadConfig()
 	if err != nil {
-		return errors.Join(fmt.Errorf("%q is no file and no HOST:PORT, and whether a tunnel has that name can't be read:", name), err)
+		return fmt.Errorf("%q is no file and no HOST:PORT, and whether a tunnel has that name can't be read: %w", name, err)
 	}
 	t := a.tunnelNamed(name)
 	switch {
