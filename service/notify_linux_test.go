@@ -77,7 +77,8 @@ func TestNotify(t *testing.T) {
 	if len(ready) != 2 || ready[0] != "READY=1" || !strings.HasPrefix(ready[1], "STATUS=tunnels: 1, first certificate expires on 2") {
 		t.Errorf("got %q", ready)
 	}
-	check(t, replaceFile(cfg.File, "pki.dir = 'pki'\n"))
+	check(t, replaceFile(cfg.File, "pki.dir = 'pki'\n"+
+		serverTunnel("a", "127.0.0.1:0", "127.0.0.1:1", "")+serverTunnel("b", "127.0.0.1:0", "127.0.0.1:1", "")))
 	check(t, syscall.Kill(os.Getpid(), syscall.SIGHUP))
 	reloading := m.next()
 	if len(reloading) != 2 || reloading[0] != "RELOADING=1" {
@@ -87,7 +88,7 @@ func TestNotify(t *testing.T) {
 	if n, err := strconv.ParseInt(usec, 10, 64); !ok || err != nil || n <= 0 {
 		t.Errorf("got %q", reloading)
 	}
-	if ready := m.next(); fmt.Sprint(ready) != "[READY=1 STATUS=tunnels: 0]" {
+	if ready := m.next(); len(ready) != 2 || ready[0] != "READY=1" || !strings.HasPrefix(ready[1], "STATUS=tunnels: 2, ") {
 		t.Errorf("got %q", ready)
 	}
 
