@@ -228,7 +228,7 @@ func TestPKI(t *testing.T) {
 	_, err = apply(steps...)
 	check(t, err)
 	checkSetting(t, dir, setting{"", 0o700, testAccount})
-	for name, mode := range map[string]fs.FileMode{"ca.key": 0o600, "server.key": 0o600, ".lock": 0o600, "ca.crt": 0o644, "server.crt": 0o644} {
+	for name, mode := range map[string]fs.FileMode{"ca.key": 0o600, "server.key": 0o600, ".lock": 0o600, "issued.jsonl": 0o600, "ca.crt": 0o644, "server.crt": 0o644} {
 		checkSetting(t, filepath.Join(dir, name), setting{"", mode, testAccount})
 	}
 	states, err = apply(steps...)

@@ -100,7 +100,7 @@ func recoverAfterKill(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	got := fileNames(t, dir)
-	want := []string{".lock", "ca.crt", "ca.key", "server.crt", "server.key"}
+	want := []string{".lock", "ca.crt", "ca.key", "issued.jsonl", "server.crt", "server.key"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got files %q, want %q", got, want)
 	}

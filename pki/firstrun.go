@@ -43,11 +43,16 @@ func (s Settings) makeMissing(ctx context.Context, now time.Time) ([]string, err
 	if err := l.contradiction(have); err != nil {
 		return nil, err
 	}
-	files, err := s.issueMissing(ctx, l, have, now)
+	files, server, err := s.issueMissing(ctx, l, have, now)
 	if err != nil {
 		return nil, err
 	}
-	made, err := publish(files)
+	made, err := publish(files, func() error {
+		if server == nil {
+			return nil
+		}
+		return recordIssued(l.dir, serverName, server)
+	})
 	return append(resumed, made...), err
 }
 
@@ -72,8 +77,11 @@ func (l layout) finished() (bool, error) {
 	return len(leftovers) == 0, err
 }
 
-func (l layout) removeLeftovers() error {
-	leftovers, err := atomicfile.Leftovers(l.withRotation()...)
+func (l layout) removeLeftovers() error { return removeLeftoversOf(l.withRotation()...) }
+
+// removeLeftoversOf needs the lock.
+func removeLeftoversOf(files ...string) error {
+	leftovers, err := atomicfile.Leftovers(files...)
 	if err != nil {
 		return err
 	}
@@ -94,50 +102,50 @@ type newFile struct {
 }
 
 // issueMissing makes keys and certificates, in memory only, and returns the
-// files to be made of them in the order of [layout.all].
-func (s Settings) issueMissing(ctx context.Context, l layout, have presence, now time.Time) ([]newFile, error) {
+// files to be made of them in the order of [layout.all], and the server's certificate
+// if it is among them.
+func (s Settings) issueMissing(ctx context.Context, l layout, have presence, now time.Time) (files []newFile, server *x509.Certificate, err error) {
 	if have.whole() {
-		return nil, nil
+		return nil, nil, nil
 	}
-	var files []newFile
 	m := thisMachine(ctx)
 
 	var ca issuer
 	if have.ca() {
 		pair, err := l.openCA(now)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		ca = issuer{cert: pair.Leaf, key: pair.PrivateKey.(crypto.Signer)}
 	} else {
-		var err error
 		if ca, err = s.newCA(caCommonName(m.host, now.UTC().Format(time.DateOnly)), 0, now); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		pair, err := pairFiles(l.caKey, ca.key, l.caCert, ca.cert)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		files = append(files, pair...)
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, err // an RSA key can take seconds
+		return nil, nil, err // an RSA key can take seconds
 	}
 
 	if !have.server() {
 		cert, key, err := s.newServer(ca, m, now)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		// The CA goes with the leaf so that a peer that doesn't trust it can
 		// at least say its fingerprint.
 		pair, err := pairFiles(l.serverKey, key, l.serverCert, cert, ca.cert)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		files = append(files, pair...)
+		server = cert
 	}
-	return files, ctx.Err()
+	return files, server, ctx.Err()
 }
 
 func pairFiles(keyFile string, key crypto.Signer, certFile string, chain ...*x509.Certificate) ([]newFile, error) {
@@ -154,8 +162,9 @@ func pairFiles(keyFile string, key crypto.Signer, certFile string, chain ...*x50
 // publish makes the files in their order, all or none. All are on the disk
 // under temporary names before the first gets its own: a full disk is found
 // out before anything is published, and the time in which a kill leaves half
-// a pair is that of a few renames.
-func publish(files []newFile) (created []string, err error) {
+// a pair is that of a few renames. Between both, record, unless
+// it is nil, puts what is published into the index.
+func publish(files []newFile, record func() error) (created []string, err error) {
 	var pending []*atomicfile.Pending
 	defer func() {
 		for _, p := range pending {
@@ -175,6 +184,11 @@ func publish(files []newFile) (created []string, err error) {
 			return nil, err
 		}
 		pending = append(pending, p)
+	}
+	if record != nil {
+		if err := record(); err != nil {
+			return nil, err
+		}
 	}
 	for i, p := range pending {
 		if err := p.Publish(); err != nil {

@@ -74,6 +74,8 @@ var childActions = map[string]func(Settings) error{
 	"rotate": func(s Settings) error { return Rotate(context.Background(), s, now) },
 	"finish": func(s Settings) error { return FinishRotation(context.Background(), s, now) },
 	"cancel": func(s Settings) error { return CancelRotation(context.Background(), s, now) },
+	"issue":  issueChild,
+	"revoke": revokeChild,
 	"renew": func(s Settings) error {
 		_, err := Renew(context.Background(), s, now, RenewOptions{Force: true})
 		return err

@@ -66,7 +66,7 @@ func TestModes(t *testing.T) {
 	}
 	dir := ensure(t, nil).Dir
 	for name, want := range map[string]fs.FileMode{
-		"": fs.ModeDir | 0o700, "ca.key": 0o600, "server.key": 0o600, "ca.crt": 0o644, "server.crt": 0o644, ".lock": 0o600,
+		"": fs.ModeDir | 0o700, "ca.key": 0o600, "server.key": 0o600, "ca.crt": 0o644, "server.crt": 0o644, ".lock": 0o600, "issued.jsonl": 0o600,
 	} {
 		info, err := os.Stat(filepath.Join(dir, name))
 		if err != nil {
@@ -174,7 +174,7 @@ func TestOpenNeverWrites(t *testing.T) {
 	if got := outcome(dir, nil, err); got != want || !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no server pair:\ngot  %s\nwant %s", got, want)
 	}
-	if got, want := fileNames(t, dir), []string{".lock", "ca.crt", "ca.key"}; !slices.Equal(got, want) {
+	if got, want := fileNames(t, dir), []string{".lock", "ca.crt", "ca.key", "issued.jsonl"}; !slices.Equal(got, want) {
 		t.Errorf("got files %q, want %q", got, want)
 	}
 }
@@ -402,7 +402,7 @@ func TestFailureWhilePublishing(t *testing.T) {
 	if !errors.Is(err, fs.ErrExist) || created != nil {
 		t.Errorf("got %q, %v, want nothing and fs.ErrExist", created, err)
 	}
-	if got, want := fileNames(t, dir), []string{".lock", "ca.crt"}; !slices.Equal(got, want) {
+	if got, want := fileNames(t, dir), []string{".lock", "ca.crt", "issued.jsonl"}; !slices.Equal(got, want) {
 		t.Errorf("got files %q, want %q", got, want)
 	}
 	if got := string(readFile(t, filepath.Join(dir, "ca.crt"))); got != "foreign" {

@@ -147,6 +147,9 @@ func (s Settings) replaceServer(ctx context.Context, l layout, store *Store, now
 	if err != nil {
 		return err
 	}
+	if err := recordIssued(l.dir, serverName, cert); err != nil {
+		return err
+	}
 	if !newKey {
 		return replaceAll(files[1:])
 	}

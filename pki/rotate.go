@@ -42,7 +42,7 @@ func Rotate(ctx context.Context, s Settings, now time.Time) error {
 		}
 		// Last: with it the rotation counts as begun.
 		files = append(files, newFile{l.nextCross, encodeCertificates(cross), atomicfile.Public})
-		if _, err := publish(files); err != nil {
+		if _, err := publish(files, nil); err != nil {
 			return err
 		}
 		return s.replaceServer(ctx, l, &Store{CA: ca.Leaf, Server: store.Server, cross: cross}, now, false)

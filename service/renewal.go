@@ -54,7 +54,18 @@ func (s *Service) lookAfterCertificates(ctx context.Context, now time.Time) {
 		}
 		s.noteRenewal(due, err, now)
 	}
+	if needsPKI(cfg) {
+		s.refreshCRL(ctx, cfg.PKI.Dir, now)
+	}
 	s.warnOfExpiry(now)
+}
+
+// refreshCRL signs our CA's CRL anew before it ends. Only a failure is logged: a
+// tunnel of ours goes by the CRL however old it is.
+func (s *Service) refreshCRL(ctx context.Context, dir string, now time.Time) {
+	if _, err := pki.RefreshCRL(ctx, dir, now); err != nil && ctx.Err() == nil {
+		s.log.Warn("CRL not signed anew", "err", err)
+	}
 }
 
 // renewIfDue says why it has renewed, "" if it hasn't, and when it is due next.

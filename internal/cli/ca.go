@@ -6,5 +6,5 @@ func (a *app) caCommand() *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "ca",
 		Short: "Look after the program's own CA",
-	}, a.caShowCommand(), a.caTrustCommand(), a.caUntrustCommand(), a.caRotateCommand())
+	}, a.caShowCommand(), a.caExportCommand(), a.caTrustCommand(), a.caUntrustCommand(), a.caRotateCommand())
 }

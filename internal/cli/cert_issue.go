@@ -1,0 +1,124 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tlstunnel/internal/config"
+	"tlstunnel/pki"
+)
+
+// issueFlags are what `cert issue` is asked for.
+type issueFlags struct {
+	server, client      bool
+	dns, ip, uri, email []string
+	days                int
+	keyType, out        string
+}
+
+func (a *app) certIssueCommand() *cobra.Command {
+	var f issueFlags
+	cmd := &cobra.Command{
+		Use:   "issue NAME",
+		Short: "Make a key and a certificate for a server or a client",
+		Long: `Make a key and a certificate from the program's own CA, for another machine or
+program: NAME.key and NAME.crt, in which the CA's certificate follows. NAME is the
+certificate's common name and, with --server, one of its DNS names or IP addresses.
+Nothing is overwritten. NAME.key is secret: move it to where it is used, and leave
+no copy.`,
+		Example: "  tlstunnel cert issue modality-7 --client\n  tlstunnel cert issue pacs.clinic.example --server --ip 192.0.2.7 --out /root/pacs",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if err := cobra.ExactArgs(1)(cmd, args); err != nil {
+				return err
+			}
+			if !f.server && !f.client {
+				return errors.New("say what the certificate is for: --server, --client or both")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return a.certIssue(cmd.Context(), args[0], f) },
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&f.server, "server", false, "for a server")
+	flags.BoolVar(&f.client, "client", false, "for a client")
+	flags.StringSliceVar(&f.dns, "dns", nil, "a DNS `name`; may be repeated, as may the next three")
+	flags.StringSliceVar(&f.ip, "ip", nil, "an IP `address`")
+	flags.StringSliceVar(&f.uri, "uri", nil, "a `URI`")
+	flags.StringSliceVar(&f.email, "email", nil, "an email `address`")
+	flags.IntVar(&f.days, "days", 0, "how many `days` it is valid (default: cert_validity in the config)")
+	flags.StringVar(&f.keyType, "key-type", "", "the `type` of the key (default: key_type in the config)")
+	flags.StringVar(&f.out, "out", ".", "the `folder` for the files")
+	return cmd
+}
+
+func (a *app) certIssue(ctx context.Context, name string, f issueFlags) error {
+	cfg, _, err := a.loadConfig()
+	if err != nil {
+		return err
+	}
+	request, err := f.request(name, cfg)
+	if err != nil {
+		return err
+	}
+	if f.keyType == "" {
+		f.keyType = cfg.PKI.KeyType
+	}
+	now := time.Now()
+	authority, err := pki.OpenAuthority(ctx, cfg.PKI.Dir, now)
+	if err != nil {
+		return err
+	}
+	defer authority.Close()
+	cert, files, err := authority.Issue(request, f.keyType, f.out)
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		fmt.Fprintf(a.stdout, "created %s\n", file)
+	}
+	return pki.Describe(cert, now).WriteText(a.stdout)
+}
+
+func (f issueFlags) request(name string, cfg *config.Config) (pki.Request, error) {
+	s := cfg.PKI.Subject
+	r := pki.Request{
+		Name: name,
+		Subject: pki.Subject{
+			Country: s.Country, State: s.State, Locality: s.Locality,
+			Organization: s.Organization, OrganizationalUnit: s.OrganizationalUnit,
+		},
+		Server: f.server, Client: f.client,
+		DNSNames: f.dns, EmailAddresses: f.email,
+		Validity: validity(f.days, cfg),
+	}
+	for _, text := range f.ip {
+		ip := net.ParseIP(text)
+		if ip == nil {
+			return r, fmt.Errorf("%q isn't an IP address", text)
+		}
+		r.IPAddresses = append(r.IPAddresses, ip)
+	}
+	for _, text := range f.uri {
+		uri, err := url.Parse(text)
+		if err != nil {
+			return r, fmt.Errorf("%q isn't a URI such as \"urn:modality:7\"", text)
+		}
+		r.URIs = append(r.URIs, uri)
+	}
+	return r, nil
+}
+
+const maxDays = 100 * 366 // more would overflow a time.Duration in the end
+
+func validity(days int, cfg *config.Config) time.Duration {
+	if days == 0 {
+		return time.Duration(cfg.PKI.CertValidity)
+	}
+	return time.Duration(min(days, maxDays)) * 24 * time.Hour
+}

@@ -1,0 +1,71 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tlstunnel/pki"
+	"tlstunnel/service"
+)
+
+func (a *app) certRevokeCommand() *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Use:   "revoke NAME|SERIAL",
+		Short: "Revoke a certificate that the CA has issued",
+		Long: `Put a certificate that the program's own CA has issued on the CA's revocation list
+(CRL), ca.crl in the PKI folder, and have the running service apply it at once: its
+tunnels that trust the CA refuse the certificate and cut its connections. It can't
+be taken back. Who verifies the certificate elsewhere needs the new ca.crl.`,
+		Example: "  tlstunnel cert revoke modality-7 --reason keyCompromise\n  tlstunnel cert revoke 0f3c9a5e21b7d4486a90c1e2f3b4a5d6",
+		Args:    cobra.ExactArgs(1),
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.certRevoke(cmd.Context(), args[0], reason) },
+	}
+	cmd.Flags().StringVar(&reason, "reason", "unspecified", "the `reason`: "+strings.Join(pki.Reasons(), ", "))
+	return cmd
+}
+
+func (a *app) certRevoke(ctx context.Context, nameOrSerial, reason string) error {
+	cfg, _, err := a.loadConfig()
+	if err != nil {
+		return err
+	}
+	revoked, err := revoke(ctx, cfg.PKI.Dir, nameOrSerial, reason)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "revoked %s of %q: %s\n", revoked.Serial, revoked.Name, reason)
+	if store, err := pki.Open(cfg.PKI.Dir, time.Now()); err == nil && pki.SerialText(store.Server.Leaf) == revoked.Serial {
+		a.hint("that is the server's own certificate: `tlstunnel cert renew --new-key` makes another")
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	switch err := service.AskRefresh(ctx, cfg.File); {
+	case errors.Is(err, service.ErrNotRunning):
+		fmt.Fprintln(a.stdout, "the service isn't running: it applies this when it starts")
+		return nil
+	case err != nil:
+		return fmt.Errorf("it is revoked, but the service may not have applied that: %w", err)
+	}
+	fmt.Fprintln(a.stdout, "the service applies it")
+	return nil
+}
+
+// revoke holds the CA for no longer than that.
+func revoke(ctx context.Context, dir, nameOrSerial, reason string) (pki.Issued, error) {
+	authority, err := pki.OpenAuthority(ctx, dir, time.Now())
+	if err != nil {
+		return pki.Issued{}, err
+	}
+	defer authority.Close()
+	found, err := authority.Find(nameOrSerial)
+	if err != nil {
+		return pki.Issued{}, err
+	}
+	return found, authority.Revoke(found, reason)
+}

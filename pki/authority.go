@@ -1,0 +1,241 @@
+package pki
+
+import (
+	"context"
+	"crypto"
+	"crypto/rsa"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"tlstunnel/internal/atomicfile"
+)
+
+// Authority is our CA with its key, for one process at a time.
+type Authority struct {
+	dir    string
+	ca     issuer
+	now    time.Time
+	unlock func()
+
+	crlRenewed bool // when it was opened
+}
+
+// OpenAuthority opens the CA in dir and holds its lock until Close. It first does
+// what a command that was killed has left undone of the CRL.
+func OpenAuthority(ctx context.Context, dir string, now time.Time) (*Authority, error) {
+	pair, err := layoutOf(dir).openCA(now) // first, so that no other folder gets a lock file
+	if err != nil {
+		return nil, adviseRights(err)
+	}
+	unlock, err := lock(ctx, dir)
+	if err != nil {
+		return nil, adviseRights(err)
+	}
+	a := &Authority{dir: dir, ca: issuer{pair.Leaf, pair.PrivateKey.(crypto.Signer)}, now: now, unlock: unlock}
+	if a.crlRenewed, err = a.refreshCRL(); err != nil {
+		a.Close()
+		return nil, adviseRights(err)
+	}
+	return a, nil
+}
+
+// Close lets the next process have the CA.
+func (a *Authority) Close() { a.unlock() }
+
+// Request says what certificate is asked for.
+type Request struct {
+	// Name finds the certificate in the index and is its common name. With Server
+	// it is one of its DNS names or IP addresses too, if it has the form of one.
+	Name    string
+	Subject Subject // beside the common name
+
+	Server, Client bool // at least one
+
+	DNSNames       []string
+	IPAddresses    []net.IP
+	EmailAddresses []string
+	URIs           []*url.URL
+
+	// Validity is counted from now. The certificate never outlives its CA.
+	Validity time.Duration
+}
+
+func (r Request) validate() error {
+	switch {
+	case !r.Server && !r.Client:
+		return errors.New("say what the certificate is for: a server, a client or both")
+	case r.Validity <= 0:
+		return fmt.Errorf("the validity of a certificate must be positive, not %v", r.Validity)
+	case r.Name == "" || strings.ContainsAny(r.Name, `/\:*?"<>|`) || strings.HasPrefix(r.Name, "."):
+		return fmt.Errorf("name %q can't be that of a file: use letters, digits, dots and dashes", r.Name)
+	}
+	for _, name := range r.DNSNames {
+		if !isDNSName(strings.TrimPrefix(name, "*.")) {
+			return fmt.Errorf("%q isn't a DNS name in ASCII (an international name is written as \"xn--…\")", name)
+		}
+	}
+	for _, email := range r.EmailAddresses {
+		if user, host, ok := strings.Cut(email, "@"); !ok || user == "" || host == "" || !isASCII(email) || strings.ContainsFunc(email, isControl) {
+			return fmt.Errorf("%q isn't an email address in ASCII", email)
+		}
+	}
+	for _, uri := range r.URIs {
+		if uri.Scheme == "" || !isASCII(uri.String()) {
+			return fmt.Errorf("%q isn't a URI such as \"urn:modality:7\"", uri)
+		}
+	}
+	subject := r.Subject
+	subject.CommonName = r.Name
+	return subject.validate()
+}
+
+// Issue makes a key of the type keyType and a certificate, and writes them as
+// NAME.key and NAME.crt, in which the CA follows, into the folder out. It returns
+// their paths. Nothing is overwritten, and both are made or none.
+func (a *Authority) Issue(r Request, keyType, out string) (*x509.Certificate, []string, error) {
+	if err := r.validate(); err != nil {
+		return nil, nil, err
+	}
+	if _, ok := keyTypes[keyType]; !ok {
+		return nil, nil, fmt.Errorf("unknown key type %q: use one of %s", keyType, strings.Join(KeyTypes(), ", "))
+	}
+	keyFile, certFile := filepath.Join(out, r.Name+".key"), filepath.Join(out, r.Name+".crt")
+	if err := mustBeFree(keyFile, certFile); err != nil {
+		return nil, nil, err
+	}
+	key, err := generateKey(keyType)
+	if err != nil {
+		return nil, nil, err
+	}
+	cert, err := a.certify(r, key.Public())
+	if err != nil {
+		return nil, nil, err
+	}
+	files, err := pairFiles(keyFile, key, certFile, cert, a.ca.cert)
+	if err != nil {
+		return nil, nil, err
+	}
+	paths, err := publish(files, func() error { return recordIssued(a.dir, r.Name, cert) })
+	return cert, paths, err
+}
+
+// mustBeFree is an error when one of the files exists. Publishing finds it out as
+// well, but only when the certificate is in the index.
+func mustBeFree(files ...string) error {
+	for _, file := range files {
+		if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
+			if err == nil {
+				err = fs.ErrExist
+			}
+			return fmt.Errorf("creating %q: %w: move it away, or choose another name or folder", file, plain(err))
+		}
+	}
+	return nil
+}
+
+// certify signs what r asks for, and nothing else.
+func (a *Authority) certify(r Request, key crypto.PublicKey) (*x509.Certificate, error) {
+	notAfter := a.now.Add(r.Validity)
+	if notAfter.After(a.ca.cert.NotAfter) {
+		notAfter = a.ca.cert.NotAfter
+	}
+	subject := r.Subject
+	subject.CommonName = r.Name
+	template, err := newTemplate(subject, key, a.now, notAfter)
+	if err != nil {
+		return nil, err
+	}
+	template.KeyUsage = x509.KeyUsageDigitalSignature
+	if _, ok := key.(*rsa.PublicKey); ok {
+		template.KeyUsage |= x509.KeyUsageKeyEncipherment // TLS 1.2 without forward secrecy
+	}
+	if r.Server {
+		template.ExtKeyUsage = append(template.ExtKeyUsage, x509.ExtKeyUsageServerAuth)
+	}
+	if r.Client {
+		template.ExtKeyUsage = append(template.ExtKeyUsage, x509.ExtKeyUsageClientAuth)
+	}
+	template.DNSNames, template.IPAddresses = r.DNSNames, r.IPAddresses
+	template.EmailAddresses, template.URIs = r.EmailAddresses, r.URIs
+	if ip := net.ParseIP(r.Name); r.Server && ip != nil {
+		template.IPAddresses = append([]net.IP{ip}, r.IPAddresses...)
+	} else if r.Server && isDNSName(r.Name) {
+		template.DNSNames = append([]string{r.Name}, r.DNSNames...)
+	}
+	return sign(template, key, a.ca)
+}
+
+// ErrAmbiguous is for a name that several certificates have.
+var ErrAmbiguous = errors.New("several certificates have this name: say the serial number of the one")
+
+// Find returns the certificate that has the serial number or, unless it is
+// revoked or has expired, the name. The error wraps [ErrAmbiguous] when several
+// have the name.
+func (a *Authority) Find(nameOrSerial string) (Issued, error) {
+	index, err := ReadIndex(a.dir)
+	if err != nil {
+		return Issued{}, err
+	}
+	var named []Issued
+	for _, i := range index {
+		if i.Serial == plainSerial(nameOrSerial) {
+			return i, nil
+		}
+		if i.Name == nameOrSerial && i.State(a.now) == "valid" {
+			named = append(named, i)
+		}
+	}
+	switch len(named) {
+	case 0:
+		return Issued{}, fmt.Errorf("no valid certificate has the name or serial number %q: `tlstunnel cert list` shows them all", nameOrSerial)
+	case 1:
+		return named[0], nil
+	}
+	var serials []string
+	for _, i := range named {
+		serials = append(serials, fmt.Sprintf("%s (until %s)", i.Serial, date(i.NotAfter)))
+	}
+	return Issued{}, fmt.Errorf("%q: %w: %s", nameOrSerial, ErrAmbiguous, strings.Join(serials, ", "))
+}
+
+// Revoke puts a certificate of the index on the CRL, for a reason by its name in
+// RFC 5280, such as "keyCompromise".
+func (a *Authority) Revoke(i Issued, reason string) error {
+	if _, err := reasonCode(reason); err != nil {
+		return err
+	}
+	if !i.Revoked.IsZero() {
+		return fmt.Errorf("certificate %s of %q has been revoked already, on %s: %s", i.Serial, i.Name, date(i.Revoked), i.Reason)
+	}
+	signers, err := a.crlSigners()
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(signers, func(s crlSigner) bool { return s.issued(i) }) {
+		return fmt.Errorf("certificate %s of %q is from a CA that isn't there any more: no CRL of ours can name it", i.Serial, i.Name)
+	}
+	event := indexEvent{eventRevoked, Issued{Serial: i.Serial, Revoked: a.now.UTC(), Reason: reason}}
+	if err := appendIndex(a.dir, event); err != nil {
+		return err
+	}
+	_, err = a.refreshCRL()
+	return err
+}
+
+// ExportCA writes the CA certificate into the folder out, as ca.crt (PEM) and
+// ca.der, and overwrites nothing.
+func ExportCA(ca *x509.Certificate, out string) ([]string, error) {
+	return publish([]newFile{
+		{filepath.Join(out, "ca.crt"), encodeCertificates(ca), atomicfile.Public},
+		{filepath.Join(out, "ca.der"), ca.Raw, atomicfile.Public},
+	}, nil)
+}

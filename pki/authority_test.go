@@ -1,0 +1,328 @@
+package pki
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+func openAuthority(t *testing.T, dir string, now time.Time) *Authority {
+	t.Helper()
+	a, err := OpenAuthority(t.Context(), dir, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.Close)
+	return a
+}
+
+func clientRequest(name string) Request {
+	return Request{Name: name, Client: true, Validity: 90 * 24 * time.Hour}
+}
+
+func readIndex(t *testing.T, dir string) []Issued {
+	t.Helper()
+	index, err := ReadIndex(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return index
+}
+
+func TestIssueValidity(t *testing.T) {
+	const day = 24 * time.Hour
+	store := ensure(t, nil)
+	a := openAuthority(t, store.Dir, now)
+	for _, validity := range []time.Duration{time.Hour, 90 * day, 365 * day, 100 * 365 * day} {
+		t.Run(validity.String(), func(t *testing.T) {
+			out := t.TempDir()
+			cert, _, err := a.Issue(Request{Name: "pacs.example", Server: true, Validity: validity}, "ecdsa-p256", out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := now.Add(validity)
+			if want.After(store.CA.NotAfter) {
+				want = store.CA.NotAfter
+			}
+			if !cert.NotAfter.Equal(want) {
+				t.Errorf("got end %v, want %v", cert.NotAfter, want)
+			}
+			pair, err := LoadKeyPair(filepath.Join(out, "pacs.example.crt"), filepath.Join(out, "pacs.example.key"), "", now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(pair.Certificate) != 2 || !bytes.Equal(pair.Certificate[1], store.CA.Raw) {
+				t.Error("the CA doesn't follow the certificate")
+			}
+			roots := x509.NewCertPool()
+			roots.AddCert(store.CA)
+			_, err = cert.Verify(x509.VerifyOptions{Roots: roots, DNSName: "pacs.example", CurrentTime: now.Add(time.Minute)})
+			if err != nil {
+				t.Error(err)
+			}
+			index := readIndex(t, store.Dir)
+			last := index[len(index)-1]
+			if last.Serial != SerialText(cert) || last.State(want) != "valid" || last.State(want.Add(time.Second)) != "expired" {
+				t.Errorf("got index entry %+v", last)
+			}
+			if info, err := os.Stat(filepath.Join(out, "pacs.example.key")); err != nil || info.Mode().Perm()&0o077 != 0 && os.PathSeparator == '/' {
+				t.Errorf("key: %v, %v", info.Mode(), err)
+			}
+		})
+	}
+}
+
+// TestIssueRefused: bad input changes nothing.
+func TestIssueRefused(t *testing.T) {
+	store := ensure(t, nil)
+	a := openAuthority(t, store.Dir, now)
+	out := t.TempDir()
+	writeFile(t, filepath.Join(out, "there.crt"), []byte("mine"))
+	for name, r := range map[string]Request{
+		"say what the certificate is for":       {Name: "a", Validity: time.Hour},
+		"validity of a certificate must be":     {Name: "a", Client: true},
+		`name "../a" can't be that of a file`:   clientRequest("../a"),
+		`"a b" isn't a DNS name`:                {Name: "a", Server: true, Validity: time.Hour, DNSNames: []string{"a b"}},
+		`"nobody" isn't an email address`:       {Name: "a", Client: true, Validity: time.Hour, EmailAddresses: []string{"nobody"}},
+		`there.crt": file already exists: move`: clientRequest("there"),
+	} {
+		if _, _, err := a.Issue(r, "ecdsa-p256", out); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("got %v, want %s", err, name)
+		}
+	}
+	if names := fileNames(t, out); len(names) != 1 {
+		t.Errorf("left behind: %q", names)
+	}
+	if index := readIndex(t, store.Dir); len(index) != 1 {
+		t.Errorf("got index %+v", index)
+	}
+}
+
+func TestRevoke(t *testing.T) {
+	store := ensure(t, nil)
+	a := openAuthority(t, store.Dir, now)
+	var serials []string
+	for _, name := range []string{"one", "two", "two"} {
+		cert, _, err := a.Issue(clientRequest(name), "ecdsa-p256", t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		serials = append(serials, SerialText(cert))
+	}
+	if _, err := a.Find("two"); !errors.Is(err, ErrAmbiguous) || !strings.Contains(err.Error(), serials[1]) || !strings.Contains(err.Error(), serials[2]) {
+		t.Errorf("got %v, want both serial numbers", err)
+	}
+	if _, err := a.Find("three"); err == nil {
+		t.Error("found what isn't there")
+	}
+	if err := a.Revoke(Issued{Serial: serials[0]}, "spite"); err == nil {
+		t.Error("revoked for spite")
+	}
+	last := new(big.Int)
+	for i, which := range []string{"one", strings.ToUpper(serials[1])} {
+		found, err := a.Find(which)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Revoke(found, "keyCompromise"); err != nil {
+			t.Fatal(err)
+		}
+		crl := ownCRL(t, store)
+		if len(crl.RevokedCertificateEntries) != i+1 || crl.Number.Cmp(last) <= 0 {
+			t.Errorf("got %d entries, number %v after %v", len(crl.RevokedCertificateEntries), crl.Number, last)
+		}
+		last = crl.Number
+	}
+	found, err := a.Find(serials[0])
+	if err != nil || found.State(now) != "revoked" || found.Reason != "keyCompromise" {
+		t.Errorf("got %+v, %v", found, err)
+	}
+	if err := a.Revoke(found, "superseded"); err == nil || !strings.Contains(err.Error(), "revoked already") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func ownCRL(t *testing.T, store *Store) CRL {
+	t.Helper()
+	crls, err := LoadCRLs(OwnCRL(store.Dir), []*x509.Certificate{store.CA})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return crls[0]
+}
+
+// TestRefreshCRL: none without a revocation; then anew at half of its life, or when
+// it is gone.
+func TestRefreshCRL(t *testing.T) {
+	store := ensure(t, nil)
+	refresh := func(at time.Time, want bool) {
+		t.Helper()
+		if got, err := RefreshCRL(t.Context(), store.Dir, at); got != want || err != nil {
+			t.Errorf("got %v, %v, want %v", got, err, want)
+		}
+	}
+	refresh(now, false)
+	if _, err := os.Stat(OwnCRL(store.Dir)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+	a := openAuthority(t, store.Dir, now)
+	found, err := a.Find("server")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Revoke(found, "superseded"); err != nil {
+		t.Fatal(err)
+	}
+	a.Close()
+	first := ownCRL(t, store).Number
+	refresh(now.Add(crlLife/2-time.Minute), false)
+	refresh(now.Add(crlLife/2+time.Minute), true)
+	if second := ownCRL(t, store).Number; second.Cmp(first) <= 0 {
+		t.Errorf("number %v after %v", second, first)
+	}
+	if err := os.Remove(OwnCRL(store.Dir)); err != nil {
+		t.Fatal(err)
+	}
+	refresh(now, true)
+}
+
+// TestRevokeAfterRotation: what the CA before has issued gets on that CA's CRL.
+func TestRevokeAfterRotation(t *testing.T) {
+	before := ensure(t, nil)
+	s := testSettings(before.Dir)
+	a := openAuthority(t, s.Dir, now)
+	if _, _, err := a.Issue(clientRequest("one"), "ecdsa-p256", t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	a.Close()
+	if err := errors.Join(Rotate(t.Context(), s, now), FinishRotation(t.Context(), s, now)); err != nil {
+		t.Fatal(err)
+	}
+	a = openAuthority(t, s.Dir, now)
+	found, err := a.Find("one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Revoke(found, "superseded"); err != nil {
+		t.Fatal(err)
+	}
+	crls, err := LoadCRLs(PreviousCRL(s.Dir), []*x509.Certificate{before.CA})
+	if err != nil || len(crls[0].RevokedCertificateEntries) != 1 {
+		t.Errorf("got %+v, %v", crls, err)
+	}
+	found.Serial, found.Issuer = "00", "00"
+	if err := a.Revoke(found, "superseded"); err == nil || !strings.Contains(err.Error(), "a CA that isn't there any more") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestTornIndex: what a kill left of a line is ignored, and cut by the next.
+func TestTornIndex(t *testing.T) {
+	store := ensure(t, nil)
+	file := IndexFile(store.Dir)
+	whole := readFile(t, file)
+	writeFile(t, file, append(whole, `{"event":"issued","ser`...))
+	if index := readIndex(t, store.Dir); len(index) != 1 {
+		t.Fatalf("got %+v", index)
+	}
+	a := openAuthority(t, store.Dir, now)
+	if _, _, err := a.Issue(clientRequest("one"), "ecdsa-p256", t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	if index := readIndex(t, store.Dir); len(index) != 2 || index[1].Name != "one" {
+		t.Errorf("got %+v", index)
+	}
+	writeFile(t, file, append([]byte("{\n"), whole...))
+	if _, err := ReadIndex(store.Dir); err == nil || !strings.Contains(err.Error(), "damaged in line 1") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func issueChild(s Settings) error {
+	a, err := OpenAuthority(context.Background(), s.Dir, now)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	_, _, err = a.Issue(clientRequest("client-"+strconv.Itoa(os.Getpid())), "ecdsa-p256", filepath.Dir(s.Dir))
+	return err
+}
+
+func revokeChild(s Settings) error {
+	a, err := OpenAuthority(context.Background(), s.Dir, now)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	found, err := a.Find("server")
+	if err != nil {
+		return err
+	}
+	return a.Revoke(found, "keyCompromise")
+}
+
+// TestTwoIssue: no line of the index is lost, and no serial number is there twice.
+func TestTwoIssue(t *testing.T) {
+	store := ensure(t, nil)
+	var waits []func() ([]string, error)
+	for range 4 {
+		waits = append(waits, startChild(t, store.Dir, childDoes+"=issue"))
+	}
+	for _, wait := range waits {
+		if output, err := wait(); err != nil {
+			t.Errorf("%v: %q", err, output)
+		}
+	}
+	serials := make(map[string]bool)
+	for _, i := range readIndex(t, store.Dir) {
+		serials[i.Serial] = true
+	}
+	if len(serials) != 5 {
+		t.Errorf("got %d serial numbers, want 5", len(serials))
+	}
+}
+
+// TestKillAuthority kills issue and revoke at each step. What is given out is in the
+// index, what the index says is revoked is on the CRL after the next command, and
+// that one succeeds.
+func TestKillAuthority(t *testing.T) {
+	for _, act := range []string{"issue", "revoke"} {
+		for step := 1; ; step++ {
+			store := ensure(t, nil)
+			output, err := startChild(t, store.Dir, childDoes+"="+act, childKill+"="+strconv.Itoa(step))()
+			if err == nil {
+				if step < 5 {
+					t.Errorf("%s: only %d steps", act, step)
+				}
+				break
+			}
+			name := fmt.Sprintf("%s killed at step %d, %q", act, step, output[len(output)-1])
+			index := readIndex(t, store.Dir)
+			given, _ := filepath.Glob(filepath.Join(filepath.Dir(store.Dir), "*.crt"))
+			if len(given) >= len(index) {
+				t.Errorf("%s: %q given out, index %+v", name, given, index)
+			}
+			a, err := OpenAuthority(t.Context(), store.Dir, now)
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if !index[0].Revoked.IsZero() && len(ownCRL(t, store).RevokedCertificateEntries) != 1 {
+				t.Errorf("%s: not on the CRL", name)
+			}
+			if _, _, err := a.Issue(clientRequest("next"), "ecdsa-p256", t.TempDir()); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			a.Close()
+		}
+	}
+}

@@ -1,0 +1,169 @@
+package pki
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math/big"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"tlstunnel/internal/atomicfile"
+)
+
+// crlLife is from a CRL to its next update. It is signed anew after half of it.
+const crlLife = 30 * 24 * time.Hour
+
+// RefreshCRL signs the CRL of the CA in dir anew if half of its life is over or it
+// lacks what the index says is revoked, and returns whether it did. Before the
+// first revocation there is no CRL.
+func RefreshCRL(ctx context.Context, dir string, now time.Time) (bool, error) {
+	if _, err := os.Stat(IndexFile(dir)); errors.Is(err, fs.ErrNotExist) {
+		return false, nil // nothing is revoked
+	}
+	a, err := OpenAuthority(ctx, dir, now)
+	if err != nil {
+		return false, err
+	}
+	defer a.Close()
+	return a.crlRenewed, nil
+}
+
+// crlSigner is a CA of ours and the file of its CRL.
+type crlSigner struct {
+	issuer
+	file string
+}
+
+func (s crlSigner) issued(i Issued) bool {
+	return i.Issuer == hex.EncodeToString(s.cert.SubjectKeyId)
+}
+
+// crlSigners are the CA and, after a rotation, the one before, whose certificates
+// are still trusted.
+func (a *Authority) crlSigners() ([]crlSigner, error) {
+	signers := []crlSigner{{a.ca, OwnCRL(a.dir)}}
+	l := layoutOf(a.dir)
+	previous, err := readPair(l.previousCert, l.previousKey, "")
+	if errors.Is(err, fs.ErrNotExist) {
+		return signers, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !previous.Leaf.Equal(a.ca.cert) {
+		signers = append(signers, crlSigner{issuer{previous.Leaf, previous.PrivateKey.(crypto.Signer)}, PreviousCRL(a.dir)})
+	}
+	return signers, nil
+}
+
+func (a *Authority) refreshCRL() (changed bool, err error) {
+	index, err := ReadIndex(a.dir)
+	if err != nil {
+		return false, err
+	}
+	signers, err := a.crlSigners()
+	if err != nil {
+		return false, err
+	}
+	for _, s := range signers {
+		signed, err := s.refresh(index, a.now)
+		if err != nil {
+			return false, err
+		}
+		changed = changed || signed
+	}
+	return changed, nil
+}
+
+// refresh signs the CRL anew if it must be, and returns whether it did.
+func (s crlSigner) refresh(index []Issued, now time.Time) (bool, error) {
+	entries := s.revoked(index, now)
+	old, err := s.current()
+	if err != nil {
+		return false, err
+	}
+	if old == nil && len(entries) == 0 || old != nil && old.covers(entries) && now.Before(old.NextUpdate.Add(-crlLife/2)) {
+		return false, nil
+	}
+	number := big.NewInt(now.Unix()) // goes on though the file is lost
+	if old != nil && old.Number != nil && old.Number.Cmp(number) >= 0 {
+		number.Add(old.Number, big.NewInt(1))
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
+		Number:                    number,
+		ThisUpdate:                now.Add(-backdate),
+		NextUpdate:                now.Add(crlLife),
+		RevokedCertificateEntries: entries,
+	}, s.cert, s.key)
+	if err != nil {
+		return false, fmt.Errorf("signing the CRL %q: %w", s.file, err)
+	}
+	if err := removeLeftoversOf(s.file); err != nil {
+		return false, err
+	}
+	data := pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der})
+	return true, atomicfile.Replace(s.file, data, atomicfile.Public)
+}
+
+// current is nil when there is no CRL of this CA that can be read: it can be made
+// from the index.
+func (s crlSigner) current() (*CRL, error) {
+	crls, err := LoadCRLs(s.file, []*x509.Certificate{s.cert})
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, err
+	}
+	if err != nil || len(crls) != 1 {
+		return nil, nil
+	}
+	return &crls[0], nil
+}
+
+// covers reports whether the list has all that must be on it.
+func (c *CRL) covers(entries []x509.RevocationListEntry) bool {
+	have := c.Revoked()
+	for _, e := range entries {
+		if _, ok := have[e.SerialNumber.String()]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// revoked are the entries for the CRL. A certificate stays on it until it has been
+// there after its end (RFC 5280, section 3.3).
+func (s crlSigner) revoked(index []Issued, now time.Time) (entries []x509.RevocationListEntry) {
+	for _, i := range index {
+		if i.Revoked.IsZero() || !s.issued(i) || now.After(i.NotAfter.Add(crlLife)) {
+			continue
+		}
+		serial, ok := new(big.Int).SetString(i.Serial, 16)
+		if !ok {
+			continue
+		}
+		code, _ := reasonCode(i.Reason) // 0, unspecified, for what a later version wrote
+		entries = append(entries, x509.RevocationListEntry{SerialNumber: serial, RevocationTime: i.Revoked, ReasonCode: code})
+	}
+	return entries
+}
+
+// Reasons lists for what a certificate can be revoked, in alphabetical order.
+func Reasons() []string { return slices.Sorted(maps.Values(revocationReasons)) }
+
+func reasonCode(name string) (int, error) {
+	for code, reason := range revocationReasons {
+		if reason == name {
+			return code, nil
+		}
+	}
+	return 0, fmt.Errorf("unknown reason %q: use one of %s", name, strings.Join(Reasons(), ", "))
+}

@@ -1,0 +1,183 @@
+package pki
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"tlstunnel/internal/atomicfile"
+)
+
+// Issued is what the index says of one certificate that our CA has signed.
+type Issued struct {
+	Serial    string    `json:"serial"` // hexadecimal
+	Name      string    `json:"name"`
+	Subject   string    `json:"subject"`
+	Issuer    string    `json:"issuer"` // the key ID of the CA, hexadecimal
+	NotBefore time.Time `json:"not_before"`
+	NotAfter  time.Time `json:"not_after"`
+	Revoked   time.Time `json:"revoked,omitzero"`
+	Reason    string    `json:"reason,omitempty"` // by RFC 5280
+}
+
+// State is "valid", "expired" or "revoked" at the time now.
+func (i Issued) State(now time.Time) string {
+	switch {
+	case !i.Revoked.IsZero():
+		return "revoked"
+	case now.After(i.NotAfter):
+		return "expired"
+	}
+	return "valid"
+}
+
+// indexEvent is a line of the index. A revocation has the serial number, the time
+// and the reason only.
+type indexEvent struct {
+	Event string `json:"event"`
+	Issued
+}
+
+const (
+	eventIssued  = "issued"
+	eventRevoked = "revoked"
+)
+
+// serverName is what the index calls the certificates of this machine's server.
+const serverName = "server"
+
+// IndexFile is the path of the index of all certificates that the CA in dir has
+// issued: a line of JSON for each event, in the order in which they happened.
+func IndexFile(dir string) string { return filepath.Join(dir, "issued.jsonl") }
+
+// ReadIndex lists what the CA in dir has issued, in that order. What a killed
+// process has left of a last line doesn't count. Without an index there is nothing.
+func ReadIndex(dir string) ([]Issued, error) {
+	file := IndexFile(dir)
+	data, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the index %q: %w", file, plain(err))
+	}
+	var all []Issued
+	bySerial := make(map[string]int)
+	line := 0
+	for text := range bytes.Lines(data) {
+		line++
+		if !bytes.HasSuffix(text, []byte("\n")) {
+			break
+		}
+		var e indexEvent
+		if err := json.Unmarshal(text, &e); err != nil {
+			return nil, fmt.Errorf("index %q is damaged in line %d: restore it from a backup", file, line)
+		}
+		at, known := bySerial[e.Serial]
+		switch {
+		case e.Event == eventIssued && !known:
+			bySerial[e.Serial] = len(all)
+			all = append(all, e.Issued)
+		case e.Event == eventRevoked && known:
+			all[at].Revoked, all[at].Reason = e.Revoked, e.Reason
+		default:
+			return nil, fmt.Errorf("index %q is damaged in line %d: the event %q of serial number %q can't be there; restore it from a backup", file, line, e.Event, e.Serial)
+		}
+	}
+	return all, nil
+}
+
+// recordIssued puts cert into the index in dir. The caller holds the lock, and
+// gives the certificate to nobody before.
+func recordIssued(dir, name string, cert *x509.Certificate) error {
+	return appendIndex(dir, indexEvent{eventIssued, Issued{
+		Serial:    SerialText(cert),
+		Name:      name,
+		Subject:   nameText(cert.Subject),
+		Issuer:    hex.EncodeToString(cert.AuthorityKeyId),
+		NotBefore: cert.NotBefore.UTC(),
+		NotAfter:  cert.NotAfter.UTC(),
+	}})
+}
+
+// appendIndex returns when the event is on the disk. After an error the index is
+// as it was. The caller holds the lock.
+func appendIndex(dir string, e indexEvent) error {
+	line, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	file := IndexFile(dir)
+	if err := removeLeftoversOf(file); err != nil {
+		return err
+	}
+	if err := atomicfile.Create(file, nil, atomicfile.Secret); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	f, err := os.OpenFile(file, os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("opening the index %q: %w", file, plain(err))
+	}
+	err = appendLine(f, append(line, '\n'))
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("writing the index %q: %w", file, plain(err))
+	}
+	return nil
+}
+
+func appendLine(f *os.File, line []byte) error {
+	end, err := endOfLines(f)
+	if err != nil {
+		return err
+	}
+	if err := f.Truncate(end); err != nil {
+		return err
+	}
+	_, err = f.WriteAt(line, end)
+	atomicfile.TestOnlyStep("index written")
+	if err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		f.Truncate(end)
+		return err
+	}
+	atomicfile.TestOnlyStep("index synced")
+	return nil
+}
+
+// endOfLines is where the last whole line of f ends.
+func endOfLines(f *os.File) (int64, error) {
+	end, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return 0, err
+	}
+	block := make([]byte, 4096)
+	for end > 0 {
+		start := max(0, end-int64(len(block)))
+		n, err := f.ReadAt(block[:end-start], start)
+		if err != nil {
+			return 0, err
+		}
+		if i := bytes.LastIndexByte(block[:n], '\n'); i >= 0 {
+			return start + int64(i) + 1, nil
+		}
+		end = start
+	}
+	return 0, nil
+}
+
+// SerialText is the serial number of cert as the index has it.
+func SerialText(cert *x509.Certificate) string { return hex.EncodeToString(cert.SerialNumber.Bytes()) }
+
+// plainSerial takes the colons out of a serial number, as other programs write it.
+func plainSerial(s string) string { return strings.ToLower(strings.ReplaceAll(s, ":", "")) }
