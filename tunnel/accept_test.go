@@ -60,7 +60,7 @@ func testAcceptBacksOff(t *testing.T) {
 		if rec.message != "accept failed" || rec.text("err") == "" || rec.text("tunnel") != "" && i > 0 && rec.text("retry_in") == "" {
 			t.Error(rec)
 		}
-		if i > 0 && rec.time.Sub(records[i-1].time) < 990*time.Millisecond {
+		if i > 0 && rec.time.Sub(records[i-1].time) < 900*time.Millisecond {
 			t.Errorf("logged more than once a second: %v", records)
 		}
 		skipped += rec.attrs["skipped"].Int64()
@@ -72,14 +72,14 @@ func testAcceptBacksOff(t *testing.T) {
 
 func TestShutdownEndsAcceptBackoff(t *testing.T) {
 	leakCheck(t)
-	l := &failingListener{Listener: listen(t), fail: 1 << 30}
-	r := startOn(t, l, toTargets(closedPort(t)))
-	r.logs.wait(t, 1)
-	began := time.Now()
-	check(t, r.Shutdown(context.Background()))
-	if took := time.Since(began); took > 100*time.Millisecond {
-		t.Errorf("Shutdown took %v", took)
-	}
+	atOnce(t, "Shutdown", func() time.Duration {
+		l := &failingListener{Listener: listen(t), fail: 1 << 30}
+		r := startOn(t, l, toTargets(closedPort(t)))
+		r.logs.wait(t, 1)
+		began := time.Now()
+		check(t, r.Shutdown(context.Background()))
+		return time.Since(began)
+	})
 }
 
 func TestServeWhenSomebodyElseClosesTheListener(t *testing.T) {

@@ -53,13 +53,14 @@ func TestBadInput(t *testing.T) {
 		return func(e *end) { _ = e.secure(tls.Client, config) }
 	}
 	hello := string(clientHello(clientTLS()))
-	tests := []struct {
+	type badInput struct {
 		name   string
 		act    func(*end)
 		level  slog.Level
 		by     string
 		reason string
-	}{
+	}
+	tests := []badInput{
 		{"connects and closes", func(e *end) { e.tcp.Close() }, slog.LevelDebug, byPeer, reasonEarly},
 		{"connects and resets", (*end).reset, slog.LevelDebug, byPeer, reasonEarly},
 		{"half a record header", sendsAndCloses("\x16\x03"), slog.LevelDebug, byPeer, reasonEarly},
@@ -91,25 +92,33 @@ func TestBadInput(t *testing.T) {
 		{"stalls after its ClientHello", sends(hello), slog.LevelInfo, byTunnel, reasonLate},
 	}
 	leakCheck(t)
-	p := newPath(t, "server", func(s *Settings) {
-		s.HandshakeTimeout = 150 * time.Millisecond
-		s.Front.NextProtos = []string{"dicom"}
-		s.Front.CurvePreferences = []tls.CurveID{tls.X25519}
-	})
-	for i, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			peer := mustDial(t, p.tunnels[0].addr)
-			test.act(peer)
-			rec := p.tunnels[0].logs.expect(t, i, test.level, "handshake failed", test.by, test.reason)
-			if rec.text("err") == "" || !strings.HasPrefix(rec.text("peer"), "127.0.0.1:") {
-				t.Error(rec)
-			}
+	server := func(limit time.Duration) *path {
+		return newPath(t, "server", func(s *Settings) {
+			s.HandshakeTimeout = limit
+			s.Front.NextProtos = []string{"dicom"}
+			s.Front.CurvePreferences = []tls.CurveID{tls.X25519}
 		})
 	}
-	if got, want := p.tunnels[0].Stats(), (Stats{HandshakeFailed: int64(len(tests))}); got != want {
-		t.Errorf("got %+v, want %+v", got, want)
+	// A busy machine may be late by itself: the limit is short only where it's
+	// waited for, by the last three.
+	const stalling = 3
+	first := server(patience)
+	for p, tests := range map[*path][]badInput{first: tests[:len(tests)-stalling], server(150 * time.Millisecond): tests[len(tests)-stalling:]} {
+		for i, test := range tests {
+			t.Run(test.name, func(t *testing.T) {
+				peer := mustDial(t, p.tunnels[0].addr)
+				test.act(peer)
+				rec := p.tunnels[0].logs.expect(t, i, test.level, "handshake failed", test.by, test.reason)
+				if rec.text("err") == "" || !strings.HasPrefix(rec.text("peer"), "127.0.0.1:") {
+					t.Error(rec)
+				}
+			})
+		}
+		if got, want := p.tunnels[0].Stats(), (Stats{HandshakeFailed: int64(len(tests))}); got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
 	}
-	check(t, exchange(p.open(t)))
+	check(t, exchange(first.open(t)))
 }
 
 // What a plain program is told, when it speaks to the TLS port by mistake: HTTP
@@ -127,7 +136,7 @@ func TestPlainPeerIsLetGo(t *testing.T) {
 // A thousand connections that send nothing are in nobody's way.
 func TestSilentConnections(t *testing.T) {
 	leakCheck(t)
-	const silent, limit = 1000, 2 * time.Second
+	const silent, limit = 1000, 4 * time.Second
 	p := newPath(t, "server", func(s *Settings) { s.HandshakeTimeout = limit })
 	r := p.tunnels[0]
 	for range silent {
@@ -191,7 +200,7 @@ func testStalledHandshakes(t *testing.T) {
 // With all places taken for the whole of handshake_timeout, the log says so.
 func TestNoTurnForAHandshake(t *testing.T) {
 	leakCheck(t)
-	p := newPath(t, "server", func(s *Settings) { s.HandshakeTimeout = 100 * time.Millisecond })
+	p := newPath(t, "server", func(s *Settings) { s.HandshakeTimeout = time.Second })
 	r := p.tunnels[0]
 	for range maxHandshakes {
 		r.handshakes <- struct{}{}

@@ -117,7 +117,7 @@ func TestRevocationEndsConnections(t *testing.T) {
 			if _, err := idle.Read(make([]byte, 1)); err == nil {
 				t.Error("the idle connection went on")
 			}
-			if took := time.Since(start); took > time.Second {
+			if took := time.Since(start); took > 4*time.Second { // to say goodbye would take 5 s
 				t.Errorf("took %v", took)
 			}
 			who := map[string]string{"server": "peer", "client": "target"}[mode]

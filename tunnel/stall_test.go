@@ -11,7 +11,7 @@ import (
 
 // A peer that vanishes without a FIN looks like these: it says nothing any more.
 func TestSilenceIsEnded(t *testing.T) {
-	const limit = 150 * time.Millisecond
+	const limit = 400 * time.Millisecond // longer than a busy machine takes for a few bytes
 	tests := []struct {
 		name   string
 		edit   func(*Settings)
@@ -50,8 +50,8 @@ func TestSilenceIsEnded(t *testing.T) {
 			leakCheck(t)
 			p := newPath(t, "server", test.edit)
 			peer, target := p.open(t)
+			quiet := time.Now() // from then on, or a moment later
 			check(t, test.before(peer, target))
-			quiet := time.Now()
 			rec := p.tunnels[0].logs.expect(t, 0, slog.LevelInfo, "connection interrupted", byTunnel, test.reason)
 			if d := rec.time.Sub(quiet); d < limit*9/10 {
 				t.Errorf("ended after %v, before the limit of %v", d, limit)
@@ -73,12 +73,12 @@ func TestSilenceIsEnded(t *testing.T) {
 // One that speaks now and then is not idle, however long it takes in all.
 func TestProgressIsNotIdle(t *testing.T) {
 	leakCheck(t)
-	const limit = 200 * time.Millisecond
+	const limit = 600 * time.Millisecond
 	p := newPath(t, "pair", func(s *Settings) { s.IdleTimeout = limit })
 	peer, target := p.open(t)
 	tick := time.NewTicker(limit / 4)
 	defer tick.Stop()
-	for range 16 {
+	for range 10 {
 		<-tick.C
 		check(t, send(peer, 1), receive(target, 1))
 	}
