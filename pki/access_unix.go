@@ -5,6 +5,8 @@ package pki
 import (
 	"fmt"
 	"os"
+
+	"tlstunnel/internal/atomicfile"
 )
 
 // accessWarnings says who else has access to the keys and the folder.
@@ -19,4 +21,13 @@ func (l layout) accessWarnings() []string {
 		warnings = append(warnings, fmt.Sprintf("others can replace what is in the folder of the PKI %q, whose mode is %04o: run `chmod go-w` on it", l.dir, info.Mode().Perm()))
 	}
 	return warnings
+}
+
+// keyAccess is for a key that takes the place of another: the group that may read
+// that one, that of a service say, may read it.
+func keyAccess(file string) atomicfile.Access {
+	if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o040 != 0 {
+		return atomicfile.Group
+	}
+	return atomicfile.Secret
 }

@@ -6,5 +6,5 @@ func (a *app) certCommand() *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "cert",
 		Short: "Show, issue, renew and revoke certificates",
-	}, a.certShowCommand(), a.certListCommand(), a.certIssueCommand(), a.certRenewCommand(), a.certRevokeCommand())
+	}, a.certShowCommand(), a.certListCommand(), a.certIssueCommand(), a.certInstallCommand(), a.certRenewCommand(), a.certRevokeCommand())
 }

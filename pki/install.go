@@ -1,0 +1,222 @@
+package pki
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"tlstunnel/internal/atomicfile"
+)
+
+// Place is where a tunnel has its certificate and key, as for [LoadKeyPair].
+type Place struct {
+	CertFile, KeyFile, PasswordFile string
+	Client                          bool // it is shown to servers, not to clients
+}
+
+// Source is what a CA has sent: a certificate with or without its chain, and the
+// file with its key. An empty KeyFile means that the key is in File, in a file
+// beside it with the name of `csr new` (.key), or in the place already.
+type Source struct {
+	File, KeyFile, PasswordFile string
+}
+
+// Installation is a checked pair that can be put into its place.
+type Installation struct {
+	Chain []*x509.Certificate // in order, the leaf first
+
+	// Notes say what to know, though it is no reason to refuse the pair.
+	Notes []string
+
+	place   Place
+	key     crypto.Signer
+	present []crypto.Signer // the keys that are in the place
+}
+
+// PrepareInstall reads a source, puts its certificates into order, and checks that
+// it is of use in the place at the time now. It writes nothing.
+func PrepareInstall(source Source, place Place, now time.Time) (*Installation, error) {
+	certs, err := readCertificates(source.File, source.PasswordFile, maxPairFile, areSwapped)
+	if err != nil {
+		return nil, err
+	}
+	in := &Installation{place: place}
+	in.present, err = readKeys(place.KeyFile, place.PasswordFile)
+	if _, statErr := os.Stat(place.KeyFile); err != nil && statErr == nil {
+		return nil, fmt.Errorf("the tunnel's present key can't be read: %w", err)
+	}
+	leaf, err := in.findKey(source, certs)
+	if err != nil {
+		return nil, err
+	}
+	if isCA(certs[leaf]) {
+		return nil, fmt.Errorf("certificate %q is that of a CA, and isn't for a tunnel: install one that the CA has issued, or name it as ca or client_ca", source.File)
+	}
+	if err := falseSigner(certs); err != nil {
+		return nil, err
+	}
+	chain, others := order(certs, leaf)
+	in.Chain = chain
+	if err := in.check(source.File, now); err != nil {
+		return nil, err
+	}
+	for _, other := range others {
+		in.note("the certificate %q isn't part of the chain, and is left out", nameText(other.Subject))
+	}
+	if !in.keepsKey() && place.PasswordFile != "" {
+		return nil, fmt.Errorf("the key in %q is encrypted, and a new one would be written unencrypted: put certificate and key there yourself, or remove key_password_file first", place.KeyFile)
+	}
+	return in, nil
+}
+
+func (in *Installation) note(format string, args ...any) {
+	in.Notes = append(in.Notes, fmt.Sprintf(format, args...))
+}
+
+// findKey looks for the key of one of the certs, and returns which.
+func (in *Installation) findKey(source Source, certs []*x509.Certificate) (leaf int, err error) {
+	if source.KeyFile != "" {
+		keys, err := readKeys(source.KeyFile, source.PasswordFile)
+		if err != nil {
+			return 0, err
+		}
+		if leaf, in.key = matching(certs, keys); leaf < 0 {
+			return 0, fmt.Errorf("key %q doesn't belong to certificate %q: they have different public keys", source.KeyFile, source.File)
+		}
+		return leaf, nil
+	}
+	beside := strings.TrimSuffix(source.File, filepath.Ext(source.File)) + ".key"
+	for _, file := range []string{source.File, beside} {
+		keys, _ := readKeys(file, source.PasswordFile) // which may not be there
+		if leaf, in.key = matching(certs, keys); leaf >= 0 {
+			return leaf, nil
+		}
+	}
+	if leaf, in.key = matching(certs, in.present); leaf >= 0 {
+		return leaf, nil
+	}
+	return 0, fmt.Errorf("the key of certificate %q isn't in that file, nor in %q, nor in %q: name its file with --key", source.File, beside, in.place.KeyFile)
+}
+
+func (in *Installation) check(file string, now time.Time) error {
+	leaf := in.Chain[0]
+	if err := errors.Join(checkStrength(file, leaf), checkValidity(file, leaf, now, "ask its CA for a new one")); err != nil {
+		return err
+	}
+	if err := in.checkUse(file); err != nil {
+		return err
+	}
+	for _, ca := range in.Chain[1:] {
+		name := nameText(ca.Subject)
+		replaced := slices.ContainsFunc(in.Chain, func(c *x509.Certificate) bool { // cross-signed
+			return c != ca && slices.Equal(c.RawSubject, ca.RawSubject) && checkValidity("", c, now, "") == nil
+		})
+		if err := checkValidity(name, ca, now, "get the present chain from the CA"); err != nil && !replaced {
+			return fmt.Errorf("the chain in %q is of no use: %w", file, err)
+		}
+		if err := checkStrength(name, ca); err != nil && !selfSigned(ca) { // nobody looks at how a root is signed
+			return fmt.Errorf("the chain in %q is of no use: %w", file, err)
+		}
+	}
+	in.noteMissing(now)
+	in.noteLostNames()
+	return nil
+}
+
+func (in *Installation) checkUse(file string) error {
+	leaf := in.Chain[0]
+	usage, side := x509.ExtKeyUsageServerAuth, "servers"
+	if in.place.Client {
+		usage, side = x509.ExtKeyUsageClientAuth, "clients"
+	}
+	restricted := len(leaf.ExtKeyUsage)+len(leaf.UnknownExtKeyUsage) > 0
+	if restricted && !slices.Contains(leaf.ExtKeyUsage, usage) && !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny) {
+		return fmt.Errorf("certificate %q isn't for TLS %s, but for %s: ask its CA for one with the extended usage %q",
+			file, side, strings.Join(extKeyUsageText(leaf), ", "), extKeyUsages[usage])
+	}
+	if !in.place.Client && len(leaf.DNSNames)+len(leaf.IPAddresses) == 0 {
+		return fmt.Errorf("certificate %q has no DNS name or IP address (SAN), without which no client accepts it: ask its CA for one with the names that clients connect to", file)
+	}
+	return nil
+}
+
+// noteMissing tells of a chain that ends before a root that everybody has.
+func (in *Installation) noteMissing(now time.Time) {
+	top := in.Chain[len(in.Chain)-1]
+	if selfSigned(top) {
+		return
+	}
+	_, err := top.Verify(x509.VerifyOptions{CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	if errors.As(err, new(x509.UnknownAuthorityError)) {
+		in.note("the chain ends with %q, and its issuer %q isn't in it: unless that is a root that the other side has, an intermediate certificate is missing, which the CA offers as chain or bundle; add it to the file and install that",
+			nameText(top.Subject), nameText(top.Issuer))
+	}
+}
+
+// noteLostNames compares with the certificate that is in the place.
+func (in *Installation) noteLostNames() {
+	present, err := readCertificates(in.place.CertFile, in.place.PasswordFile, maxPairFile, "")
+	if err != nil || in.place.Client {
+		return
+	}
+	names := sanText(in.Chain[0])
+	lost := slices.DeleteFunc(sanText(present[0]), func(name string) bool { return slices.Contains(names, name) })
+	if len(lost) > 0 {
+		in.note("the present certificate is also for %s, the new one isn't: clients that connect by that will refuse it", list(lost))
+	}
+}
+
+func (in *Installation) keepsKey() bool {
+	_, key := matching(in.Chain[:1], in.present)
+	return key != nil
+}
+
+// Install puts the pair into its place and returns the files that it wrote. Whoever
+// reads them at any instant, also after a kill, finds a pair that fits: while the
+// certificate is replaced, the key's file has the new key and the old one.
+// Processes that share lockDir do so one after the other.
+func (in *Installation) Install(ctx context.Context, lockDir string) (files []string, err error) {
+	place := in.place
+	if _, err := os.Stat(lockDir); err != nil {
+		lockDir = filepath.Dir(place.KeyFile)
+	}
+	unlock, err := lock(ctx, lockDir)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	chain := encodeCertificates(in.Chain...)
+	if in.keepsKey() && place.CertFile != place.KeyFile {
+		return []string{place.CertFile}, atomicfile.Replace(place.CertFile, chain, atomicfile.Public)
+	}
+	key, err := encodeKey(in.key)
+	if err != nil {
+		return nil, err
+	}
+	access := keyAccess(place.KeyFile)
+	if place.CertFile == place.KeyFile {
+		return []string{place.CertFile}, atomicfile.Replace(place.CertFile, append(key, chain...), access)
+	}
+	both := slices.Clone(key)
+	for _, old := range in.present {
+		data, err := encodeKey(old)
+		if err != nil {
+			return nil, err
+		}
+		both = append(both, data...)
+	}
+	if err := atomicfile.Replace(place.KeyFile, both, access); err != nil {
+		return nil, err
+	}
+	if err := atomicfile.Replace(place.CertFile, chain, atomicfile.Public); err != nil {
+		return nil, err
+	}
+	return []string{place.CertFile, place.KeyFile}, atomicfile.Replace(place.KeyFile, key, access)
+}

@@ -1,0 +1,239 @@
+package pki
+
+import (
+	"crypto"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"tlstunnel/internal/atomicfile"
+)
+
+// company is a CA with one in between.
+type company struct {
+	dir                      string
+	root, middle, leaf       *x509.Certificate
+	rootKey, middleKey, keys crypto.Signer
+}
+
+func newCompany(t *testing.T) *company {
+	c := &company{dir: t.TempDir()}
+	c.root, c.rootKey = c.issue(t, "root", func(cert *x509.Certificate) { cert.IsCA = true })
+	c.middle, c.middleKey = c.issue(t, "middle", func(cert *x509.Certificate) { cert.IsCA = true })
+	c.leaf, c.keys = c.issue(t, "leaf", func(*x509.Certificate) {})
+	return c
+}
+
+// issue lets the last CA that there is sign.
+func (c *company) issue(t *testing.T, name string, change func(*x509.Certificate)) (*x509.Certificate, crypto.Signer) {
+	t.Helper()
+	key, err := generateKey("ecdsa-p256")
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		Subject: pkix.Name{CommonName: name}, DNSNames: []string{name + ".example"}, BasicConstraintsValid: true,
+		NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(1, 0, 0),
+	}
+	change(template)
+	parent, signer := template, key
+	switch {
+	case c.middle != nil:
+		parent, signer = c.middle, c.middleKey
+	case c.root != nil:
+		parent, signer = c.root, c.rootKey
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyPEM, err := encodeKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(c.dir, name+".key"), keyPEM)
+	writeFile(t, filepath.Join(c.dir, name+".crt"), encodeCertificates(cert))
+	return cert, key
+}
+
+func (c *company) place() Place {
+	return Place{CertFile: filepath.Join(c.dir, "tunnel.crt"), KeyFile: filepath.Join(c.dir, "tunnel.key")}
+}
+
+func (c *company) prepare(certs ...*x509.Certificate) (*Installation, error) {
+	file := filepath.Join(c.dir, "bundle.pem")
+	if err := os.WriteFile(file, encodeCertificates(certs...), 0o600); err != nil {
+		return nil, err
+	}
+	return PrepareInstall(Source{File: file, KeyFile: filepath.Join(c.dir, "leaf.key")}, c.place(), now)
+}
+
+// A chain in any order is put right; what is missing or too much is said.
+func TestInstallOrder(t *testing.T) {
+	c := newCompany(t)
+	stranger := newCompany(t).root
+	const missing = `the chain ends with "CN=%s", and its issuer "CN=%s" isn't in it: `
+	for _, test := range []struct {
+		certs, want []*x509.Certificate
+		note        string
+	}{
+		{[]*x509.Certificate{c.leaf, c.middle, c.root}, []*x509.Certificate{c.leaf, c.middle, c.root}, ""},
+		{[]*x509.Certificate{c.root, c.middle, c.leaf}, []*x509.Certificate{c.leaf, c.middle, c.root}, ""},
+		{[]*x509.Certificate{c.middle, c.leaf, c.root, c.leaf}, []*x509.Certificate{c.leaf, c.middle, c.root}, ""},
+		{[]*x509.Certificate{c.middle, c.leaf}, []*x509.Certificate{c.leaf, c.middle}, fmt.Sprintf(missing, "middle", "root")},
+		{[]*x509.Certificate{c.leaf}, []*x509.Certificate{c.leaf}, fmt.Sprintf(missing, "leaf", "middle")},
+		{[]*x509.Certificate{stranger, c.leaf, c.middle, c.root}, []*x509.Certificate{c.leaf, c.middle, c.root}, `the certificate "CN=root" isn't part of the chain, and is left out`},
+	} {
+		in, err := c.prepare(test.certs...)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if !slices.EqualFunc(in.Chain, test.want, (*x509.Certificate).Equal) {
+			t.Errorf("got a chain of %d in another order", len(in.Chain))
+		}
+		if notes := strings.Join(in.Notes, "\n"); !strings.HasPrefix(notes, test.note) || test.note == "" && notes != "" {
+			t.Errorf("got note %q, want %q", notes, test.note)
+		}
+	}
+}
+
+func TestInstallErrors(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(*x509.Certificate)
+		want   string
+	}{
+		{"expired", func(c *x509.Certificate) { c.NotAfter = now.Add(-time.Minute) },
+			`certificate "DIR/leaf.crt" expired on 2026-11-23 07:39:00 UTC: ask its CA for a new one`},
+		{"future", func(c *x509.Certificate) { c.NotBefore = now.Add(time.Hour) },
+			`certificate "DIR/leaf.crt" isn't valid before 2026-11-23 08:40:00 UTC, and the clock says 2026-11-23 07:40:00 UTC: check the clock of this machine`},
+		{"ca", func(c *x509.Certificate) { c.IsCA = true },
+			`certificate "DIR/leaf.crt" is that of a CA, and isn't for a tunnel: install one that the CA has issued, or name it as ca or client_ca`},
+		{"client", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} },
+			`certificate "DIR/leaf.crt" isn't for TLS servers, but for TLS client: ask its CA for one with the extended usage "TLS server"`},
+		{"no name", func(c *x509.Certificate) { c.DNSNames = nil },
+			`certificate "DIR/leaf.crt" has no DNS name or IP address (SAN), without which no client accepts it: ask its CA for one with the names that clients connect to`},
+	} {
+		c := newCompany(t)
+		c.issue(t, "leaf", test.change)
+		_, err := PrepareInstall(Source{File: filepath.Join(c.dir, "leaf.crt")}, c.place(), now)
+		if got := outcome(c.dir, nil, err); got != test.want {
+			t.Errorf("%s:\ngot  %s\nwant %s", test.name, got, test.want)
+		}
+	}
+
+	f := newFiles(t)
+	f.makeBadFiles(t)
+	for name, want := range map[string]string{
+		"weak": `certificate "DIR/weak.crt" has a weak key, RSA with 1024 bits: at least 2048 are needed`,
+		"sha1": `certificate "DIR/sha1.crt" has a weak signature, SHA1-RSA: one signed with SHA-256 or better is needed`,
+	} {
+		_, err := PrepareInstall(Source{File: f.path(name + ".crt")}, Place{CertFile: f.path("t.crt"), KeyFile: f.path("t.key")}, now)
+		if got := outcome(f.dir, nil, err); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+}
+
+// Who signs without being a CA is told.
+func TestInstallFalseSigner(t *testing.T) {
+	c := newCompany(t)
+	c.middle, c.middleKey = c.issue(t, "middle", func(*x509.Certificate) {})
+	c.leaf, _ = c.issue(t, "leaf", func(*x509.Certificate) {})
+	_, err := c.prepare(c.leaf, c.middle)
+	want := `the certificate "CN=leaf" is signed by "CN=middle", which isn't a CA (CA:FALSE), so that no peer accepts it: get one from a CA`
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+// At every instant the place has a pair that fits.
+func TestInstallIsAtomic(t *testing.T) {
+	c := newCompany(t)
+	place := c.place()
+	in, err := c.prepare(c.leaf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := in.Install(t.Context(), c.dir); err != nil {
+		t.Fatal(err)
+	}
+	next, _ := c.issue(t, "leaf", func(*x509.Certificate) {})
+	if in, err = c.prepare(next, c.middle); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[bool]int{}
+	atomicfile.TestOnlyStep = func(step string) {
+		pair, err := LoadKeyPair(place.CertFile, place.KeyFile, "", now)
+		if err != nil {
+			t.Errorf("at %q: %v", step, err)
+			return
+		}
+		seen[pair.Leaf.Equal(next)]++
+	}
+	defer func() { atomicfile.TestOnlyStep = func(string) {} }()
+	if _, err := in.Install(t.Context(), c.dir); err != nil {
+		t.Fatal(err)
+	}
+	if seen[false] == 0 || seen[true] == 0 {
+		t.Errorf("old and new pairs seen: %v", seen)
+	}
+	keys, err := readKeys(place.KeyFile, "")
+	if err != nil || len(keys) != 1 {
+		t.Errorf("got %d keys at the end, %v", len(keys), err)
+	}
+}
+
+// An encrypted key isn't replaced by one that is plain.
+func TestInstallKeepsEncryption(t *testing.T) {
+	f := newFiles(t)
+	f.makeInputs(t)
+	place := Place{CertFile: f.path("t.crt"), KeyFile: f.path("encrypted.key"), PasswordFile: f.path("password")}
+	if in, err := PrepareInstall(Source{File: f.path("server.crt")}, place, now); err != nil || !in.keepsKey() {
+		t.Errorf("the same key: %v", err)
+	}
+	c := newCompany(t)
+	_, err := PrepareInstall(Source{File: filepath.Join(c.dir, "leaf.crt")}, place, now)
+	want := `the key in "DIR/encrypted.key" is encrypted, and a new one would be written unencrypted: put certificate and key there yourself, or remove key_password_file first`
+	if got := outcome(f.dir, nil, err); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestWhyUntrusted(t *testing.T) {
+	c := newCompany(t)
+	trusted := x509.NewCertPool()
+	trusted.AddCert(c.root)
+	for _, test := range []struct {
+		chain []*x509.Certificate
+		roots *x509.CertPool
+		name  string
+		want  string
+	}{
+		{[]*x509.Certificate{c.leaf, c.middle}, trusted, "leaf.example", ""},
+		{[]*x509.Certificate{c.leaf, c.middle}, trusted, "other.example", `it isn't for "other.example", but for "leaf.example": connect by one of these names, or name it as server_name`},
+		{[]*x509.Certificate{c.leaf}, trusted, "leaf.example", `its CA "CN=middle" isn't trusted, or the certificate of a CA in between, which issued "CN=leaf", is missing in the chain`},
+		{[]*x509.Certificate{c.leaf, c.middle, c.root}, x509.NewCertPool(), "leaf.example", `its CA "CN=root" (SHA-256 ` + Fingerprint(c.root) + `) isn't trusted`},
+		{[]*x509.Certificate{c.root}, x509.NewCertPool(), "root.example", `it is self-signed, and not itself among the trusted: trust it by ca or pins, if you know it to be right`},
+	} {
+		err := WhyUntrusted(test.chain, test.roots, test.name, now)
+		if got := outcome(c.dir, nil, err); got != test.want && !(test.want == "" && err == nil) {
+			t.Errorf("got  %s\nwant %s", got, test.want)
+		}
+	}
+	if err := WhyUntrusted([]*x509.Certificate{c.leaf, c.middle}, trusted, "leaf.example", now.AddDate(2, 0, 0)); err == nil || !strings.Contains(err.Error(), "expired on") {
+		t.Errorf("expired: %v", err)
+	}
+}
