@@ -1,0 +1,90 @@
+//go:build linux
+
+package interop
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestInputsOfOpenSSL: every form in which openssl writes certificates and keys is
+// read: each is installed for a tunnel, and openssl reads what that wrote.
+func TestInputsOfOpenSSL(t *testing.T) {
+	need(t, "openssl")
+	ca := newAuthority(t, "Company CA")
+	pair := ca.issue(t, "pacs", "DNS:pacs.example")
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	password := writeFile(t, dir, "password", "tomato\n")
+	wrong := writeFile(t, dir, "wrong", "potato\n")
+	pass := "file:" + password
+	openssl := func(args ...string) { t.Helper(); run(t, "openssl", args...) }
+	openssl("x509", "-in", pair.cert, "-outform", "DER", "-out", file("cert.der"))
+	openssl("pkcs8", "-topk8", "-nocrypt", "-in", pair.key, "-outform", "DER", "-out", file("key.der"))
+	openssl("pkcs8", "-topk8", "-in", pair.key, "-passout", pass, "-out", file("pbkdf2.key"))
+	openssl("pkcs8", "-topk8", "-scrypt", "-in", pair.key, "-passout", pass, "-outform", "DER", "-out", file("scrypt.der"))
+	openssl("pkcs8", "-topk8", "-v1", "PBE-SHA1-3DES", "-in", pair.key, "-passout", pass, "-out", file("pbes1.key"))
+	openssl("rsa", "-traditional", "-aes256", "-in", pair.key, "-passout", pass, "-out", file("dek.key"))
+	openssl("crl2pkcs7", "-nocrl", "-certfile", ca.cert, "-certfile", pair.cert, "-out", file("chain.pem"))
+	openssl("crl2pkcs7", "-nocrl", "-certfile", ca.cert, "-certfile", pair.cert, "-outform", "DER", "-out", file("chain.p7b"))
+	openssl("pkcs12", "-export", "-in", pair.cert, "-inkey", pair.key, "-certfile", ca.cert, "-passout", pass, "-out", file("modern.p12"))
+	openssl("pkcs12", "-export", "-legacy", "-in", pair.cert, "-inkey", pair.key, "-certfile", ca.cert, "-passout", pass, "-out", file("legacy.p12"))
+
+	tlstunnel := executable(t)
+	for _, test := range []struct{ cert, key, password, refused string }{
+		{file("cert.der"), file("key.der"), "", ""},
+		{file("cert.der"), file("pbkdf2.key"), password, ""},
+		{pair.cert, file("scrypt.der"), password, ""},
+		{file("chain.pem"), pair.key, "", ""},
+		{file("chain.p7b"), pair.key, "", ""},
+		{file("modern.p12"), "", password, ""},
+		{file("legacy.p12"), "", password, ""},
+		{file("modern.p12"), "", wrong, "can't be decrypted with the password in"},
+		{file("legacy.p12"), "", "", "is encrypted: write its password into a file"},
+		{pair.cert, file("pbkdf2.key"), wrong, "can't be decrypted with the password in"},
+		{pair.cert, file("dek.key"), password, "is encrypted in OpenSSL's old way (DEK-Info)"},
+		{pair.cert, file("pbes1.key"), password, "is encrypted in a way that isn't supported: PKCS#8 with PBES2 is needed"},
+	} {
+		t.Run(filepath.Base(test.cert)+","+filepath.Base(test.key)+","+filepath.Base(test.password), func(t *testing.T) {
+			place := t.TempDir()
+			config := writeFile(t, place, "config.toml", `pki.dir = "pki"
+[[tunnel]]
+name = "pacs"
+mode = "server"
+listen = "127.0.0.1:0"
+target = "127.0.0.1:1"
+cert = "pacs.crt"
+key = "pacs.key"
+`)
+			args := []string{"cert", "install", "--config", config, test.cert}
+			if test.key != "" {
+				args = append(args, "--key", test.key)
+			}
+			if test.password != "" {
+				args = append(args, "--password-file", test.password)
+			}
+			cmd := exec.CommandContext(t.Context(), tlstunnel, args...)
+			cmd.Env = append(os.Environ(), asTlstunnel+"=1")
+			output, err := cmd.CombinedOutput()
+			if test.refused != "" {
+				if err == nil || !strings.Contains(string(output), test.refused) || strings.Contains(string(output), "tomato") {
+					t.Errorf("%v: %s", err, output)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatalf("%v: %s", err, output)
+			}
+			if got, want := fingerprint(t, filepath.Join(place, "pacs.crt")), fingerprint(t, pair.cert); got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+			got, want := run(t, "openssl", "pkey", "-pubout", "-in", filepath.Join(place, "pacs.key")), run(t, "openssl", "pkey", "-pubout", "-in", pair.key)
+			if got != want {
+				t.Error("another key")
+			}
+		})
+	}
+}
