@@ -127,7 +127,7 @@ func TestKillRotation(t *testing.T) {
 		if !trusts(t, store, store.CA) || store.Next != nil && !trusts(t, store, store.Next) {
 			t.Error("a client doesn't accept the server")
 		}
-		wantFiles := 5
+		wantFiles := 6 // the two pairs, .lock and issued.jsonl
 		for _, file := range layoutOf(dir).withRotation()[4:] {
 			if _, err := os.Lstat(file); err == nil {
 				wantFiles++
