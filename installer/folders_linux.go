@@ -107,25 +107,19 @@ func (h host) folderStep(f folder) Step {
 	}
 }
 
-// place is where the folder is, or will be: root may have put it elsewhere by a
-// link. One of somebody else's, where others can write in /var/log, isn't
-// followed.
+// place is where the folder is, or will be: root may have put that of the config
+// elsewhere by a link. For StateDirectory and LogsDirectory systemd takes none.
 func (h host) place(f folder) (string, error) {
 	path := h.root + f.path
 	info, err := os.Lstat(path)
 	if err == nil && info.Mode()&fs.ModeSymlink != 0 {
-		if settingOf(path, info).uid != 0 {
-			return "", fmt.Errorf("%q is a link that isn't root's: delete it or move it away", path)
+		if f.service {
+			return "", fmt.Errorf("%q is a link, and systemd takes none for a folder of a service's: make it a folder, with a bind mount if it has to be elsewhere", path)
 		}
-		real, err := filepath.EvalSymlinks(path)
-		if err != nil {
-			return "", fmt.Errorf("%q is a link that leads to no folder: make the folder, or delete the link: %w", path, err)
+		if path, err = filepath.EvalSymlinks(path); err != nil {
+			return "", fmt.Errorf("%q is a link that leads to no folder: make the folder, or delete the link: %w", h.root+f.path, err)
 		}
-		path = real
 		info, err = os.Stat(path)
-		if err != nil {
-			return "", err
-		}
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -96,40 +96,39 @@ func TestFoldersUndone(t *testing.T) {
 	}
 }
 
-// TestFolderLinked: a folder that root has put elsewhere gets its rights there;
-// a link of somebody else's, or one that leads nowhere, is an error, and so is a
-// file.
+// TestFolderLinked: a config folder that root has put elsewhere gets its rights
+// there. A link that leads nowhere is an error, and so is a file, and a link where
+// systemd takes none.
 func TestFolderLinked(t *testing.T) {
 	h := testHost(t)
-	link, elsewhere := h.root+stateFolder.path, h.root+"/data"
+	link, elsewhere := h.root+configFolder.path, h.root+"/srv"
 	check(t, os.Mkdir(elsewhere, 0o755))
-	check(t, os.WriteFile(elsewhere+"/ca.key", nil, 0o600))
 	check(t, os.Symlink(elsewhere, link))
-	states, err := apply(h.folderStep(stateFolder), broken)
+	states, err := apply(h.folderStep(configFolder), broken)
 	if err == nil || !slices.Equal(states, []State{Done, Failed, Undone}) {
 		t.Errorf("got %v, %v", states, err)
 	}
 	checkSetting(t, elsewhere, setting{"", 0o755, account{}})
-	_, err = apply(h.folderStep(stateFolder))
+	_, err = apply(h.folderStep(configFolder))
 	check(t, err)
-	checkSetting(t, elsewhere, setting{"", 0o700, testAccount})
-	checkSetting(t, elsewhere+"/ca.key", setting{"", 0o600, testAccount})
-	if states, err := apply(h.folderStep(stateFolder)); err != nil || states[0] != Present {
+	checkSetting(t, elsewhere, setting{"", 0o750, account{0, testAccount.gid}})
+	if states, err := apply(h.folderStep(configFolder)); err != nil || states[0] != Present {
 		t.Errorf("again: got %v, %v", states, err)
 	}
 
-	check(t, os.Lchown(link, testAccount.uid, 0))
-	for _, want := range []string{"is a link that isn't root's", "is a link that leads to no folder", "isn't a folder"} {
-		if _, err := apply(h.folderStep(stateFolder)); err == nil || !strings.Contains(err.Error(), want) {
+	refused := func(f folder, want string) {
+		t.Helper()
+		if _, err := apply(h.folderStep(f)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
 		}
-		check(t, os.Remove(link))
-		if want == "is a link that isn't root's" {
-			check(t, os.Symlink("nowhere", link))
-		} else {
-			check(t, os.WriteFile(link, nil, 0o700))
-		}
 	}
+	check(t, os.Remove(elsewhere))
+	refused(configFolder, "is a link that leads to no folder")
+	check(t, os.Remove(link))
+	check(t, os.WriteFile(link, nil, 0o750))
+	refused(configFolder, "isn't a folder")
+	check(t, os.Symlink(t.TempDir(), h.root+stateFolder.path))
+	refused(stateFolder, "is a link, and systemd takes none")
 }
 
 // TestPurgeConfig: a config elsewhere is removed, and nothing that only has been
