@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/rsa"
@@ -65,8 +66,12 @@ type Request struct {
 	EmailAddresses []string
 	URIs           []*url.URL
 
-	// Validity is counted from now. The certificate never outlives its CA.
+	// Validity is counted from now. The certificate never outlives its CA: it ends
+	// with it, or with Exact it is an error.
 	Validity time.Duration
+	Exact    bool
+
+	PKCS12 *PKCS12 // how to make NAME.p12; nil for none
 }
 
 func (r Request) validate() error {
@@ -99,8 +104,9 @@ func (r Request) validate() error {
 }
 
 // Issue makes a key of the type keyType and a certificate, and writes them as
-// NAME.key and NAME.crt, in which the CA follows, into the folder out. It returns
-// their paths. Nothing is overwritten, and both are made or none.
+// NAME.key and NAME.crt, in which the CA follows, into the folder out, and all that
+// as NAME.p12 if r says how. It returns their paths. Nothing is overwritten, and all
+// are made or none; but a kill between the renames leaves the first of them.
 func (a *Authority) Issue(r Request, keyType, out string) (*x509.Certificate, []string, error) {
 	if err := r.validate(); err != nil {
 		return nil, nil, err
@@ -108,8 +114,16 @@ func (a *Authority) Issue(r Request, keyType, out string) (*x509.Certificate, []
 	if _, ok := keyTypes[keyType]; !ok {
 		return nil, nil, fmt.Errorf("unknown key type %q: use one of %s", keyType, strings.Join(KeyTypes(), ", "))
 	}
-	keyFile, certFile := filepath.Join(out, r.Name+".key"), filepath.Join(out, r.Name+".crt")
-	if err := mustBeFree(keyFile, certFile); err != nil {
+	base := filepath.Join(out, r.Name)
+	keyFile, certFile, p12File := base+".key", base+".crt", base+".p12"
+	targets := []string{keyFile, certFile}
+	if r.PKCS12 != nil {
+		targets = append(targets, p12File)
+	}
+	if err := mustBeFree(targets...); err != nil {
+		return nil, nil, err
+	}
+	if err := removeLeftoversOf(targets...); err != nil {
 		return nil, nil, err
 	}
 	key, err := generateKey(keyType)
@@ -124,7 +138,14 @@ func (a *Authority) Issue(r Request, keyType, out string) (*x509.Certificate, []
 	if err != nil {
 		return nil, nil, err
 	}
-	paths, err := publish(files, func() error { return recordIssued(a.dir, r.Name, cert) })
+	if r.PKCS12 != nil {
+		p12, err := r.PKCS12.encode(key, cert, a.ca.cert)
+		if err != nil {
+			return nil, nil, err
+		}
+		files = append(files, newFile{p12File, p12, atomicfile.Secret})
+	}
+	paths, err := publish(files, func() error { return adviseRights(recordIssued(a.dir, r.Name, cert)) })
 	return cert, paths, err
 }
 
@@ -146,6 +167,10 @@ func mustBeFree(files ...string) error {
 func (a *Authority) certify(r Request, key crypto.PublicKey) (*x509.Certificate, error) {
 	notAfter := a.now.Add(r.Validity)
 	if notAfter.After(a.ca.cert.NotAfter) {
+		if r.Exact {
+			return nil, fmt.Errorf("the CA ends on %s, and no certificate outlives it: at most %d days from now",
+				date(a.ca.cert.NotAfter), int(a.ca.cert.NotAfter.Sub(a.now).Hours()/24))
+		}
 		notAfter = a.ca.cert.NotAfter
 	}
 	subject := r.Subject
@@ -225,17 +250,24 @@ func (a *Authority) Revoke(i Issued, reason string) error {
 	}
 	event := indexEvent{eventRevoked, Issued{Serial: i.Serial, Revoked: a.now.UTC(), Reason: reason}}
 	if err := appendIndex(a.dir, event); err != nil {
-		return err
+		return adviseRights(err)
 	}
 	_, err = a.refreshCRL()
-	return err
+	return adviseRights(err)
 }
 
 // ExportCA writes the CA certificate into the folder out, as ca.crt (PEM) and
-// ca.der, and overwrites nothing.
+// ca.der, and returns the paths of those that it made. It leaves alone what is there
+// already with the same in it, and overwrites nothing else.
 func ExportCA(ca *x509.Certificate, out string) ([]string, error) {
-	return publish([]newFile{
+	var missing []newFile
+	for _, f := range []newFile{
 		{filepath.Join(out, "ca.crt"), encodeCertificates(ca), atomicfile.Public},
 		{filepath.Join(out, "ca.der"), ca.Raw, atomicfile.Public},
-	}, nil)
+	} {
+		if data, err := os.ReadFile(f.path); err != nil || !bytes.Equal(data, f.data) {
+			missing = append(missing, f)
+		}
+	}
+	return publish(missing, nil)
 }

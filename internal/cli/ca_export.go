@@ -42,6 +42,9 @@ func (a *app) caExport(out string) error {
 	for _, file := range files {
 		fmt.Fprintf(a.stdout, "created %s\n", file)
 	}
+	if len(files) == 0 {
+		fmt.Fprintf(a.stdout, "this certificate is in %q already: nothing to do\n", out)
+	}
 	fmt.Fprintf(a.stdout, "fingerprint (SHA-256) %s\n", pki.Fingerprint(ca))
 	return nil
 }

@@ -20,6 +20,9 @@ type issueFlags struct {
 	dns, ip, uri, email []string
 	days                int
 	keyType, out        string
+
+	p12, legacy, generate bool
+	passwordFile          string
 }
 
 func (a *app) certIssueCommand() *cobra.Command {
@@ -31,16 +34,17 @@ func (a *app) certIssueCommand() *cobra.Command {
 program: NAME.key and NAME.crt, in which the CA's certificate follows. NAME is the
 certificate's common name and, with --server, one of its DNS names or IP addresses.
 Nothing is overwritten. NAME.key is secret: move it to where it is used, and leave
-no copy.`,
-		Example: "  tlstunnel cert issue modality-7 --client\n  tlstunnel cert issue pacs.clinic.example --server --ip 192.0.2.7 --out /root/pacs",
+no copy.
+
+With --p12 there is also NAME.p12 (PKCS#12), with the key and the certificates in one
+file, as Windows, Java and many devices want it. It is encrypted with a password, which
+is asked for, generated, or read from a file. Send the two on different ways.`,
+		Example: "  tlstunnel cert issue modality-7 --client\n  tlstunnel cert issue pacs.clinic.example --server --ip 192.0.2.7 --out /root/pacs\n  tlstunnel cert issue workstation-3 --client --p12 --generate-password",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if err := cobra.ExactArgs(1)(cmd, args); err != nil {
 				return err
 			}
-			if !f.server && !f.client {
-				return errors.New("say what the certificate is for: --server, --client or both")
-			}
-			return nil
+			return f.check()
 		},
 		RunE: func(cmd *cobra.Command, args []string) error { return a.certIssue(cmd.Context(), args[0], f) },
 	}
@@ -54,7 +58,24 @@ no copy.`,
 	flags.IntVar(&f.days, "days", 0, "how many `days` it is valid (default: cert_validity in the config)")
 	flags.StringVar(&f.keyType, "key-type", "", "the `type` of the key (default: key_type in the config)")
 	flags.StringVar(&f.out, "out", ".", "the `folder` for the files")
+	flags.BoolVar(&f.p12, "p12", false, "also write NAME.p12, with a password")
+	flags.BoolVar(&f.legacy, "legacy", false, "NAME.p12 for old Windows and Java, with weaker encryption")
+	flags.StringVar(&f.passwordFile, "password-file", "", "read the password of NAME.p12 from this `file`, instead of asking for it")
+	flags.BoolVar(&f.generate, "generate-password", false, "make a password for NAME.p12, and show it once")
 	return cmd
+}
+
+// check is for wrong usage.
+func (f issueFlags) check() error {
+	switch {
+	case !f.server && !f.client:
+		return errors.New("say what the certificate is for: --server, --client or both")
+	case !f.p12 && (f.legacy || f.generate || f.passwordFile != ""):
+		return errors.New("--legacy, --password-file and --generate-password are about NAME.p12: add --p12")
+	case f.generate && f.passwordFile != "":
+		return errors.New("--password-file and --generate-password contradict each other: give one of them")
+	}
+	return nil
 }
 
 func (a *app) certIssue(ctx context.Context, name string, f issueFlags) error {
@@ -69,6 +90,13 @@ func (a *app) certIssue(ctx context.Context, name string, f issueFlags) error {
 	if f.keyType == "" {
 		f.keyType = cfg.PKI.KeyType
 	}
+	if f.p12 {
+		password, err := a.newPassword(f)
+		if err != nil {
+			return err
+		}
+		request.PKCS12 = &pki.PKCS12{Password: password, Legacy: f.legacy}
+	}
 	now := time.Now()
 	authority, err := pki.OpenAuthority(ctx, cfg.PKI.Dir, now)
 	if err != nil {
@@ -81,6 +109,9 @@ func (a *app) certIssue(ctx context.Context, name string, f issueFlags) error {
 	}
 	for _, file := range files {
 		fmt.Fprintf(a.stdout, "created %s\n", file)
+	}
+	if f.generate {
+		fmt.Fprintf(a.stdout, "password of %s.p12, shown only now: %s\n", name, request.PKCS12.Password)
 	}
 	return pki.Describe(cert, now).WriteText(a.stdout)
 }
@@ -95,7 +126,7 @@ func (f issueFlags) request(name string, cfg *config.Config) (pki.Request, error
 		},
 		Server: f.server, Client: f.client,
 		DNSNames: f.dns, EmailAddresses: f.email,
-		Validity: validity(f.days, cfg),
+		Validity: validity(f.days, cfg), Exact: f.days != 0,
 	}
 	for _, text := range f.ip {
 		ip := net.ParseIP(text)
@@ -114,7 +145,7 @@ func (f issueFlags) request(name string, cfg *config.Config) (pki.Request, error
 	return r, nil
 }
 
-const maxDays = 100 * 366 // more would overflow a time.Duration in the end
+const maxDays = 200 * 366 // longer than any CA; much more would overflow a time.Duration
 
 func validity(days int, cfg *config.Config) time.Duration {
 	if days == 0 {
