@@ -196,6 +196,35 @@ func TestRefreshCRL(t *testing.T) {
 	refresh(now, true)
 }
 
+// TestRefreshCRLWithoutIndex: who was revoked stays it, though the index that said
+// so is lost and has been begun anew.
+func TestRefreshCRLWithoutIndex(t *testing.T) {
+	store := ensure(t, nil)
+	a := openAuthority(t, store.Dir, now)
+	found, err := a.Find("server")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Revoke(found, "keyCompromise"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(IndexFile(store.Dir)); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := a.Issue(clientRequest("one"), "ecdsa-p256", t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	a.Close()
+	later := now.Add(crlLife/2 + time.Minute)
+	if renewed, err := RefreshCRL(t.Context(), store.Dir, later); !renewed || err != nil {
+		t.Fatalf("got %v, %v", renewed, err)
+	}
+	entries := ownCRL(t, store).RevokedCertificateEntries
+	if len(entries) != 1 || entries[0].SerialNumber.Cmp(store.Server.Leaf.SerialNumber) != 0 || entries[0].ReasonCode != 1 {
+		t.Errorf("got %+v", entries)
+	}
+}
+
 // TestRevokeAfterRotation: what the CA before has issued gets on that CA's CRL.
 func TestRevokeAfterRotation(t *testing.T) {
 	before := ensure(t, nil)

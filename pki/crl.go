@@ -95,6 +95,9 @@ func (s crlSigner) refresh(index []Issued, now time.Time) (bool, error) {
 	if old == nil && len(entries) == 0 || old != nil && old.covers(entries) && now.Before(old.NextUpdate.Add(-crlLife/2)) {
 		return false, nil
 	}
+	if old != nil {
+		entries = append(entries, s.onlyOn(old, entries, index, now)...)
+	}
 	number := big.NewInt(now.Unix()) // goes on though the file is lost
 	if old != nil && old.Number != nil && old.Number.Cmp(number) >= 0 {
 		number.Add(old.Number, big.NewInt(1))
@@ -154,6 +157,27 @@ func (s crlSigner) revoked(index []Issued, now time.Time) (entries []x509.Revoca
 		entries = append(entries, x509.RevocationListEntry{SerialNumber: serial, RevocationTime: i.Revoked, ReasonCode: code})
 	}
 	return entries
+}
+
+// onlyOn are the entries of the CRL before that aren't among the new ones: of an
+// index that was lost, or what another program has revoked with our key. What was
+// revoked stays it, until it has long ended.
+func (s crlSigner) onlyOn(old *CRL, entries []x509.RevocationListEntry, index []Issued, now time.Time) (more []x509.RevocationListEntry) {
+	known := map[string]bool{}
+	for _, e := range entries {
+		known[e.SerialNumber.String()] = true
+	}
+	for _, i := range index {
+		if serial, ok := new(big.Int).SetString(i.Serial, 16); ok && s.issued(i) && now.After(i.NotAfter.Add(crlLife)) {
+			known[serial.String()] = true
+		}
+	}
+	for _, e := range old.RevokedCertificateEntries {
+		if !known[e.SerialNumber.String()] {
+			more = append(more, x509.RevocationListEntry{SerialNumber: e.SerialNumber, RevocationTime: e.RevocationTime, ReasonCode: e.ReasonCode})
+		}
+	}
+	return more
 }
 
 // Reasons lists for what a certificate can be revoked, in alphabetical order.
