@@ -283,7 +283,9 @@ func issueChild(s Settings) error {
 		return err
 	}
 	defer a.Close()
-	_, _, err = a.Issue(clientRequest("client-"+strconv.Itoa(os.Getpid())), "ecdsa-p256", filepath.Dir(s.Dir))
+	r := clientRequest("client-" + strconv.Itoa(os.Getpid()))
+	r.PKCS12 = &PKCS12{Password: "correct horse"}
+	_, _, err = a.Issue(r, "ecdsa-p256", filepath.Dir(s.Dir))
 	return err
 }
 
@@ -321,6 +323,15 @@ func TestTwoIssue(t *testing.T) {
 	}
 }
 
+func globFiles(t *testing.T, dir, pattern string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, pattern))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
 // TestKillAuthority kills issue and revoke at each step. What is given out is in the
 // index, what the index says is revoked is on the CRL after the next command, and
 // that one succeeds.
@@ -337,9 +348,14 @@ func TestKillAuthority(t *testing.T) {
 			}
 			name := fmt.Sprintf("%s killed at step %d, %q", act, step, output[len(output)-1])
 			index := readIndex(t, store.Dir)
-			given, _ := filepath.Glob(filepath.Join(filepath.Dir(store.Dir), "*.crt"))
+			given := globFiles(t, filepath.Dir(store.Dir), "*.crt")
 			if len(given) >= len(index) {
 				t.Errorf("%s: %q given out, index %+v", name, given, index)
+			}
+			for _, p12 := range globFiles(t, filepath.Dir(store.Dir), "*.p12") { // the last
+				if _, err := LoadKeyPair(p12[:len(p12)-3]+"crt", p12[:len(p12)-3]+"key", "", now); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
 			}
 			a, err := OpenAuthority(t.Context(), store.Dir, now)
 			if err != nil {
@@ -353,5 +369,36 @@ func TestKillAuthority(t *testing.T) {
 			}
 			a.Close()
 		}
+	}
+}
+
+// TestIssueAfterKill: the temporary files of a killed command, a key among them, go
+// with the next one for the same name.
+func TestIssueAfterKill(t *testing.T) {
+	a := openAuthority(t, ensure(t, nil).Dir, now)
+	out := t.TempDir()
+	for _, name := range []string{"one.key", "one.crt"} {
+		writeFile(t, leftover(out, name), []byte("secret"))
+	}
+	if _, _, err := a.Issue(clientRequest("one"), "ecdsa-p256", out); err != nil {
+		t.Fatal(err)
+	}
+	if names := fileNames(t, out); len(names) != 2 {
+		t.Errorf("got files %q", names)
+	}
+}
+
+// TestIssueExact: the end that was asked for, or an error.
+func TestIssueExact(t *testing.T) {
+	store := ensure(t, nil)
+	a := openAuthority(t, store.Dir, now)
+	r := clientRequest("one")
+	r.Exact, r.Validity = true, store.CA.NotAfter.Sub(now)+time.Second
+	if _, _, err := a.Issue(r, "ecdsa-p256", t.TempDir()); err == nil || !strings.Contains(err.Error(), "no certificate outlives it") {
+		t.Errorf("got %v", err)
+	}
+	r.Validity -= time.Second
+	if cert, _, err := a.Issue(r, "ecdsa-p256", t.TempDir()); err != nil || !cert.NotAfter.Equal(store.CA.NotAfter) {
+		t.Errorf("got %v", err)
 	}
 }
