@@ -62,6 +62,8 @@ var ErrNotInstalled = errors.New("the service isn't installed")
 //	forget(*Manager) error
 //		removes the registration that differs, and what a failed one has left
 //		behind; nil if there is nothing
+//	remember() (putBack func() error, err error)
+//		putBack registers the service as it is registered now
 //	tune(*Manager) error
 //		see [Manager.Tune]
 //	queryState() (State, error)
@@ -85,8 +87,8 @@ func (m *Manager) State() (State, error) { return queryState() }
 func (m *Manager) Installed() (bool, error) { return registered(m) }
 
 // Install registers the service, to be started with the machine from now on; it
-// doesn't start it now. It replaces a registration that differs, and leaves none
-// when it fails.
+// doesn't start it now. It replaces a registration that differs. When it fails it
+// leaves none; on Linux the one before, whose service may run.
 func (m *Manager) Install() error {
 	if done, err := registered(m); done || err != nil {
 		return err
@@ -95,11 +97,15 @@ func (m *Manager) Install() error {
 	if err != nil {
 		return err
 	}
+	putBack, err := remember()
+	if err != nil {
+		return err
+	}
 	if err := forget(m); err != nil {
 		return err
 	}
 	if err := s.Install(); err != nil {
-		return errors.Join(fmt.Errorf("registering the service: %w", err), forget(m))
+		return errors.Join(fmt.Errorf("registering the service: %w", err), forget(m), putBack())
 	}
 	return nil
 }

@@ -99,6 +99,21 @@ func forget(*Manager) error {
 	return systemctl("daemon-reload")
 }
 
+// remember keeps the unit: a service that runs, and is to be upgraded, mustn't be
+// without one because the new one can't be registered.
+func remember() (putBack func() error, err error) {
+	text, err := os.ReadFile(unitFile)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(text) == 0 {
+		return func() error { return nil }, nil
+	}
+	return func() error {
+		if err := os.WriteFile(unitFile, text, 0o644); err != nil {
+			return err
+		}
+		return errors.Join(systemctl("daemon-reload"), systemctl("enable", Name+".service"))
+	}, err
+}
+
 func tune(*Manager) error { return nil }
 
 func queryState() (State, error) {

@@ -14,6 +14,7 @@ var errNoManager = errors.New("tlstunnel can't be installed as a service on this
 func definition(*Manager) (*kardianos.Config, error) { return nil, errNoManager }
 func registered(*Manager) (bool, error)              { return false, errNoManager }
 func forget(*Manager) error                          { return nil }
+func remember() (func() error, error)                { return nil, errNoManager }
 func tune(*Manager) error                            { return nil }
 func queryState() (State, error)                     { return "", errNoManager }
 func prepareStart()                                  {}

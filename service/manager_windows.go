@@ -106,6 +106,10 @@ func forget(*Manager) error {
 // errHeld: Windows keeps a deleted service as long as a program has it open.
 var errHeld = errors.New("the old registration goes when nobody looks at it any more: close the Services window, and whatever else watches the service, and try again")
 
+// remember does nothing: Windows has taken the new registration or none, and the
+// service that it is about doesn't run.
+func remember() (putBack func() error, err error) { return func() error { return nil }, nil }
+
 func queryState() (state State, err error) {
 	err = withService(windows.SERVICE_QUERY_STATUS, func(s *mgr.Service) error {
 		status, err := s.Query()

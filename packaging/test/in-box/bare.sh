@@ -47,6 +47,27 @@ pid=$(property MainPID)
 exits 0 tlstunnel install
 running "$pid"
 
+step "an upgrade that can't be registered leaves what was"
+echo "# before" >>/etc/systemd/system/tlstunnel.service
+systemctl daemon-reload
+cat >/usr/local/bin/systemctl <<-'END'
+	#!/bin/sh
+	if [ "$1" = enable ] && [ ! -e /tmp/failed ]; then
+		touch /tmp/failed
+		exit 1
+	fi
+	exec /usr/bin/systemctl "$@"
+END
+chmod +x /usr/local/bin/systemctl
+exits 1 tlstunnel install
+rm /usr/local/bin/systemctl
+said "registering the service"
+same "unit" "$(tail -n 1 /etc/systemd/system/tlstunnel.service)" "# before"
+same "state" "$(property UnitFileState) $(property NeedDaemonReload)" "enabled no"
+running "$pid"
+exits 0 tlstunnel install
+running "$pid"
+
 step "stop, start, restart"
 exits 0 tlstunnel stop
 same "state" "$(property ActiveState)" inactive
