@@ -83,6 +83,9 @@ func (r Request) validate() error {
 	case r.Name == "" || strings.ContainsAny(r.Name, `/\:*?"<>|`) || strings.HasPrefix(r.Name, "."):
 		return fmt.Errorf("name %q can't be that of a file: use letters, digits, dots and dashes", r.Name)
 	}
+	if r.Server && len(r.DNSNames)+len(r.IPAddresses) == 0 && net.ParseIP(r.Name) == nil && !isDNSName(r.Name) {
+		return fmt.Errorf("name %q is neither a DNS name nor an IP address, and without one no client accepts a server: add one, with --dns or --ip", r.Name)
+	}
 	for _, name := range r.DNSNames {
 		if !isDNSName(strings.TrimPrefix(name, "*.")) {
 			return fmt.Errorf("%q isn't a DNS name in ASCII (an international name is written as \"xn--…\")", name)
@@ -120,6 +123,9 @@ func (a *Authority) Issue(r Request, keyType, out string) (*x509.Certificate, []
 	if r.PKCS12 != nil {
 		targets = append(targets, p12File)
 	}
+	if sameFile(out, a.dir) { // next-ca and previous-ca are names of CAs there
+		return nil, nil, fmt.Errorf("folder %q is that of the PKI, for its own files only: choose another with --out", out)
+	}
 	if err := mustBeFree(targets...); err != nil {
 		return nil, nil, err
 	}
@@ -147,6 +153,12 @@ func (a *Authority) Issue(r Request, keyType, out string) (*x509.Certificate, []
 	}
 	paths, err := publish(files, func() error { return adviseRights(recordIssued(a.dir, r.Name, cert)) })
 	return cert, paths, err
+}
+
+func sameFile(a, b string) bool {
+	infoA, errA := os.Stat(a)
+	infoB, errB := os.Stat(b)
+	return errA == nil && errB == nil && os.SameFile(infoA, infoB)
 }
 
 // mustBeFree is an error when one of the files exists. Publishing finds it out as

@@ -92,6 +92,7 @@ func TestIssueRefused(t *testing.T) {
 		"say what the certificate is for":       {Name: "a", Validity: time.Hour},
 		"validity of a certificate must be":     {Name: "a", Client: true},
 		`name "../a" can't be that of a file`:   clientRequest("../a"),
+		`"a b" is neither a DNS name nor an IP`: {Name: "a b", Server: true, Validity: time.Hour},
 		`"a b" isn't a DNS name`:                {Name: "a", Server: true, Validity: time.Hour, DNSNames: []string{"a b"}},
 		`"nobody" isn't an email address`:       {Name: "a", Client: true, Validity: time.Hour, EmailAddresses: []string{"nobody"}},
 		`there.crt": file already exists: move`: clientRequest("there"),
@@ -99,6 +100,9 @@ func TestIssueRefused(t *testing.T) {
 		if _, _, err := a.Issue(r, "ecdsa-p256", out); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("got %v, want %s", err, name)
 		}
+	}
+	if _, _, err := a.Issue(clientRequest("next-ca"), "ecdsa-p256", store.Dir+"/."); err == nil || !strings.Contains(err.Error(), "is that of the PKI") {
+		t.Errorf("got %v for the PKI folder", err)
 	}
 	if names := fileNames(t, out); len(names) != 1 {
 		t.Errorf("left behind: %q", names)

@@ -50,7 +50,7 @@ func Describe(cert *x509.Certificate, now time.Time) Description {
 		NotAfter:           cert.NotAfter.UTC(),
 		Validity:           validityText(cert, now),
 		Serial:             colonHex(cert.SerialNumber.Bytes()),
-		SignatureAlgorithm: cert.SignatureAlgorithm.String(),
+		SignatureAlgorithm: signatureText(cert),
 		Fingerprint:        Fingerprint(cert),
 		Pin:                Pin(cert),
 		CA:                 caText(cert),
@@ -172,7 +172,17 @@ func publicKeyText(cert *x509.Certificate) string {
 	case ed25519.PublicKey:
 		return "Ed25519"
 	}
+	if cert.PublicKeyAlgorithm == x509.UnknownPublicKeyAlgorithm {
+		return "of a kind that isn't supported"
+	}
 	return cert.PublicKeyAlgorithm.String()
+}
+
+func signatureText(cert *x509.Certificate) string {
+	if cert.SignatureAlgorithm == x509.UnknownSignatureAlgorithm {
+		return "of a kind that isn't supported"
+	}
+	return cert.SignatureAlgorithm.String()
 }
 
 func validityText(cert *x509.Certificate, now time.Time) string {

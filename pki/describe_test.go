@@ -55,6 +55,16 @@ SHA-256:         ` + colonHex(sum[:]) + "\npin:             sha256:47DEQpj8HBSa+
 	}
 }
 
+// TestDescribeUnknown is about algorithms that Go doesn't know, such as Ed448.
+func TestDescribeUnknown(t *testing.T) {
+	d := Describe(&x509.Certificate{SerialNumber: big.NewInt(1)}, now)
+	for _, got := range []string{d.PublicKey, d.SignatureAlgorithm} {
+		if want := "of a kind that isn't supported"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
 func TestDescribeValidity(t *testing.T) {
 	cert := &x509.Certificate{NotBefore: now, NotAfter: now.AddDate(0, 0, 10)}
 	for _, test := range []struct {
