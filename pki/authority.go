@@ -223,17 +223,23 @@ func (a *Authority) Find(nameOrSerial string) (Issued, error) {
 		return Issued{}, err
 	}
 	var named []Issued
+	ended := "" // how the last one that had the name did
 	for _, i := range index {
 		if i.Serial == plainSerial(nameOrSerial) {
 			return i, nil
 		}
-		if i.Name == nameOrSerial && i.State(a.now) == "valid" {
+		if i.Name != nameOrSerial {
+			continue
+		}
+		if state := i.State(a.now); state == "valid" {
 			named = append(named, i)
+		} else {
+			ended = fmt.Sprintf(" (%s of that name is %s already)", i.Serial, state)
 		}
 	}
 	switch len(named) {
 	case 0:
-		return Issued{}, fmt.Errorf("no valid certificate has the name or serial number %q: `tlstunnel cert list` shows them all", nameOrSerial)
+		return Issued{}, fmt.Errorf("no valid certificate has the name or serial number %q%s: `tlstunnel cert list` shows them all", nameOrSerial, ended)
 	case 1:
 		return named[0], nil
 	}
