@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -130,7 +131,7 @@ func TestBadCRLs(t *testing.T) {
 			tt.cas = []*x509.Certificate{store.CA}
 		}
 		crls, err := LoadCRLs(file, tt.cas)
-		if crls != nil || err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "CRL \""+file) {
+		if crls != nil || err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "CRL "+strconv.Quote(file)) {
 			t.Errorf("%s: got %v, want %q", tt.name, err, tt.want)
 		}
 	}

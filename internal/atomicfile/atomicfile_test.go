@@ -91,6 +91,9 @@ func TestReplaceLink(t *testing.T) {
 	if err := os.Symlink(target, link); err != nil {
 		t.Skip(err)
 	}
+	if _, err := os.Readlink(link); err != nil {
+		t.Skip(err) // wine makes links that it can't read
+	}
 	for _, data := range []string{"first", "second"} {
 		if err := Replace(target, []byte("old"), Public); err != nil {
 			t.Fatal(err)

@@ -3,7 +3,9 @@
 package interop
 
 import (
+	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"tlstunnel/internal/cli"
@@ -15,6 +17,11 @@ const asTlstunnel = "TLSTUNNEL_INTEROP_RUN"
 func TestMain(m *testing.M) {
 	if os.Getenv(asTlstunnel) != "" {
 		os.Exit(cli.Main(os.Args[1:], nil, os.Stdout, os.Stderr))
+	}
+	if len(os.Args) > 1 && !strings.HasPrefix(os.Args[1], "-test.") {
+		// A test has left asTlstunnel out: all tests would run again, that one too.
+		fmt.Fprintf(os.Stderr, "%s isn't set: %q\n", asTlstunnel, os.Args)
+		os.Exit(2)
 	}
 	os.Exit(m.Run())
 }
