@@ -2,6 +2,7 @@ package pki
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/rsa"
@@ -57,7 +58,7 @@ type Request struct {
 	// Name finds the certificate in the index and is its common name. With Server
 	// it is one of its DNS names or IP addresses too, if it has the form of one.
 	Name    string
-	Subject Subject // beside the common name
+	Subject Subject // an empty common name stands for Name
 
 	Server, Client bool // at least one
 
@@ -80,11 +81,19 @@ func (r Request) validate() error {
 		return errors.New("say what the certificate is for: a server, a client or both")
 	case r.Validity <= 0:
 		return fmt.Errorf("the validity of a certificate must be positive, not %v", r.Validity)
-	case r.Name == "" || strings.ContainsAny(r.Name, `/\:*?"<>|`) || strings.HasPrefix(r.Name, "."):
-		return fmt.Errorf("name %q can't be that of a file: use letters, digits, dots and dashes", r.Name)
+	}
+	if err := r.validateNames(); err != nil {
+		return err
 	}
 	if r.Server && len(r.DNSNames)+len(r.IPAddresses) == 0 && net.ParseIP(r.Name) == nil && !isDNSName(r.Name) {
 		return fmt.Errorf("name %q is neither a DNS name nor an IP address, and without one no client accepts a server: add one, with --dns or --ip", r.Name)
+	}
+	return nil
+}
+
+func (r Request) validateNames() error {
+	if r.Name == "" || strings.ContainsAny(r.Name, `/\:*?"<>|`) || strings.HasPrefix(r.Name, ".") {
+		return fmt.Errorf("name %q can't be that of a file: use letters, digits, dots and dashes", r.Name)
 	}
 	for _, name := range r.DNSNames {
 		if !isDNSName(strings.TrimPrefix(name, "*.")) {
@@ -101,9 +110,22 @@ func (r Request) validate() error {
 			return fmt.Errorf("%q isn't a URI such as \"urn:modality:7\"", uri)
 		}
 	}
+	return r.subject().validate()
+}
+
+func (r Request) subject() Subject {
 	subject := r.Subject
-	subject.CommonName = r.Name
-	return subject.validate()
+	subject.CommonName = cmp.Or(subject.CommonName, r.Name)
+	return subject
+}
+
+// addName makes name one of those that peers look for, if it has the form of one.
+func (r *Request) addName(name string) {
+	if ip := net.ParseIP(name); ip != nil {
+		r.IPAddresses = append([]net.IP{ip}, r.IPAddresses...)
+	} else if isDNSName(name) {
+		r.DNSNames = append([]string{name}, r.DNSNames...)
+	}
 }
 
 // Issue makes a key of the type keyType and a certificate, and writes them as
@@ -123,14 +145,17 @@ func (a *Authority) Issue(r Request, keyType, out string) (*x509.Certificate, []
 	if r.PKCS12 != nil {
 		targets = append(targets, p12File)
 	}
-	if sameFile(out, a.dir) { // next-ca and previous-ca are names of CAs there
-		return nil, nil, fmt.Errorf("folder %q is that of the PKI, for its own files only: choose another with --out", out)
+	if err := notThePKI(out, a.dir); err != nil {
+		return nil, nil, err
 	}
 	if err := mustBeFree(targets...); err != nil {
 		return nil, nil, err
 	}
 	if err := removeLeftoversOf(targets...); err != nil {
 		return nil, nil, err
+	}
+	if r.Server {
+		r.addName(r.Name)
 	}
 	key, err := generateKey(keyType)
 	if err != nil {
@@ -153,6 +178,15 @@ func (a *Authority) Issue(r Request, keyType, out string) (*x509.Certificate, []
 	}
 	paths, err := publish(files, func() error { return adviseRights(recordIssued(a.dir, r.Name, cert)) })
 	return cert, paths, err
+}
+
+// notThePKI keeps others' files out of dir: next-ca and previous-ca are names of CAs
+// there.
+func notThePKI(out, dir string) error {
+	if sameFile(out, dir) {
+		return fmt.Errorf("folder %q is that of the PKI, for its own files only: choose another with --out", out)
+	}
+	return nil
 }
 
 func sameFile(a, b string) bool {
@@ -185,9 +219,7 @@ func (a *Authority) certify(r Request, key crypto.PublicKey) (*x509.Certificate,
 		}
 		notAfter = a.ca.cert.NotAfter
 	}
-	subject := r.Subject
-	subject.CommonName = r.Name
-	template, err := newTemplate(subject, key, a.now, notAfter)
+	template, err := newTemplate(r.subject(), key, a.now, notAfter)
 	if err != nil {
 		return nil, err
 	}
@@ -203,11 +235,6 @@ func (a *Authority) certify(r Request, key crypto.PublicKey) (*x509.Certificate,
 	}
 	template.DNSNames, template.IPAddresses = r.DNSNames, r.IPAddresses
 	template.EmailAddresses, template.URIs = r.EmailAddresses, r.URIs
-	if ip := net.ParseIP(r.Name); r.Server && ip != nil {
-		template.IPAddresses = append([]net.IP{ip}, r.IPAddresses...)
-	} else if r.Server && isDNSName(r.Name) {
-		template.DNSNames = append([]string{r.Name}, r.DNSNames...)
-	}
 	return sign(template, key, a.ca)
 }
 

@@ -336,11 +336,11 @@ func globFiles(t *testing.T, dir, pattern string) []string {
 	return files
 }
 
-// TestKillAuthority kills issue and revoke at each step. What is given out is in the
+// TestKillAuthority kills issue, sign and revoke at each step. What is given out is in the
 // index, what the index says is revoked is on the CRL after the next command, and
 // that one succeeds.
 func TestKillAuthority(t *testing.T) {
-	for _, act := range []string{"issue", "revoke"} {
+	for _, act := range []string{"issue", "sign", "revoke"} {
 		for step := 1; ; step++ {
 			store := ensure(t, nil)
 			output, err := startChild(t, store.Dir, childDoes+"="+act, childKill+"="+strconv.Itoa(step))()

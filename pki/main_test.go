@@ -75,6 +75,8 @@ var childActions = map[string]func(Settings) error{
 	"finish": func(s Settings) error { return FinishRotation(context.Background(), s, now) },
 	"cancel": func(s Settings) error { return CancelRotation(context.Background(), s, now) },
 	"issue":  issueChild,
+	"csr":    csrChild,
+	"sign":   signChild,
 	"revoke": revokeChild,
 	"renew": func(s Settings) error {
 		_, err := Renew(context.Background(), s, now, RenewOptions{Force: true})

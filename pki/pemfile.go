@@ -100,10 +100,11 @@ func wrongBlock(what, file string, blocks []*pem.Block, hint string) error {
 // Hints for [wrongBlock].
 const (
 	areSwapped = "are certificate and key swapped?"
+	needCSR    = "ask for the request, which is often NAME.csr"
 	needCA     = "name the ca.crt of the CA instead"
 )
 
-var whole = map[string]string{"certificate": "certificate", "key": "private key"}
+var whole = map[string]string{"certificate": "certificate", "key": "private key", "certificate request": "certificate request"}
 
 var blockTypes = map[string]string{
 	"CERTIFICATE":             "a certificate",

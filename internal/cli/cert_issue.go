@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"tlstunnel/internal/config"
 	"tlstunnel/pki"
@@ -51,10 +52,7 @@ is asked for, generated, or read from a file. Send the two on different ways.`,
 	flags := cmd.Flags()
 	flags.BoolVar(&f.server, "server", false, "for a server")
 	flags.BoolVar(&f.client, "client", false, "for a client")
-	flags.StringSliceVar(&f.dns, "dns", nil, "a DNS `name`; may be repeated, as may the next three")
-	flags.StringSliceVar(&f.ip, "ip", nil, "an IP `address`")
-	flags.StringSliceVar(&f.uri, "uri", nil, "a `URI`")
-	flags.StringSliceVar(&f.email, "email", nil, "an email `address`")
+	f.addNames(flags)
 	flags.IntVar(&f.days, "days", 0, "how many `days` it is valid (default: cert_validity in the config)")
 	flags.StringVar(&f.keyType, "key-type", "", "the `type` of the key (default: key_type in the config)")
 	flags.StringVar(&f.out, "out", ".", "the `folder` for the files")
@@ -63,6 +61,13 @@ is asked for, generated, or read from a file. Send the two on different ways.`,
 	flags.StringVar(&f.passwordFile, "password-file", "", "read the password of NAME.p12 from this `file`, instead of asking for it")
 	flags.BoolVar(&f.generate, "generate-password", false, "make a password for NAME.p12, and show it once")
 	return cmd
+}
+
+func (f *issueFlags) addNames(flags *pflag.FlagSet) {
+	flags.StringSliceVar(&f.dns, "dns", nil, "a DNS `name`; may be repeated, as may the next three")
+	flags.StringSliceVar(&f.ip, "ip", nil, "an IP `address`")
+	flags.StringSliceVar(&f.uri, "uri", nil, "a `URI`")
+	flags.StringSliceVar(&f.email, "email", nil, "an email `address`")
 }
 
 // check is for wrong usage.

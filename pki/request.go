@@ -1,0 +1,294 @@
+package pki
+
+import (
+	"cmp"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"tlstunnel/internal/atomicfile"
+)
+
+// NewCSR makes a key of the type keyType and a request to a CA, and writes them as
+// NAME.key and NAME.csr into the folder out. It returns their paths. Nothing is
+// overwritten, both are made or none, and out can't be the PKI folder pkiDir. Server, Client and Validity of r don't
+// count: they are up to the CA. Without any name for peers to look for, the common
+// name is one, if it has the form of one.
+func NewCSR(r Request, keyType, out, pkiDir string) ([]string, error) {
+	if len(r.names()) == 0 {
+		r.addName(r.subject().CommonName)
+	}
+	if err := r.validateNames(); err != nil {
+		return nil, err
+	}
+	if _, ok := keyTypes[keyType]; !ok {
+		return nil, fmt.Errorf("unknown key type %q: use one of %s", keyType, strings.Join(KeyTypes(), ", "))
+	}
+	if err := notThePKI(out, pkiDir); err != nil {
+		return nil, err
+	}
+	keyFile, csrFile := filepath.Join(out, r.Name+".key"), filepath.Join(out, r.Name+".csr")
+	if err := mustBeFree(keyFile, csrFile); err != nil {
+		return nil, err
+	}
+	if err := removeLeftoversOf(keyFile, csrFile); err != nil {
+		return nil, err
+	}
+	subject, err := r.subject().marshal()
+	if err != nil {
+		return nil, fmt.Errorf("encoding the subject: %w", err)
+	}
+	key, err := generateKey(keyType)
+	if err != nil {
+		return nil, err
+	}
+	keyPEM, err := encodeKey(key)
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
+		RawSubject: subject,
+		DNSNames:   r.DNSNames, IPAddresses: r.IPAddresses, EmailAddresses: r.EmailAddresses, URIs: r.URIs,
+	}, key)
+	if err != nil {
+		return nil, fmt.Errorf("making a certificate request: %w", err)
+	}
+	return publish([]newFile{
+		{keyFile, keyPEM, atomicfile.Secret},
+		{csrFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}), atomicfile.Public},
+	}, nil)
+}
+
+func (r Request) names() []string {
+	return sanText(&x509.Certificate{DNSNames: r.DNSNames, IPAddresses: r.IPAddresses, EmailAddresses: r.EmailAddresses, URIs: r.URIs})
+}
+
+// ReadCSR reads a certificate request, PEM or DER. Whether it is any good is for
+// [CheckCSR].
+func ReadCSR(file string) (*x509.CertificateRequest, error) {
+	const what = "certificate request"
+	blocks, err := readBlocks(what, file, "", "CERTIFICATE REQUEST", maxPairFile)
+	if err != nil {
+		return nil, err
+	}
+	var requests []*x509.CertificateRequest
+	for _, block := range blocks {
+		if blockTypes[block.Type] != "a certificate request" {
+			continue
+		}
+		csr, err := x509.ParseCertificateRequest(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("%s %q is damaged or of an unknown kind: ask for it again", what, file)
+		}
+		requests = append(requests, csr)
+	}
+	switch len(requests) {
+	case 0:
+		return nil, wrongBlock(what, file, blocks, needCSR)
+	case 1:
+		return requests[0], nil
+	}
+	return nil, fmt.Errorf("%q holds %d certificate requests: put each into a file of its own", file, len(requests))
+}
+
+// CheckCSR says why no certificate can be made from a request. The error begins
+// with what it is about: "the request".
+func CheckCSR(csr *x509.CertificateRequest) error {
+	const minCurveBits = 256
+	switch key := csr.PublicKey.(type) {
+	case *rsa.PublicKey:
+		if key.N.BitLen() < minRSABits {
+			return fmt.Errorf("the request has a weak key, RSA with %d bits: one with at least %d is needed", key.N.BitLen(), minRSABits)
+		}
+	case *ecdsa.PublicKey:
+		if params := key.Curve.Params(); params.BitSize < minCurveBits {
+			return fmt.Errorf("the request has a weak key, ECDSA %s: P-256 or better is needed", params.Name)
+		}
+	case ed25519.PublicKey:
+	default:
+		return errors.New("the request has a key of an unknown kind: an RSA, ECDSA or Ed25519 key is needed")
+	}
+	if err := csr.CheckSignature(); err != nil {
+		return errors.New("the request has a broken signature: it was changed on the way or isn't from who has the key, so ask for it again")
+	}
+	return nil
+}
+
+// CSRDescription is what a person looks for in a certificate request, in words.
+type CSRDescription struct {
+	Subject   string   `json:"subject"`
+	Names     []string `json:"names"` // the SANs: DNS names, IP and email addresses, URIs
+	PublicKey string   `json:"public_key"`
+	Signature string   `json:"signature"` // SHA256-RSA
+	Problem   string   `json:"problem"`   // of [CheckCSR]; "" if there is none
+	NotCopied []string `json:"not_copied"`
+}
+
+// DescribeCSR describes a request. All text in the result can be printed as it is.
+func DescribeCSR(csr *x509.CertificateRequest) CSRDescription {
+	d := CSRDescription{
+		Subject:   nameText(csr.Subject),
+		Names:     requested(csr).names(),
+		PublicKey: publicKeyText(&x509.Certificate{PublicKey: csr.PublicKey, PublicKeyAlgorithm: csr.PublicKeyAlgorithm}),
+		Signature: csr.SignatureAlgorithm.String(),
+		NotCopied: notCopied(csr),
+	}
+	if err := CheckCSR(csr); err != nil {
+		d.Problem = err.Error()
+	}
+	return d
+}
+
+// WriteText is like that of [Description].
+func (d CSRDescription) WriteText(w io.Writer) error {
+	var b strings.Builder
+	signature := d.Signature + ", ok"
+	if d.Problem != "" {
+		signature = d.Signature
+	}
+	for _, part := range []struct {
+		name   string
+		values []string
+	}{
+		{"subject", []string{d.Subject}},
+		{"names", d.Names},
+		{"public key", []string{d.PublicKey}},
+		{"signature", []string{signature}},
+		{"problem", []string{d.Problem}},
+		{"not copied", d.NotCopied},
+	} {
+		label := part.name + ":"
+		for _, value := range part.values {
+			if value != "" {
+				fmt.Fprintf(&b, "%-16s %s\n", label, value)
+				label = ""
+			}
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// requested is what a certificate takes from a request.
+func requested(csr *x509.CertificateRequest) Request {
+	subject, _ := takeSubject(csr)
+	return Request{Subject: subject, DNSNames: csr.DNSNames, IPAddresses: csr.IPAddresses, EmailAddresses: csr.EmailAddresses, URIs: csr.URIs}
+}
+
+// takeSubject leaves out the fields that [Subject] doesn't know, and all but the
+// first of a kind: two common names could be read in two ways.
+func takeSubject(csr *x509.CertificateRequest) (s Subject, left []pkix.AttributeTypeAndValue) {
+	for _, field := range csr.Subject.Names {
+		i := slices.IndexFunc(attributes, func(a attribute) bool { return a.oid.Equal(field.Type) })
+		if i < 0 || *attributes[i].value(&s) != "" {
+			left = append(left, field)
+			continue
+		}
+		*attributes[i].value(&s) = fmt.Sprint(field.Value)
+	}
+	return s, left
+}
+
+// notCopied tells what a request asks for and no certificate gets.
+func notCopied(csr *x509.CertificateRequest) (words []string) {
+	_, left := takeSubject(csr)
+	for _, field := range left {
+		words = append(words, "subject field "+nameText(pkix.Name{Names: []pkix.AttributeTypeAndValue{field}}))
+	}
+	for _, extension := range csr.Extensions {
+		switch oid := extension.Id.String(); oid {
+		case "2.5.29.14": // the ID of the key, which is made anew
+		case "2.5.29.15":
+			words = append(words, "key usage: that is up to us")
+		case "2.5.29.37":
+			words = append(words, "extended usage: that is up to us")
+		case "2.5.29.17":
+			if hasOtherNames(extension.Value) {
+				words = append(words, "names of other kinds")
+			}
+		case "2.5.29.19":
+			var constraints struct {
+				CA   bool          `asn1:"optional"`
+				Rest asn1.RawValue `asn1:"optional"`
+			}
+			if _, err := asn1.Unmarshal(extension.Value, &constraints); err != nil || constraints.CA {
+				words = append(words, "CA: it asks to be a CA itself")
+			}
+		default:
+			words = append(words, "extension "+cmp.Or(extensionNames[oid], "unknown")+" ("+oid+")")
+		}
+	}
+	return words
+}
+
+// hasOtherNames looks for SANs that aren't email or IP addresses, DNS names or URIs.
+func hasOtherNames(der []byte) bool {
+	var names []asn1.RawValue
+	if _, err := asn1.Unmarshal(der, &names); err != nil {
+		return true
+	}
+	for _, name := range names {
+		if name.Tag != 1 && name.Tag != 2 && name.Tag != 6 && name.Tag != 7 {
+			return true
+		}
+	}
+	return false
+}
+
+// SignCSR makes a certificate from a request, and writes it as NAME.crt, in which
+// the CA follows, into the folder out. It returns its path. Name, Server, Client,
+// Validity and Exact of r count; subject, names and key are those of the request, and
+// nothing else of it gets into the certificate. An empty Name stands for the common
+// name of the request or, without one, its first name. A server without DNS names and IP
+// addresses gets the common name, which must have the form of one. Nothing is overwritten.
+func (a *Authority) SignCSR(csr *x509.CertificateRequest, r Request, out string) (*x509.Certificate, string, error) {
+	if err := CheckCSR(csr); err != nil {
+		return nil, "", err
+	}
+	asked := requested(csr)
+	r.Subject, r.DNSNames, r.IPAddresses = asked.Subject, asked.DNSNames, asked.IPAddresses
+	r.EmailAddresses, r.URIs = asked.EmailAddresses, asked.URIs
+	r.Name = cmp.Or(r.Name, asked.Subject.CommonName)
+	if names := asked.names(); r.Name == "" && len(names) > 0 {
+		r.Name = names[0]
+	}
+	if r.Name == "" {
+		return nil, "", errors.New("the request has no name at all: say one with --name")
+	}
+	if r.Server && len(r.DNSNames)+len(r.IPAddresses) == 0 {
+		if r.addName(asked.Subject.CommonName); len(r.DNSNames)+len(r.IPAddresses) == 0 {
+			return nil, "", errors.New("the request names no DNS name and no IP address, and without one no client accepts a server: ask for a request that does")
+		}
+	}
+	if err := r.validate(); err != nil {
+		return nil, "", err
+	}
+	if err := notThePKI(out, a.dir); err != nil {
+		return nil, "", err
+	}
+	file := filepath.Join(out, r.Name+".crt")
+	if err := mustBeFree(file); err != nil {
+		return nil, "", err
+	}
+	if err := removeLeftoversOf(file); err != nil {
+		return nil, "", err
+	}
+	cert, err := a.certify(r, csr.PublicKey)
+	if err != nil {
+		return nil, "", err
+	}
+	_, err = publish([]newFile{{file, encodeCertificates(cert, a.ca.cert), atomicfile.Public}},
+		func() error { return adviseRights(recordIssued(a.dir, r.Name, cert)) })
+	return cert, file, err
+}
