@@ -192,6 +192,9 @@ func (in *Installation) Install(ctx context.Context, lockDir string) (files []st
 		return nil, err
 	}
 	defer unlock()
+	if err := removeLeftoversOf(place.CertFile, place.KeyFile); err != nil {
+		return nil, err
+	}
 	chain := encodeCertificates(in.Chain...)
 	if in.keepsKey() && place.CertFile != place.KeyFile {
 		return []string{place.CertFile}, atomicfile.Replace(place.CertFile, chain, atomicfile.Public)

@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/x509"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -193,6 +195,85 @@ func TestInstallIsAtomic(t *testing.T) {
 	keys, err := readKeys(place.KeyFile, "")
 	if err != nil || len(keys) != 1 {
 		t.Errorf("got %d keys at the end, %v", len(keys), err)
+	}
+}
+
+// installChild puts the leaf in the folder into its place.
+func installChild(s Settings) error {
+	c := company{dir: s.Dir}
+	in, err := PrepareInstall(Source{File: filepath.Join(c.dir, "leaf.crt"), KeyFile: filepath.Join(c.dir, "leaf.key")}, c.place(), now)
+	if err != nil {
+		return err
+	}
+	_, err = in.Install(context.Background(), c.dir)
+	return err
+}
+
+// TestKillInstall: after a kill at any step the place has a pair that fits, and the
+// next installation leaves what one without a kill does.
+func TestKillInstall(t *testing.T) {
+	for step := 1; ; step++ {
+		c := newCompany(t)
+		in, err := c.prepare(c.leaf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := in.Install(t.Context(), c.dir); err != nil {
+			t.Fatal(err)
+		}
+		next, _ := c.issue(t, "leaf", func(*x509.Certificate) {})
+		want := fileNames(t, c.dir)
+		output, err := startChild(t, c.dir, childDoes+"=install", childKill+"="+strconv.Itoa(step))()
+		if err == nil {
+			if step < 8 { // three files, each made, synced and renamed
+				t.Errorf("only %d steps", step)
+			}
+			return
+		}
+		name := fmt.Sprintf("killed at step %d, %q", step, output[len(output)-1])
+		if _, err := LoadKeyPair(c.place().CertFile, c.place().KeyFile, "", now); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if output, err := startChild(t, c.dir, childDoes+"=install")(); err != nil {
+			t.Fatalf("%s: the next one: %v: %q", name, err, output)
+		}
+		pair, err := LoadKeyPair(c.place().CertFile, c.place().KeyFile, "", now)
+		if err != nil || !pair.Leaf.Equal(next) {
+			t.Errorf("%s: the next one: got %v, %v", name, pair.Leaf, err)
+		}
+		if got := fileNames(t, c.dir); !slices.Equal(got, want) {
+			t.Errorf("%s: got files %q, want %q", name, got, want)
+		}
+	}
+}
+
+// TestKillExport: what is there of the CA's certificate is whole, and the next
+// export completes it.
+func TestKillExport(t *testing.T) {
+	store := ensure(t, nil)
+	out := filepath.Dir(store.Dir)
+	for step := 1; ; step++ {
+		output, err := startChild(t, store.Dir, childDoes+"=export", childKill+"="+strconv.Itoa(step))()
+		if err == nil {
+			if step < 4 {
+				t.Errorf("only %d steps", step)
+			}
+			return
+		}
+		name := fmt.Sprintf("killed at step %d, %q", step, output[len(output)-1])
+		for _, file := range []string{"ca.crt", "ca.der"} {
+			path := filepath.Join(out, file)
+			if _, err := os.Lstat(path); err != nil {
+				continue
+			}
+			if certs, err := LoadCertificates(path); err != nil || !certs[0].Equal(store.CA) {
+				t.Errorf("%s: %q: %v", name, file, err)
+			}
+		}
+		if _, err := ExportCA(store.CA, out); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		remove(t, filepath.Join(out, "ca.crt"), filepath.Join(out, "ca.der"))
 	}
 }
 

@@ -71,13 +71,22 @@ func child(dir string) int {
 }
 
 var childActions = map[string]func(Settings) error{
-	"rotate": func(s Settings) error { return Rotate(context.Background(), s, now) },
-	"finish": func(s Settings) error { return FinishRotation(context.Background(), s, now) },
-	"cancel": func(s Settings) error { return CancelRotation(context.Background(), s, now) },
-	"issue":  issueChild,
-	"csr":    csrChild,
-	"sign":   signChild,
-	"revoke": revokeChild,
+	"rotate":  func(s Settings) error { return Rotate(context.Background(), s, now) },
+	"finish":  func(s Settings) error { return FinishRotation(context.Background(), s, now) },
+	"cancel":  func(s Settings) error { return CancelRotation(context.Background(), s, now) },
+	"issue":   issueChild,
+	"csr":     csrChild,
+	"sign":    signChild,
+	"revoke":  revokeChild,
+	"install": installChild,
+	"export": func(s Settings) error {
+		ca, err := LoadCertificates(filepath.Join(s.Dir, "ca.crt"))
+		if err != nil {
+			return err
+		}
+		_, err = ExportCA(ca[0], filepath.Dir(s.Dir))
+		return err
+	},
 	"renew": func(s Settings) error {
 		_, err := Renew(context.Background(), s, now, RenewOptions{Force: true})
 		return err
