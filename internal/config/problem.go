@@ -83,7 +83,7 @@ func (c *Config) problem(path, text string) Problem {
 
 // tunnelKey is the path of a key of a tunnel: tunnel[1].listen.
 func tunnelKey(tunnel int, key string) string {
-	return fmt.Sprintf("tunnel[%d].%s", tunnel, key)
+	return "tunnel[" + strconv.Itoa(tunnel) + "]." + key // not by fmt: a file of another kind may have very many
 }
 
 // tunnelIndex is the index of the tunnel that a path lies in, or -1.

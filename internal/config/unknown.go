@@ -145,7 +145,12 @@ func nearest(word string, words []string) (string, bool) {
 // distance is how many letters have to be added, left out or replaced to get
 // from a to b (Levenshtein).
 func distance(a, b string) int {
-	row := make([]int, len(b)+1) // the distance of a[:i] to each b[:j]
+	var short [64]int // room for all that we know; it is asked for very often in a file of another kind
+	row := short[:0]  // the distance of a[:i] to each b[:j]
+	if len(b) >= len(short) {
+		row = make([]int, 0, len(b)+1)
+	}
+	row = row[:len(b)+1]
 	for j := range row {
 		row[j] = j
 	}

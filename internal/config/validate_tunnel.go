@@ -65,28 +65,31 @@ func (r *report) line(tunnel int, key string) int {
 	return p.line(p.offset(tunnelKey(tunnel, key)))
 }
 
+// wrongMode holds the keys that have no meaning in a mode.
+var wrongMode = map[string][]struct{ key, advice string }{
+	ModeServer: {
+		{"server_name", "remove it: here, clients check our name"},
+		{"ca", "did you mean client_ca?"},
+		{"pins", `did you mean allow, which takes "sha256:…" for the keys of clients?`},
+	},
+	ModeClient: {
+		{"acme", "remove it: here, we are the TLS client, and need no certificate that the public trusts"},
+		{"client_auth", "remove it: here, we are the TLS client"},
+		{"client_ca", "did you mean ca?"},
+		{"allow", "remove it: here, we are the TLS client; server_name and pins say who the server must be"},
+	},
+}
+
+var otherMode = map[string]string{ModeServer: ModeClient, ModeClient: ModeServer}
+
 // mode checks the mode, and reports the keys that have no meaning in it.
 func (r *report) mode(i int, mode string) {
 	path := tunnelKey(i, "mode")
 	r.check(path, mode != "", `is missing: write "server" (TLS comes in) or "client" (TLS goes out)`)
 	r.word(path, mode, ModeServer, ModeClient)
-	wrong := map[string][]struct{ key, advice string }{
-		ModeServer: {
-			{"server_name", "remove it: here, clients check our name"},
-			{"ca", "did you mean client_ca?"},
-			{"pins", `did you mean allow, which takes "sha256:…" for the keys of clients?`},
-		},
-		ModeClient: {
-			{"acme", "remove it: here, we are the TLS client, and need no certificate that the public trusts"},
-			{"client_auth", "remove it: here, we are the TLS client"},
-			{"client_ca", "did you mean ca?"},
-			{"allow", "remove it: here, we are the TLS client; server_name and pins say who the server must be"},
-		},
-	}
-	other := map[string]string{ModeServer: ModeClient, ModeClient: ModeServer}
-	for _, w := range wrong[mode] {
+	for _, w := range wrongMode[mode] {
 		path := tunnelKey(i, w.key)
-		r.check(path, !r.cfg.positions.has(path), "is only for tunnels with mode = %q: %s", other[mode], w.advice)
+		r.check(path, !r.cfg.positions.has(path), "is only for tunnels with mode = %q: %s", otherMode[mode], w.advice)
 	}
 }
 
