@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -137,7 +138,7 @@ func TestRevocation(t *testing.T) {
 	}
 	s.log.await(t, `level=ERROR msg="not all files could be read anew" cause=test`)
 	s.refused("a", trusted)
-	if problems := Check(s.cfg, time.Now()); problems.Err() == nil || !strings.Contains(problems.Err().Error(), crl) {
+	if problems := Check(s.cfg, time.Now()); problems.Err() == nil || !strings.Contains(problems.Err().Error(), strconv.Quote(crl)) {
 		t.Errorf("check says %v", problems)
 	}
 }
