@@ -65,11 +65,7 @@ func Describe(cert *x509.Certificate, now time.Time) Description {
 // WriteText writes a line "name:  value" for each part, with the values
 // aligned and each SAN on a line of its own. Empty parts are left out.
 func (d Description) WriteText(w io.Writer) error {
-	var b strings.Builder
-	for _, part := range []struct {
-		name   string
-		values []string
-	}{
+	return writeParts(w, []part{
 		{"subject", []string{d.Subject}},
 		{"issuer", []string{d.Issuer}},
 		{"names", d.Names},
@@ -87,7 +83,19 @@ func (d Description) WriteText(w io.Writer) error {
 		{"extensions", d.Extensions},
 		{"SHA-256", []string{d.Fingerprint}},
 		{"pin", []string{d.Pin}},
-	} {
+	})
+}
+
+// part is a line of what is known of something, or a line for each value.
+type part struct {
+	name   string
+	values []string
+}
+
+// writeParts aligns the values and leaves out the empty ones.
+func writeParts(w io.Writer, parts []part) error {
+	var b strings.Builder
+	for _, part := range parts {
 		label := part.name + ":"
 		for _, value := range part.values {
 			if value != "" {

@@ -22,9 +22,9 @@ import (
 
 // NewCSR makes a key of the type keyType and a request to a CA, and writes them as
 // NAME.key and NAME.csr into the folder out. It returns their paths. Nothing is
-// overwritten, both are made or none, and out can't be the PKI folder pkiDir. Server, Client and Validity of r don't
-// count: they are up to the CA. Without any name for peers to look for, the common
-// name is one, if it has the form of one.
+// overwritten, both are made or none, and out can't be the PKI folder pkiDir.
+// Server, Client and Validity of r don't count: they are up to the CA. Without any
+// name for peers to look for, the common name is one, if it has the form of one.
 func NewCSR(r Request, keyType, out, pkiDir string) ([]string, error) {
 	if len(r.names()) == 0 {
 		r.addName(r.subject().CommonName)
@@ -152,32 +152,18 @@ func DescribeCSR(csr *x509.CertificateRequest) CSRDescription {
 
 // WriteText is like that of [Description].
 func (d CSRDescription) WriteText(w io.Writer) error {
-	var b strings.Builder
 	signature := d.Signature + ", ok"
 	if d.Problem != "" {
 		signature = d.Signature
 	}
-	for _, part := range []struct {
-		name   string
-		values []string
-	}{
+	return writeParts(w, []part{
 		{"subject", []string{d.Subject}},
 		{"names", d.Names},
 		{"public key", []string{d.PublicKey}},
 		{"signature", []string{signature}},
 		{"problem", []string{d.Problem}},
 		{"not copied", d.NotCopied},
-	} {
-		label := part.name + ":"
-		for _, value := range part.values {
-			if value != "" {
-				fmt.Fprintf(&b, "%-16s %s\n", label, value)
-				label = ""
-			}
-		}
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	})
 }
 
 // requested is what a certificate takes from a request.
