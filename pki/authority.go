@@ -34,16 +34,21 @@ type Authority struct {
 // OpenAuthority opens the CA in dir and holds its lock until Close. It first does
 // what a command that was killed has left undone of the CRL.
 func OpenAuthority(ctx context.Context, dir string, now time.Time) (*Authority, error) {
-	pair, err := layoutOf(dir).openCA(now) // first, so that no other folder gets a lock file
-	if err != nil {
+	l := layoutOf(dir)
+	if _, err := l.openCA(now); err != nil { // so that no other folder gets a lock file
 		return nil, adviseRights(err)
 	}
 	unlock, err := lock(ctx, dir)
 	if err != nil {
 		return nil, adviseRights(err)
 	}
-	a := &Authority{dir: dir, ca: issuer{pair.Leaf, pair.PrivateKey.(crypto.Signer)}, now: now, unlock: unlock}
-	if a.crlRenewed, err = a.refreshCRL(); err != nil {
+	a := &Authority{dir: dir, now: now, unlock: unlock}
+	pair, err := l.openCA(now) // a rotation may have come to its end meanwhile
+	if err == nil {
+		a.ca = issuer{pair.Leaf, pair.PrivateKey.(crypto.Signer)}
+		a.crlRenewed, err = a.refreshCRL()
+	}
+	if err != nil {
 		a.Close()
 		return nil, adviseRights(err)
 	}

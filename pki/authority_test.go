@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tlstunnel/internal/atomicfile"
 )
 
 func openAuthority(t *testing.T, dir string, now time.Time) *Authority {
@@ -24,6 +26,41 @@ func openAuthority(t *testing.T, dir string, now time.Time) *Authority {
 	}
 	t.Cleanup(a.Close)
 	return a
+}
+
+// TestOpenAuthorityAfterRotation lets the CA become another one while somebody
+// waits for it: who comes last must not sign with the one before.
+func TestOpenAuthorityAfterRotation(t *testing.T) {
+	store, next := ensure(t, nil), ensure(t, nil)
+	first := openAuthority(t, store.Dir, now)
+	waiting := make(chan struct{})
+	atomicfile.TestOnlyStep = func(step string) {
+		if step == "lock file opened" {
+			close(waiting)
+		}
+	}
+	defer func() { atomicfile.TestOnlyStep = func(string) {} }()
+	opened := make(chan *Authority, 1)
+	go func() {
+		second, err := OpenAuthority(t.Context(), store.Dir, now)
+		if err != nil {
+			t.Error(err)
+		}
+		opened <- second
+	}()
+	<-waiting
+	for _, name := range []string{"ca.key", "ca.crt"} {
+		writeFile(t, filepath.Join(store.Dir, name), readFile(t, filepath.Join(next.Dir, name)))
+	}
+	first.Close()
+	second := <-opened
+	if second == nil {
+		return
+	}
+	defer second.Close()
+	if !second.ca.cert.Equal(next.CA) {
+		t.Error("got the CA before")
+	}
 }
 
 func clientRequest(name string) Request {
