@@ -23,6 +23,10 @@ const (
 	lastRetry  = 6 * time.Hour
 )
 
+// lookPatience is how long a look may wait for a command that holds the PKI, as one
+// that somebody has suspended does for ever. It is less than the watchdog's time.
+var lookPatience = 10 * time.Second
+
 // RenewalStatus is how the renewal of our own server certificate does.
 type RenewalStatus struct {
 	Due   time.Time `json:"due,omitzero"`    // zero if not before the CA ends
@@ -43,8 +47,10 @@ func (s *Service) lookAfterCertificates(ctx context.Context, now time.Time) {
 	s.mu.Lock()
 	cfg, retry := s.cfg, s.renewal.Retry
 	s.mu.Unlock()
+	patience, cancel := context.WithTimeout(ctx, lookPatience)
+	defer cancel()
 	if needsPKI(cfg) && !now.Before(retry) {
-		renewed, due, err := renewIfDue(ctx, pkiSettings(cfg), now)
+		renewed, due, err := renewIfDue(patience, pkiSettings(cfg), now)
 		if renewed != "" {
 			s.log.Info(msgRenewed, "reason", renewed, "due", due)
 			err = s.refresh(ctx, "certificate renewed")
@@ -55,7 +61,7 @@ func (s *Service) lookAfterCertificates(ctx context.Context, now time.Time) {
 		s.noteRenewal(due, err, now)
 	}
 	if needsPKI(cfg) {
-		s.refreshCRL(ctx, cfg.PKI.Dir, now)
+		s.refreshCRL(patience, cfg.PKI.Dir, now)
 	}
 	s.warnOfExpiry(now)
 }
@@ -63,7 +69,7 @@ func (s *Service) lookAfterCertificates(ctx context.Context, now time.Time) {
 // refreshCRL signs our CA's CRL anew before it ends. Only a failure is logged: a
 // tunnel of ours goes by the CRL however old it is.
 func (s *Service) refreshCRL(ctx context.Context, dir string, now time.Time) {
-	if _, err := pki.RefreshCRL(ctx, dir, now); err != nil && ctx.Err() == nil {
+	if _, err := pki.RefreshCRL(ctx, dir, now); err != nil && !errors.Is(err, context.Canceled) {
 		s.log.Warn("CRL not signed anew", "err", err)
 	}
 }

@@ -56,6 +56,28 @@ func TestRenewalLive(t *testing.T) {
 	}
 }
 
+// TestRenewalWaitsNotForEver lets a command hold the PKI, as a suspended one does:
+// whoever looks after the certificates serves signals and the watchdog, too.
+func TestRenewalWaitsNotForEver(t *testing.T) {
+	defer func(d time.Duration) { lookPatience = d }(lookPatience)
+	lookPatience = 50 * time.Millisecond
+	s := shortLived(t)
+	now := time.Now()
+	command, err := pki.OpenAuthority(t.Context(), s.cfg.PKI.Dir, now)
+	check(t, err)
+	s.lookAfterCertificates(t.Context(), now.Add(41*time.Minute))
+	command.Close()
+	s.log.await(t, "waiting for another tlstunnel that holds")
+	st := s.Status().Renewal
+	if st.Error == "" || st.Retry.IsZero() {
+		t.Errorf("got %+v", st)
+	}
+	s.lookAfterCertificates(t.Context(), st.Retry)
+	if st := s.Status().Renewal; st.Error != "" {
+		t.Errorf("afterwards: got %+v", st)
+	}
+}
+
 // TestRenewalFails lets the CA's key be away, and come back.
 func TestRenewalFails(t *testing.T) {
 	s := shortLived(t)
