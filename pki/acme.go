@@ -121,7 +121,7 @@ func (a ACME) Renew(ctx context.Context, now func() time.Time, due func(tls.Cert
 		return tls.Certificate{}, err
 	}
 	defer unlock()
-	if err := a.removeLeftovers(); err != nil {
+	if err := removeOrderLeftovers(dir); err != nil {
 		return tls.Certificate{}, err
 	}
 	if cert, err := a.Load(now()); err == nil && !due(cert) {
@@ -154,15 +154,27 @@ func (a ACME) LoadChallenge(domain string) (tls.Certificate, error) {
 	return readPair(file, "", "")
 }
 
-func (a ACME) challengeFile(domain string) string { return a.file(domain, ".challenge", a.Directory) }
+const challengeExt = ".challenge"
 
-// removeLeftovers is for what a process left that was killed.
-func (a ACME) removeLeftovers() error {
-	leftovers, err := atomicfile.Leftovers(a.CertFile(), a.accountFile())
-	for _, file := range leftovers {
-		err = errors.Join(err, os.Remove(file))
+func (a ACME) challengeFile(domain string) string { return a.file(domain, challengeExt, a.Directory) }
+
+// removeOrderLeftovers is for what killed processes left: temporary files, which may
+// hold keys, and answers that no CA waits for. The caller holds the lock that every
+// order takes.
+func removeOrderLeftovers(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
 	}
-	return err
+	for _, entry := range entries {
+		name := entry.Name()
+		if filepath.Ext(name) == challengeExt || strings.HasPrefix(name, ".") && filepath.Ext(name) == ".tmp" {
+			if err := os.Remove(filepath.Join(dir, name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // CheckEAB says what is wrong with the file of the external account binding.

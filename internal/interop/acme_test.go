@@ -35,6 +35,7 @@ type pebble struct {
 	root    authority // of its own certificate
 	binary  string
 	config  map[string]any
+	env     []string
 }
 
 // preparePebble chooses where a Pebble will be, but doesn't start it.
@@ -53,8 +54,8 @@ func preparePebble(t *testing.T) *pebble {
 	return p
 }
 
-// start starts it. It asks the tunnel for its challenges, or the web server.
-func (p *pebble) start(t *testing.T, tun *tunnel, httpListen string) {
+// start starts it. It asks at these addresses for its challenges.
+func (p *pebble) start(t *testing.T, tlsListen, httpListen string) {
 	t.Helper()
 	port := func(address string) int {
 		addr, err := net.ResolveTCPAddr("tcp", address)
@@ -63,14 +64,14 @@ func (p *pebble) start(t *testing.T, tun *tunnel, httpListen string) {
 		}
 		return addr.Port
 	}
-	p.config["tlsPort"], p.config["httpPort"] = port(tun.addr), port(httpListen)
+	p.config["tlsPort"], p.config["httpPort"] = port(tlsListen), port(httpListen)
 	text, err := json.Marshal(map[string]any{"pebble": p.config})
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(p.binary, "-config", writeFile(t, p.root.dir, "pebble.json", string(text)))
 	// It refuses one of five requests for their nonce, as a CA may.
-	cmd.Env = append(os.Environ(), "PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=20", "PEBBLE_AUTHZREUSE=0")
+	cmd.Env = append(append(os.Environ(), "PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=20", "PEBBLE_AUTHZREUSE=0"), p.env...)
 	p.program = start(t, cmd)
 	if !p.accepts(t, p.address) {
 		t.Fatal("pebble has ended")
@@ -195,7 +196,7 @@ func TestACME(t *testing.T) {
 	}
 	tun.wantFailed(t, handshakeFailed)
 
-	p.start(t, tun, "127.0.0.1:1")
+	p.start(t, tun.addr, "127.0.0.1:1")
 	tun.reload(t)
 	tun.waitRecords(t, acmeGot, 1)
 	tun.wantChecked(t)
@@ -240,7 +241,7 @@ func TestACMEHTTP(t *testing.T) {
 	file := writeFile(t, t.TempDir(), "eab.key", key+"\n")
 	tun := startServer(t, startEcho(t), p.table(fmt.Sprintf(`, challenge = "http-01", http_listen = %q, eab_kid = "kid-1", eab_key_file = %q`, httpListen, file)))
 	tun.wantFailure(t, 1)
-	p.start(t, tun, httpListen)
+	p.start(t, tun.addr, httpListen)
 	tun.reload(t)
 	tun.waitRecords(t, acmeGot, 1)
 	tun.visit(t, p.issuer(t))
@@ -259,21 +260,20 @@ func TestACMEFailures(t *testing.T) {
 	p := preparePebble(t)
 	tun := startServer(t, startEcho(t), p.table(""))
 	tun.wantFailure(t, 1)
-	p.start(t, tun, "127.0.0.1:1")
+	p.start(t, tun.addr, "127.0.0.1:1")
 	port := p.config["tlsPort"]
 	p.stopped(t)
 
-	elsewhere := *tun
-	elsewhere.addr = freeAddress(t)
+	elsewhere := freeAddress(t)
 	p.config["externalAccountBindingRequired"] = true
 	p.config["externalAccountMACKeys"] = map[string]string{"kid-1": "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"}
-	p.start(t, &elsewhere, "127.0.0.1:1")
+	p.start(t, elsewhere, "127.0.0.1:1")
 	tun.reload(t)
 	tun.wantFailure(t, 2, "externalAccountRequired", "set eab_kid and eab_key_file")
 	p.stopped(t)
 
 	p.config["externalAccountBindingRequired"] = false
-	p.start(t, &elsewhere, "127.0.0.1:1")
+	p.start(t, elsewhere, "127.0.0.1:1")
 	tun.reload(t)
 	tun.wantFailure(t, 3, `the CA couldn't make sure that "localhost" is ours`, "port 443")
 
@@ -289,7 +289,7 @@ func TestACMEFailures(t *testing.T) {
 	if err := os.Remove(keys[0]); err != nil { // as the message says
 		t.Fatal(err)
 	}
-	p.start(t, tun, "127.0.0.1:1")
+	p.start(t, tun.addr, "127.0.0.1:1")
 	if p.config["tlsPort"] != port {
 		t.Fatal("another port")
 	}
@@ -305,7 +305,7 @@ func TestACMEClock(t *testing.T) {
 	p := preparePebble(t)
 	tun := startServer(t, startEcho(t), p.table(""))
 	tun.wantFailure(t, 1)
-	p.start(t, tun, "127.0.0.1:1")
+	p.start(t, tun.addr, "127.0.0.1:1")
 	a := pki.ACME{Dir: t.TempDir(), KeyType: "ecdsa-p256", Directory: "https://" + p.address + "/dir", DirectoryCA: p.root.cert,
 		Domains: []string{"localhost"}, Challenge: "tls-alpn-01"}
 	for _, tt := range []struct {
@@ -380,7 +380,7 @@ func TestACMEShared(t *testing.T) {
 	second.wantFailure(t, 1)
 	link(first)
 	link(second)
-	p.start(t, second, "127.0.0.1:1")
+	p.start(t, second.addr, "127.0.0.1:1")
 	first.reload(t)
 	first.waitRecords(t, acmeGot, 1)
 	second.wantChecked(t)

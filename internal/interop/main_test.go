@@ -18,6 +18,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asTlstunnel) != "" {
 		os.Exit(cli.Main(os.Args[1:], nil, os.Stdout, os.Stderr))
 	}
+	if text := os.Getenv(asOrder); text != "" {
+		os.Exit(order(text))
+	}
 	if len(os.Args) > 1 && !strings.HasPrefix(os.Args[1], "-test.") {
 		// A test has left asTlstunnel out: all tests would run again, that one too.
 		fmt.Fprintf(os.Stderr, "%s isn't set: %q\n", asTlstunnel, os.Args)
