@@ -52,7 +52,7 @@ func (h host) trustSteps(cas []*x509.Certificate) ([]Step, error) {
 	}
 	return append(steps, Step{
 		Name: fmt.Sprintf("CA in %q", s.bundle),
-		Done: func() (bool, error) { return len(old) == 0 && s.check(cas) == nil, nil },
+		Done: func() (bool, error) { return len(old) == 0 && s.current() && s.check(cas) == nil, nil },
 		Do: func() error {
 			if err := h.run(s.program); err != nil {
 				return err
@@ -87,7 +87,7 @@ func (h host) untrustSteps(cas []*x509.Certificate) ([]Step, error) {
 		Name: fmt.Sprintf("no CA of ours in %q", s.bundle),
 		Done: func() (bool, error) {
 			ca, err := found()
-			return ca == nil && len(steps) == 0, err
+			return ca == nil && len(steps) == 0 && s.current(), err
 		},
 		Do: func() error {
 			if err := h.run(s.program, s.removed...); err != nil {
@@ -126,11 +126,25 @@ func (s trustStore) anchor(ca *x509.Certificate) string {
 	return filepath.Join(s.anchors, fmt.Sprintf("tlstunnel-ca-%x.crt", sum[:8]))
 }
 
-// ours are the files that anchor has named.
+// ours are the files that anchor has named, and what killed runs have left of them,
+// which the store's program may take too.
 func (s trustStore) ours() []string {
-	files, _ := filepath.Glob(filepath.Join(s.anchors, "tlstunnel-ca-????????????????.crt"))
-	return files
+	const name = "tlstunnel-ca-????????????????.crt"
+	files, _ := filepath.Glob(filepath.Join(s.anchors, name))
+	left, _ := filepath.Glob(filepath.Join(s.anchors, "."+name+".????????????????.tmp"))
+	return append(files, left...)
 }
+
+// current is whether the bundle was made since an anchor has come or gone last: a
+// killed run of ours may have left out what comes after that.
+func (s trustStore) current() bool {
+	anchors, err1 := os.Stat(s.anchors)
+	bundle, err2 := os.Stat(s.bundle)
+	return err1 == nil && err2 == nil && !anchors.ModTime().After(bundle.ModTime())
+}
+
+// anchorMode is whatever the umask: everybody's programs read it.
+const anchorMode = 0o644
 
 // anchorStep writes a CA where the store takes it from.
 func (h host) anchorStep(s trustStore, file string, ca *x509.Certificate) Step {
@@ -138,14 +152,15 @@ func (h host) anchorStep(s trustStore, file string, ca *x509.Certificate) Step {
 		Name: fmt.Sprintf("CA %q in %q", ca.Subject, file),
 		Done: func() (bool, error) {
 			certs, _ := pki.LoadCertificates(file) // which it may not be, or be something else
-			return len(certs) == 1 && certs[0].Equal(ca), nil
+			info, err := os.Stat(file)
+			return err == nil && info.Mode().Perm() == anchorMode && len(certs) == 1 && certs[0].Equal(ca), nil
 		},
 		Do: func() error {
 			block := &pem.Block{Type: "CERTIFICATE", Bytes: ca.Raw}
 			if err := atomicfile.Replace(file, pem.EncodeToMemory(block), atomicfile.Public); err != nil {
 				return err
 			}
-			return os.Chmod(file, 0o644) // whatever the umask: everybody's programs read it
+			return os.Chmod(file, anchorMode)
 		},
 		Undo: func() error {
 			return errors.Join(os.Remove(file), h.run(s.program, s.removed...))

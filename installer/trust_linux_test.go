@@ -36,17 +36,26 @@ func storeHost(t *testing.T, s trustStore) host {
 			return run(s.program, append(args, "--certsconf", h.root+"/conf", "--hooksdir", h.root+"/hooks",
 				"--localcertsdir", h.root+s.anchors, "--etccertsdir", h.root+filepath.Dir(s.bundle))...)
 		}
-		files, err := filepath.Glob(h.root + s.anchors + "/*")
-		check(t, err)
-		var all []byte
-		for _, file := range files {
-			data, err := os.ReadFile(file)
-			check(t, err)
-			all = append(append(all, "# "+file+"\n"...), data...)
-		}
-		return os.WriteFile(h.root+s.bundle, all, 0o644)
+		return makeBundle(h.root, s)
 	}
 	return h
+}
+
+// makeBundle is what the program of a store does.
+func makeBundle(root string, s trustStore) error {
+	entries, err := os.ReadDir(root + s.anchors)
+	if err != nil {
+		return err
+	}
+	var all []byte
+	for _, entry := range entries {
+		data, err := os.ReadFile(filepath.Join(root+s.anchors, entry.Name()))
+		if err != nil {
+			return err
+		}
+		all = append(append(all, "# "+entry.Name()+"\n"...), data...)
+	}
+	return os.WriteFile(root+s.bundle, all, 0o644)
 }
 
 func newCA(t *testing.T, name string, notAfter time.Time) *x509.Certificate {
