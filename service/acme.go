@@ -30,6 +30,10 @@ type acmeCert struct {
 	pki.ACME
 	tunnel     string
 	httpListen string
+	jitter     float64 // of the renewals, as in [pki.RenewAt]
+
+	now   func() time.Time
+	order func(context.Context, func() time.Time, func(tls.Certificate) bool, pki.HTTPAnswerer) (tls.Certificate, error) // [pki.ACME.Renew]
 
 	current atomic.Pointer[tls.Certificate] // nil: none yet
 
@@ -37,18 +41,19 @@ type acmeCert struct {
 	cancel context.CancelFunc
 	ended  chan struct{}
 
-	mu       sync.Mutex // guards what follows
-	failures int        // in a row
-	failure  string     // the last one
-	next     time.Time  // of the next attempt
-	held     bool       // as the CA has named the time
+	mu        sync.Mutex // guards what follows
+	failures  int        // in a row
+	failure   string     // the last one
+	next      time.Time  // of the next attempt
+	notBefore time.Time  // of any attempt, as the CA wants
 }
 
 // ACMEStatus is how a tunnel got on with its CA.
 type ACMEStatus struct {
 	Directory string    `json:"directory"`
-	Failure   string    `json:"failure,omitempty"` // of the last attempt
-	Next      time.Time `json:"next,omitzero"`     // attempt or renewal
+	Failure   string    `json:"failure,omitempty"`   // of the last attempt
+	Next      time.Time `json:"next,omitzero"`       // attempt or renewal
+	NotBefore time.Time `json:"not_before,omitzero"` // of an attempt after a failure, also by a reload: the CA wants none earlier
 }
 
 // getByACME makes c show the certificate of the tunnel's CA, and answer that CA.
@@ -62,7 +67,9 @@ func (tr *translator) getByACME(c *tls.Config) {
 			EABKid: t.EABKid, EABKeyFile: t.EABKeyFile,
 		},
 		tunnel: tr.tunnel.Name, httpListen: t.HTTPListen, again: make(chan struct{}, 1),
+		jitter: rand.Float64(), now: time.Now,
 	}
+	a.order = a.Renew
 	fmt.Fprintf(tr.digest, "%+v", a.ACME)
 	tr.acme = a
 	c.GetCertificate, c.GetConfigForClient = a.get, a.answer
@@ -139,17 +146,9 @@ func (a *acmeCert) tryAgain() {
 
 func (a *acmeCert) run(ctx context.Context, log *slog.Logger) {
 	defer close(a.ended)
-	jitter := rand.Float64()
-	due := func(cert tls.Certificate) bool { return !time.Now().Before(pki.RenewAt(cert, jitter)) }
 	for ctx.Err() == nil {
-		a.pickUp(log)
-		if cert := a.current.Load(); cert != nil && !due(*cert) {
-			a.rest("", pki.RenewAt(*cert, jitter))
-		} else if !time.Now().Before(a.nextAttempt()) {
-			a.renew(ctx, due, log)
-			continue
-		}
-		wait := time.NewTimer(min(acmeLook, max(0, time.Until(a.nextAttempt()))))
+		a.look(ctx, log)
+		wait := time.NewTimer(a.nextLook())
 		select {
 		case <-wait.C:
 		case <-a.again:
@@ -160,9 +159,31 @@ func (a *acmeCert) run(ctx context.Context, log *slog.Logger) {
 	}
 }
 
+// look takes the certificate that is in the file, and orders a new one if it is
+// due.
+func (a *acmeCert) look(ctx context.Context, log *slog.Logger) {
+	a.pickUp(log)
+	if cert := a.current.Load(); cert != nil && !a.due(*cert) {
+		a.rest(*cert)
+		return
+	}
+	if !a.now().Before(a.nextAttempt()) {
+		a.renew(ctx, log)
+	}
+}
+
+// nextLook is how long to wait for the next look.
+func (a *acmeCert) nextLook() time.Duration {
+	return min(acmeLook, max(0, a.nextAttempt().Sub(a.now())))
+}
+
+func (a *acmeCert) due(cert tls.Certificate) bool {
+	return !a.now().Before(pki.RenewAt(cert, a.jitter))
+}
+
 // pickUp takes the certificate that is in the file, if it is another one.
 func (a *acmeCert) pickUp(log *slog.Logger) {
-	cert, err := a.Load(time.Now())
+	cert, err := a.Load(a.now())
 	old := a.current.Load()
 	if err != nil || old != nil && old.Leaf.Equal(cert.Leaf) {
 		return // renew says what is wrong with it
@@ -172,49 +193,58 @@ func (a *acmeCert) pickUp(log *slog.Logger) {
 }
 
 // renew gets a new certificate and puts it in the file.
-func (a *acmeCert) renew(ctx context.Context, due func(tls.Certificate) bool, log *slog.Logger) {
+func (a *acmeCert) renew(ctx context.Context, log *slog.Logger) {
 	log.Info("asking the CA for a certificate", "directory", a.Directory, "domains", a.Domains)
 	limited, cancel := context.WithTimeout(ctx, acmeTimeout)
 	defer cancel()
-	cert, err := a.Renew(limited, time.Now, due, a.answerHTTP)
-	if err == nil && due(cert) {
+	cert, err := a.order(limited, a.now, a.due, a.answerHTTP)
+	if err == nil && a.due(cert) {
 		err = errors.New("the CA has issued a certificate that is due for renewal already: check the clock of this machine")
 	}
-	if err == nil || ctx.Err() != nil {
+	if err == nil {
+		a.pickUp(log)
+		a.rest(cert)
 		return
 	}
-	a.mu.Lock()
-	a.failures++
-	in := pki.RetryIn(a.failures, rand.Float64(), err)
-	refusal, ok := errors.AsType[*pki.ACMEError](err)
-	a.held = ok && refusal.RetryAfter > 0
-	a.mu.Unlock()
-	a.rest(err.Error(), time.Now().Add(in))
-
+	if ctx.Err() != nil {
+		return
+	}
+	in := a.noteFailure(err)
 	level := slog.LevelError
-	if cert := a.current.Load(); cert != nil && time.Until(cert.Leaf.NotAfter) > cert.Leaf.NotAfter.Sub(cert.Leaf.NotBefore)/8 {
+	if cert := a.current.Load(); cert != nil && cert.Leaf.NotAfter.Sub(a.now()) > cert.Leaf.NotAfter.Sub(cert.Leaf.NotBefore)/8 {
 		level = slog.LevelWarn
 	}
 	log.Log(ctx, level, msgACMEFailed, "err", err, "retry_in", in.Round(time.Second))
 }
 
-// rest notes how the last attempt went, "" being well, and when the next one is.
-func (a *acmeCert) rest(failure string, next time.Time) {
+// noteFailure says how long to wait for the next attempt.
+func (a *acmeCert) noteFailure(err error) (in time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.failure, a.next = failure, next
-	if failure == "" {
-		a.failures = 0
+	now := a.now()
+	a.failures++
+	in = pki.RetryIn(a.failures, rand.Float64(), err)
+	a.failure, a.next, a.notBefore = err.Error(), now.Add(in), time.Time{}
+	if e, ok := errors.AsType[*pki.ACMEError](err); ok && e.RetryAfter > 0 {
+		a.notBefore = now.Add(e.RetryAfter)
 	}
+	return in
 }
 
-// mayTry allows an attempt now, after one that failed, unless the CA has named a
-// time.
+// rest notes that all is well until cert is due.
+func (a *acmeCert) rest(cert tls.Certificate) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.failures, a.failure, a.notBefore = 0, "", time.Time{}
+	a.next = pki.RenewAt(cert, a.jitter)
+}
+
+// mayTry allows an attempt now after one that failed, or as early as the CA wants.
 func (a *acmeCert) mayTry() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.failures > 0 && !a.held {
-		a.next = time.Time{}
+	if a.failures > 0 && a.notBefore.Before(a.next) {
+		a.next = a.notBefore
 	}
 }
 
@@ -267,5 +297,5 @@ func (a *acmeCert) status() *ACMEStatus {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return &ACMEStatus{Directory: a.Directory, Failure: a.failure, Next: a.next}
+	return &ACMEStatus{Directory: a.Directory, Failure: a.failure, Next: a.next, NotBefore: a.notBefore}
 }

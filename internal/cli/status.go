@@ -157,7 +157,11 @@ func (s *statusAnswer) checkConfig(file string) {
 func (s *statusAnswer) checkExpiry(now time.Time) {
 	for _, t := range s.Tunnels {
 		if t.ACME != nil && t.ACME.Failure != "" {
-			s.problem("tunnel %q: %s; the CA is asked again at %s, or at once by `tlstunnel reload`", t.Name, t.ACME.Failure, t.ACME.Next.Local().Format(time.DateTime))
+			sooner := ", or at once by `tlstunnel reload`"
+			if at := t.ACME.NotBefore; now.Before(at) {
+				sooner = fmt.Sprintf(", and not before %s by `tlstunnel reload` either, as the CA wants", at.Local().Format(time.DateTime))
+			}
+			s.problem("tunnel %q: %s; the CA is asked again at %s%s", t.Name, t.ACME.Failure, t.ACME.Next.Local().Format(time.DateTime), sooner)
 		} else if t.ACME != nil && t.Expires.IsZero() {
 			s.problem("tunnel %q: there is no certificate yet, the CA is being asked for one: nobody can connect", t.Name)
 		}

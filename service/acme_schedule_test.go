@@ -1,0 +1,224 @@
+package service
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"log/slog"
+	"math/big"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"tlstunnel/pki"
+)
+
+// calendar is a CA, and the clock of a machine, which goes only when the machine
+// waits.
+type calendar struct {
+	*acmeCert
+	t     *testing.T
+	now   time.Time
+	skew  time.Duration                   // how far its clock is before ours
+	fails func(at time.Time, n int) error // the n-th attempt, from 1 on
+	asked []time.Time
+	log   *logText
+}
+
+// certLife is short for the sake of the looks, one a minute.
+const certLife = 3 * time.Hour
+
+func newCalendar(t *testing.T, jitter float64) *calendar {
+	c := &calendar{t: t, now: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), log: new(logText),
+		fails: func(time.Time, int) error { return nil }}
+	c.acmeCert = &acmeCert{
+		ACME:   pki.ACME{Dir: t.TempDir(), Directory: "https://ca.example/dir", Domains: []string{"pacs.clinic.example"}},
+		jitter: jitter, now: func() time.Time { return c.now }, order: c.issue,
+	}
+	check(t, os.MkdirAll(filepath.Dir(c.CertFile()), 0o700))
+	return c
+}
+
+// issue is [pki.ACME.Renew].
+func (c *calendar) issue(context.Context, func() time.Time, func(tls.Certificate) bool, pki.HTTPAnswerer) (tls.Certificate, error) {
+	c.asked = append(c.asked, c.now)
+	if err := c.fails(c.now, len(c.asked)); err != nil {
+		return tls.Certificate{}, err
+	}
+	c.put()
+	return c.Load(c.now)
+}
+
+// put makes the file that an order makes, on this machine or another.
+func (c *calendar) put() {
+	c.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	check(c.t, err)
+	begin := c.now.Add(c.skew)
+	template := &x509.Certificate{SerialNumber: big.NewInt(begin.Unix()), NotBefore: begin, NotAfter: begin.Add(certLife), DNSNames: c.Domains}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	check(c.t, err)
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	check(c.t, err)
+	data := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
+	check(c.t, os.WriteFile(c.CertFile(), append(data, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})...), 0o600))
+}
+
+// pass lets so much time pass.
+func (c *calendar) pass(d time.Duration) {
+	c.t.Helper()
+	log := slog.New(slog.NewTextHandler(c.log, nil))
+	for end := c.now.Add(d); !c.now.After(end); {
+		c.look(c.t.Context(), log)
+		wait := c.nextLook()
+		if wait <= 0 || wait > acmeLook {
+			c.t.Fatalf("at %v: looks again in %v", c.now, wait)
+		}
+		c.now = c.now.Add(wait)
+	}
+}
+
+// waits are the times between the attempts.
+func (c *calendar) waits() (waits []time.Duration) {
+	for i := range c.asked[1:] {
+		waits = append(waits, c.asked[i+1].Sub(c.asked[i]))
+	}
+	return waits
+}
+
+// TestACMERenewals: a certificate is renewed at the time that its jitter says, for
+// as long as the service runs.
+func TestACMERenewals(t *testing.T) {
+	for _, tt := range []struct {
+		jitter float64
+		skew   time.Duration
+		want   time.Duration
+	}{
+		{0, 0, 120 * time.Minute},
+		{0.5, 0, 127*time.Minute + 30*time.Second},
+		{1, 0, 135 * time.Minute},
+		{0, -time.Hour, 60 * time.Minute},        // dated back, as CAs do
+		{0, 50 * time.Minute, 170 * time.Minute}, // the CA's clock is ahead: not asked again for that
+	} {
+		c := newCalendar(t, tt.jitter)
+		c.skew = tt.skew
+		c.pass(3 * tt.want)
+		if got := c.waits(); !slices.Equal(got, []time.Duration{tt.want, tt.want, tt.want}) {
+			t.Errorf("%+v: got waits of %v", tt, got)
+		}
+	}
+}
+
+// TestACMERetries: failures in a row are further and further apart, never nearer
+// than the CA wants, and a success ends the row.
+func TestACMERetries(t *testing.T) {
+	down := errors.New("connection refused")
+	later := func(d time.Duration) error { return &pki.ACMEError{Text: "too many", RetryAfter: d} }
+	for _, tt := range []struct {
+		name string
+		errs []error
+		row  []int // of failures, at each wait; 0: a renewal
+	}{
+		{"the CA is down", []error{down, down, down, down}, []int{1, 2, 3, 4, 0, 0}},
+		{"down at a renewal", []error{nil, down, down, nil, down}, []int{0, 1, 2, 0, 1}},
+		{"too many requests", []error{later(4 * time.Hour), later(time.Second), down}, []int{1, 2, 3}},
+	} {
+		c := newCalendar(t, 0)
+		c.fails = func(_ time.Time, n int) error {
+			if n <= len(tt.errs) {
+				return tt.errs[n-1]
+			}
+			return nil
+		}
+		c.pass(6 * time.Hour)
+		got := c.waits()
+		if len(got) < len(tt.row) {
+			t.Fatalf("%s: got only the waits %v", tt.name, got)
+		}
+		for i, failures := range tt.row {
+			least, most := 2*time.Hour-time.Second, 2*time.Hour // a certificate has whole seconds
+			if failures > 0 {
+				least, most = pki.RetryIn(failures, 0, tt.errs[i]), pki.RetryIn(failures, 1, tt.errs[i])
+			}
+			if got[i] < least || got[i] > most {
+				t.Errorf("%s: wait %d: got %v, want %v to %v", tt.name, i+1, got[i], least, most)
+			}
+		}
+	}
+}
+
+// TestACMEReload: after a failure a reload asks at once, or as early as the CA
+// wants, and never when all is well.
+func TestACMEReload(t *testing.T) {
+	for _, tt := range []struct {
+		err       error
+		notBefore time.Duration
+		next      time.Duration // after the reload
+	}{
+		{nil, 0, 2 * time.Hour},
+		{errors.New("connection refused"), 0, 0},
+		{&pki.ACMEError{Text: "too many", RetryAfter: 2 * time.Hour}, 2 * time.Hour, 2 * time.Hour},
+		{&pki.ACMEError{Text: "too many", RetryAfter: time.Second}, time.Second, time.Second},
+	} {
+		c := newCalendar(t, 0)
+		c.fails = func(time.Time, int) error { return tt.err }
+		c.pass(0)
+		first := c.asked[0]
+		if got := c.status().NotBefore; tt.notBefore == 0 && !got.IsZero() || tt.notBefore > 0 && !got.Equal(first.Add(tt.notBefore)) {
+			t.Errorf("%v: not before %v", tt.err, got)
+		}
+		c.mayTry()
+		if got := c.nextAttempt(); tt.next == 0 && !got.IsZero() || tt.next > 0 && !got.Equal(first.Add(tt.next)) {
+			t.Errorf("%v: next at %v", tt.err, got)
+		}
+	}
+}
+
+// TestACMEOtherClock: a machine whose clock is wrong doesn't ask for one certificate
+// after the other, and one whose clock jumps notices by itself.
+func TestACMEOtherClock(t *testing.T) {
+	c := newCalendar(t, 0)
+	c.skew = -150 * time.Minute // our clock is ahead: what comes is due already
+	c.pass(time.Hour)
+	if got := len(c.asked); got > 7 {
+		t.Errorf("asked %d times in an hour", got)
+	}
+	c.log.await(t, "is due for renewal already: check the clock of this machine")
+
+	c = newCalendar(t, 0)
+	c.pass(time.Hour)
+	c.now = c.now.Add(4 * time.Hour) // it has slept, and the certificate has ended
+	c.pass(acmeLook)
+	if len(c.asked) != 2 {
+		t.Errorf("asked %d times, want a second time after the sleep", len(c.asked))
+	}
+	c.now = c.now.Add(-time.Hour) // set back by less than the clocks may differ
+	c.pass(acmeLook)
+	if len(c.asked) != 2 {
+		t.Errorf("asked %d times, want none for a clock set back a little", len(c.asked))
+	}
+}
+
+// TestACMEOther: what another machine has ordered is taken within a minute, and not
+// asked for again.
+func TestACMEOther(t *testing.T) {
+	c := newCalendar(t, 1)
+	c.pass(130 * time.Minute)
+	first := c.certificate().Leaf
+	c.put()
+	c.pass(acmeLook)
+	if second := c.certificate().Leaf; second.Equal(first) {
+		t.Error("the new certificate isn't shown")
+	}
+	c.pass(2 * time.Hour)
+	if len(c.asked) != 1 {
+		t.Errorf("asked %d times", len(c.asked))
+	}
+}
