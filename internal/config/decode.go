@@ -69,7 +69,7 @@ func as[T any](r *report, path string, value any, want string) (T, bool) {
 	v, ok := value.(T)
 	r.check(path, ok, "is %s, but must be %s", kind(value), want)
 	if text, isText := value.(string); ok && isText {
-		ok = r.quotes(path, text)
+		ok = r.quotes(path, text) && r.noPEM(path, text)
 	}
 	return v, ok
 }

@@ -13,7 +13,10 @@ const typographic = "“”„‟‘’‚‛"
 
 var plainQuotes = strings.NewReplacer("“", `"`, "”", `"`, "„", `"`, "‟", `"`, "‘", "'", "’", "'", "‚", "'", "‛", "'")
 
-const asInLetters = "typographic quotes, as a word processor makes them"
+const (
+	asInLetters = "typographic quotes, as a word processor makes them"
+	plainOnes   = `write plain ones, " or '`
+)
 
 // quotes reports text with typographic quotes around it, and tells whether
 // there are none. In the subject of a certificate they may be meant.
@@ -22,16 +25,20 @@ func (r *report) quotes(path, text string) bool {
 	if bare == text || strings.HasPrefix(path, "pki.subject.") {
 		return true
 	}
-	r.errorf(path, "%q has %s: write %s", text, asInLetters, quoted(bare))
+	if namesSecret(path) {
+		r.errorf(path, "has %s: %s", asInLetters, plainOnes)
+	} else {
+		r.errorf(path, "%q has %s: write %s", text, asInLetters, quoted(bare))
+	}
 	return false
 }
 
 // explainQuotes is for a line that isn't TOML because of typographic quotes.
 func explainQuotes(line string) string {
-	if curesQuotes(line) {
+	if curesQuotes(line) && !namesSecret(line) {
 		return asInLetters + ": write " + withPlainQuotes(line)
 	}
-	return asInLetters + `: write plain ones, " or '`
+	return asInLetters + ": " + plainOnes
 }
 
 // curesQuotes tells whether plain quotes make TOML of a line.

@@ -94,6 +94,9 @@ func explain(message, line string) string {
 	key, value, isPair := strings.Cut(line, "=")
 	key, value = strings.TrimSpace(key), strings.TrimSpace(value)
 	bad := fmt.Sprintf("not valid TOML: %s", message)
+	if namesSecret(key) {
+		bad = "not valid TOML: text needs quotes"
+	}
 	wrongValue := says("expected value but found", "a top-level item to end", "float", "date", "expected a digit")
 
 	switch {
@@ -145,6 +148,9 @@ func explainBare(key, value string) string {
 		return fmt.Sprintf("%s can't be %s: write %s = true", key, value, key)
 	case "false", "no", "off":
 		return fmt.Sprintf("%s can't be %s: write %s = false", key, value, key)
+	}
+	if namesSecret(key) {
+		value = "…"
 	}
 	return fmt.Sprintf("%s needs quotes: write %s = %s", key, key, quoted(value))
 }

@@ -164,7 +164,11 @@ func isWord(text, also string) bool {
 // tells whether the name is all right.
 func (r *report) path(path string, file *string) bool {
 	if strings.ContainsFunc(*file, unicode.IsControl) {
-		r.errorf(path, "%q has a control character: %s", *file, backslashes)
+		if namesSecret(path) {
+			r.errorf(path, "has a control character: %s", backslashes)
+		} else {
+			r.errorf(path, "%q has a control character: %s", *file, backslashes)
+		}
 		return false
 	}
 	if *file != "" && !filepath.IsAbs(*file) {
