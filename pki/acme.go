@@ -188,13 +188,9 @@ func (a ACME) CheckEAB() error {
 
 // readEABKey reads the key of the external account binding, as CAs give it out.
 func (a ACME) readEABKey() ([]byte, error) {
-	data, err := readLimited(a.EABKeyFile, maxEABKey)
+	data, err := readSecret("eab_key_file", a.EABKeyFile, maxEABKey)
 	if err != nil {
-		advice := ""
-		if errors.Is(err, fs.ErrNotExist) {
-			advice = ": check the path"
-		}
-		return nil, fmt.Errorf("reading eab_key_file %q: %w%s", a.EABKeyFile, plain(err), advice)
+		return nil, err
 	}
 	text := strings.TrimRight(strings.TrimSpace(string(data)), "=")
 	key, err := base64.RawURLEncoding.DecodeString(strings.NewReplacer("+", "-", "/", "_").Replace(text))

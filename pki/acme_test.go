@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -114,11 +115,14 @@ func TestACMELoad(t *testing.T) {
 
 // TestEABKey: as CAs give it out; what is wrong with it never shows it.
 func TestEABKey(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "eab.key")
-	a := ACME{EABKid: "kid-1", EABKeyFile: file}
-	if err := a.CheckEAB(); err == nil || !strings.Contains(err.Error(), "check the path") {
-		t.Errorf("got %v", err)
+	dir := t.TempDir()
+	misunderstood := ACME{EABKid: "kid-1", EABKeyFile: filepath.Join(dir, "zWNDZM6eQGHWpSRTPal5e/IUYFTu7EajVIoguysqZ9wG4")}
+	want := fmt.Sprintf("reading eab_key_file: file does not exist: nothing below %q has that name; it must be the name of a file, and the secret is in that file", dir)
+	if err := misunderstood.CheckEAB(); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
+	file := filepath.Join(dir, "eab.key")
+	a := ACME{EABKid: "kid-1", EABKeyFile: file}
 	for text, good := range map[string]bool{
 		"zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG4\r\n": true,
 		"_-_-":     true,

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/youmark/pkcs8"
@@ -61,6 +63,22 @@ func readInput(what, file string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("reading %s %q: %w", what, file, plain(err))
 	}
 	return data, nil
+}
+
+// readSecret is readInput for what is nothing but a secret. Somebody may have written
+// the secret in place of the file's name: what isn't the name of a file isn't shown.
+func readSecret(what, file string, limit int64) ([]byte, error) {
+	if _, err := os.Lstat(file); err == nil || errors.Is(err, fs.ErrPermission) {
+		return readInput(what, file, limit)
+	}
+	folder := filepath.Dir(file)
+	for folder != filepath.Dir(folder) {
+		if info, err := os.Stat(folder); err == nil && info.IsDir() {
+			break
+		}
+		folder = filepath.Dir(folder)
+	}
+	return nil, fmt.Errorf("reading %s: %w: nothing below %q has that name; it must be the name of a file, and the secret is in that file", what, fs.ErrNotExist, folder)
 }
 
 // openDER finds out what a file in DER is. The error goes on after its name.
@@ -162,7 +180,7 @@ func decryptKey(der []byte, passwordFile string) (signer crypto.Signer, err erro
 	}
 	password, err := readPassword(passwordFile)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("is encrypted: %w", err)
 	}
 	// The library panics on some damaged parameters.
 	defer func() {
@@ -188,7 +206,7 @@ func isEncryptedPKCS8(der []byte) bool {
 
 // readPassword reads a password file: its only line.
 func readPassword(file string) (string, error) {
-	data, err := readInput("password file", file, 4096)
+	data, err := readSecret("password file", file, 4096)
 	if err != nil {
 		return "", err
 	}
