@@ -5,7 +5,7 @@
 // Each test runs where its program is installed and is skipped otherwise. With
 // TLSTUNNEL_REQUIRE_INTEROP=1, as on CI, a missing program is a failure:
 //
-//	apt-get install stunnel4 dcmtk openssl python3 postgresql
+//	apt-get install stunnel4 dcmtk openssl python3 postgresql strace
 //	TLSTUNNEL_REQUIRE_INTEROP=1 go test ./internal/interop
 //
 // The tests build on Linux only: elsewhere the programs of these names are
