@@ -56,8 +56,6 @@ func looksLike(data []byte) string {
 	switch {
 	case isPKCS12(data):
 		return "looks like PKCS#12 (.pfx, .p12), which isn't supported here"
-	case bytes.HasPrefix(data, []byte{derSequence}):
-		return "looks like DER (binary), which isn't supported here"
 	case bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")):
 		return "is UTF-16 text, which isn't supported"
 	}
