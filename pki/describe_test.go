@@ -4,8 +4,10 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"math/big"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +82,42 @@ func TestDescribeValidity(t *testing.T) {
 		if got := validityText(cert, test.now); got != test.want {
 			t.Errorf("got %q, want %q", got, test.want)
 		}
+	}
+}
+
+// TestDescribeRare: words for what few certificates have.
+func TestDescribeRare(t *testing.T) {
+	d := Describe(&x509.Certificate{
+		SerialNumber: big.NewInt(1), BasicConstraintsValid: true, IsCA: true, MaxPathLen: -1,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageAny, x509.ExtKeyUsageCodeSigning, x509.ExtKeyUsageEmailProtection,
+			x509.ExtKeyUsageTimeStamping, x509.ExtKeyUsageOCSPSigning, x509.ExtKeyUsageIPSECUser},
+		UnknownExtKeyUsage:    []asn1.ObjectIdentifier{{1, 2, 3}},
+		PermittedDNSDomains:   []string{"clinic.example"},
+		ExcludedDNSDomains:    []string{"guests.clinic.example"},
+		CRLDistributionPoints: []string{"http://ca.example/ca.crl"},
+		OCSPServer:            []string{"http://ca.example/ocsp"},
+		IssuingCertificateURL: []string{"http://ca.example/ca.crt"},
+		Extensions: []pkix.Extension{
+			{Id: asn1.ObjectIdentifier{2, 5, 29, 30}, Critical: true}, {Id: asn1.ObjectIdentifier{2, 5, 29, 31}},
+			{Id: asn1.ObjectIdentifier{2, 5, 29, 36}}, {Id: asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 1}},
+			{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 24}}, {Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 20, 2}},
+			{Id: asn1.ObjectIdentifier{1, 2, 3}},
+		},
+	}, now)
+	if want := "yes, any path length"; d.CA != want {
+		t.Errorf("got %q, want %q", d.CA, want)
+	}
+	want := []string{"any", "code signing", "email protection", "time stamping", "OCSP signing", "other (ipsecUser)", "1.2.3"}
+	if !slices.Equal(d.ExtKeyUsage, want) {
+		t.Errorf("got %q, want %q", d.ExtKeyUsage, want)
+	}
+	want = []string{
+		"name constraints only clinic.example, not guests.clinic.example, critical", "CRL at http://ca.example/ca.crl", "policy constraints",
+		"issuer's services OCSP at http://ca.example/ocsp, its certificate at http://ca.example/ca.crt",
+		"must staple OCSP", "Microsoft certificate template", "unknown (1.2.3)",
+	}
+	if !slices.Equal(d.Extensions, want) {
+		t.Errorf("got %q, want %q", d.Extensions, want)
 	}
 }
 

@@ -136,6 +136,16 @@ func TestInstallErrors(t *testing.T) {
 		}
 	}
 
+	c := newCompany(t)
+	c.middle = nil // so that the root signs it
+	c.middle, c.middleKey = c.issue(t, "middle", func(ca *x509.Certificate) { ca.IsCA, ca.NotAfter = true, now.Add(-time.Minute) })
+	c.leaf, _ = c.issue(t, "leaf", func(*x509.Certificate) {})
+	_, err := c.prepare(c.leaf, c.middle)
+	want := `the chain in "DIR/bundle.pem" is of no use: certificate "CN=middle" expired on 2026-11-23 07:39:00 UTC: get the present chain from the CA`
+	if got := outcome(c.dir, nil, err); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+
 	f := newFiles(t)
 	f.makeBadFiles(t)
 	for name, want := range map[string]string{
@@ -312,6 +322,27 @@ func TestWhyUntrusted(t *testing.T) {
 		err := WhyUntrusted(test.chain, test.roots, test.name, now)
 		if got := outcome(c.dir, nil, err); got != test.want && !(test.want == "" && err == nil) {
 			t.Errorf("got  %s\nwant %s", got, test.want)
+		}
+	}
+	change := func(change func(*x509.Certificate)) []*x509.Certificate {
+		leaf, _ := c.issue(t, "leaf", change)
+		return []*x509.Certificate{leaf, c.middle}
+	}
+	old := newCompany(t)
+	old.middle = nil
+	old.middle, old.middleKey = old.issue(t, "middle", func(ca *x509.Certificate) { ca.IsCA, ca.NotAfter = true, now.Add(-time.Minute) })
+	old.leaf, _ = old.issue(t, "leaf", func(*x509.Certificate) {})
+	trusted.AddCert(old.root)
+	for want, chain := range map[string][]*x509.Certificate{
+		`it has no names (SANs) at all, and so isn't for "leaf.example": a new one with that name is needed`: change(func(leaf *x509.Certificate) { leaf.DNSNames = nil }),
+		`it isn't for TLS servers: one with the extended usage "TLS server" is needed`:                       change(func(leaf *x509.Certificate) { leaf.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }),
+		`the certificate "CN=middle" of its chain has expired or isn't valid yet: it must be renewed`:        {old.leaf, old.middle},
+		`its chain can't be verified: x509: unhandled critical extension`: change(func(leaf *x509.Certificate) {
+			leaf.ExtraExtensions = []pkix.Extension{{Id: []int{1, 2, 3, 4}, Critical: true, Value: []byte{5, 0}}}
+		}),
+	} {
+		if got := outcome(c.dir, nil, WhyUntrusted(chain, trusted, "leaf.example", now)); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
 	if err := WhyUntrusted([]*x509.Certificate{c.leaf, c.middle}, trusted, "leaf.example", now.AddDate(2, 0, 0)); err == nil || !strings.Contains(err.Error(), "expired on") {

@@ -121,6 +121,12 @@ func TestLoadKeyPairErrors(t *testing.T) {
 		{"server.crt", "server.crt", `key "DIR/server.crt" holds a certificate where a private key is needed: are certificate and key swapped?`},
 		{"csr", "server.key", `certificate "DIR/csr" holds a certificate request where a certificate is needed`},
 		{"unknown", "server.key", `certificate "DIR/unknown" holds something else where a certificate is needed`},
+		{"trusted", "server.key", `certificate "DIR/trusted" holds a certificate in OpenSSL's own format where a certificate is needed`},
+		{"crl", "server.key", `certificate "DIR/crl" holds a revocation list where a certificate is needed`},
+		{"server.crt", "dsa", `key "DIR/dsa" holds a DSA key where a private key is needed`},
+		{"server.crt", "public", `key "DIR/public" holds a public key where a private key is needed`},
+		{"server.crt", "ec", `key "DIR/ec" holds nothing but EC parameters where a private key is needed`},
+		{"server.crt", "dh", `key "DIR/dh" holds Diffie-Hellman parameters where a private key is needed`},
 		{"server.crt", "openssh", `key "DIR/openssh" holds a key in OpenSSH's own format where a private key is needed`},
 		{"cutoff", "server.key", `certificate "DIR/cutoff" is damaged: it has a PEM block that is cut off or malformed`},
 		{"nonsense", "server.key", `certificate number 1 in "DIR/nonsense" is damaged or of an unknown kind: x509: malformed certificate`},
@@ -180,6 +186,12 @@ func (f files) makeBadFiles(t *testing.T) {
 	f.pem(t, "csr", "CERTIFICATE REQUEST", []byte{1})
 	f.pem(t, "unknown", "SOMETHING", []byte{1})
 	f.pem(t, "openssh", "OPENSSH PRIVATE KEY", []byte{1})
+	f.pem(t, "trusted", "TRUSTED CERTIFICATE", []byte{1})
+	f.pem(t, "crl", "X509 CRL", []byte{1})
+	f.pem(t, "dsa", "DSA PRIVATE KEY", []byte{1})
+	f.pem(t, "public", "PUBLIC KEY", []byte{1})
+	f.pem(t, "ec", "EC PARAMETERS", []byte{1})
+	f.pem(t, "dh", "DH PARAMETERS", []byte{1})
 	f.pem(t, "nonsense", "CERTIFICATE", []byte("nonsense"))
 	f.pem(t, "nonsense.key", "PRIVATE KEY", []byte("nonsense"))
 	f.pem(t, "encrypted8.key", "ENCRYPTED PRIVATE KEY", []byte{1})

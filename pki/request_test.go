@@ -27,11 +27,13 @@ func greedy() *x509.CertificateRequest {
 		Subject: pkix.Name{
 			Organization: []string{"Second", "Partner, Ltd"}, CommonName: "pacs.partner.example", SerialNumber: "7",
 		},
-		DNSNames: []string{"pacs.partner.example"},
 		ExtraExtensions: []pkix.Extension{
 			{Id: asn1.ObjectIdentifier{2, 5, 29, 19}, Critical: true, Value: []byte{0x30, 3, 1, 1, 0xff}},
 			{Id: asn1.ObjectIdentifier{1, 2, 3, 4}, Value: []byte{5, 0}},
 			{Id: asn1.ObjectIdentifier{2, 5, 29, 15}, Value: []byte{3, 2, 1, 6}}, // certificate and CRL signing
+			{Id: asn1.ObjectIdentifier{2, 5, 29, 37}, Value: []byte{0x30, 6, 6, 4, 0x55, 0x1d, 0x25, 0}},
+			{Id: asn1.ObjectIdentifier{2, 5, 29, 32}, Value: []byte{0x30, 0}},
+			{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: slices.Concat([]byte{0x30, 26, 0x82, 20}, []byte("pacs.partner.example"), []byte{0x88, 2, 0x2a, 3})}, // and an OID
 		},
 	}
 }
@@ -96,7 +98,7 @@ func TestSignGreedy(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := []string{`subject field O="Partner, Ltd"`, "subject field 2.5.4.5=7", "CA: it asks to be a CA itself",
+			want := []string{"names of other kinds", "extended usage: that is up to us", "extension policies (2.5.29.32)", `subject field O="Partner, Ltd"`, "subject field 2.5.4.5=7", "CA: it asks to be a CA itself",
 				"extension unknown (1.2.3.4)", "key usage: that is up to us"}
 			got := DescribeCSR(csr).NotCopied
 			slices.Sort(got)

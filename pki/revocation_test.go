@@ -116,6 +116,7 @@ func TestBadCRLs(t *testing.T) {
 		{"key", readFile(t, layoutOf(store.Dir).caKey), nil, "holds a private key: a revocation list is needed"},
 		{"text", []byte("hello"), nil, "has no PEM in it: a revocation list is needed"},
 		{"half a PEM", asPEM("X509 CRL", der)[:200], nil, "is damaged: it has a PEM block that is cut off or malformed"},
+		{"PKCS#12", []byte("\x30\x05\x02\x01\x03\x30\x00"), nil, "looks like PKCS#12 (.pfx, .p12), which isn't supported here: a revocation list is needed"},
 		{"empty", nil, nil, "it is empty"},
 		{"delta", extension(oidDelta, true, "\x02\x01\x01"), nil, "is a delta CRL, which has only the changes: get the complete one"},
 		{"indirect", extension(oidDistributionPoint, true, "\x30\x03\x84\x01\xff"), nil, "is an indirect CRL, which speaks for other CAs than its issuer: get the one of each CA"},
