@@ -127,12 +127,14 @@ func CheckCSR(csr *x509.CertificateRequest) error {
 
 // CSRDescription is what a person looks for in a certificate request, in words.
 type CSRDescription struct {
-	Subject   string   `json:"subject"`
-	Names     []string `json:"names"` // the SANs: DNS names, IP and email addresses, URIs
-	PublicKey string   `json:"public_key"`
-	Signature string   `json:"signature"` // SHA256-RSA
-	Problem   string   `json:"problem"`   // of [CheckCSR]; "" if there is none
-	NotCopied []string `json:"not_copied"`
+	Subject     string   `json:"subject"`
+	Names       []string `json:"names"` // the SANs: DNS names, IP and email addresses, URIs
+	PublicKey   string   `json:"public_key"`
+	KeyUsage    []string `json:"key_usage"` // that it asks for, and likewise
+	ExtKeyUsage []string `json:"ext_key_usage"`
+	Signature   string   `json:"signature"` // SHA256-RSA
+	Problem     string   `json:"problem"`   // of [CheckCSR]; "" if there is none
+	NotCopied   []string `json:"not_copied"`
 }
 
 // DescribeCSR describes a request. All text in the result can be printed as it is.
@@ -144,6 +146,7 @@ func DescribeCSR(csr *x509.CertificateRequest) CSRDescription {
 		Signature: csr.SignatureAlgorithm.String(),
 		NotCopied: notCopied(csr),
 	}
+	d.KeyUsage, d.ExtKeyUsage = requestedUsage(csr)
 	if err := CheckCSR(csr); err != nil {
 		d.Problem = err.Error()
 	}
@@ -160,6 +163,8 @@ func (d CSRDescription) WriteText(w io.Writer) error {
 		{"subject", []string{d.Subject}},
 		{"names", d.Names},
 		{"public key", []string{d.PublicKey}},
+		{"key usage", []string{strings.Join(d.KeyUsage, ", ")}},
+		{"extended usage", []string{strings.Join(d.ExtKeyUsage, ", ")}},
 		{"signature", []string{signature}},
 		{"problem", []string{d.Problem}},
 		{"not copied", d.NotCopied},
@@ -195,9 +200,9 @@ func notCopied(csr *x509.CertificateRequest) (words []string) {
 	for _, extension := range csr.Extensions {
 		switch oid := extension.Id.String(); oid {
 		case "2.5.29.14": // the ID of the key, which is made anew
-		case "2.5.29.15":
+		case oidKeyUsage:
 			words = append(words, "key usage: that is up to us")
-		case "2.5.29.37":
+		case oidExtKeyUsage:
 			words = append(words, "extended usage: that is up to us")
 		case "2.5.29.17":
 			if hasOtherNames(extension.Value) {
@@ -216,6 +221,49 @@ func notCopied(csr *x509.CertificateRequest) (words []string) {
 		}
 	}
 	return words
+}
+
+const (
+	oidKeyUsage    = "2.5.29.15"
+	oidExtKeyUsage = "2.5.29.37"
+)
+
+// requestedUsage is what a key shall be for, in the words of a certificate's
+// description.
+func requestedUsage(csr *x509.CertificateRequest) (usage, extended []string) {
+	var asked x509.Certificate
+	for _, extension := range csr.Extensions {
+		switch extension.Id.String() {
+		case oidKeyUsage:
+			var bits asn1.BitString
+			if _, err := asn1.Unmarshal(extension.Value, &bits); err != nil {
+				usage = []string{"damaged"}
+			}
+			for i := range bits.BitLength {
+				asked.KeyUsage |= x509.KeyUsage(bits.At(i) << i)
+			}
+		case oidExtKeyUsage:
+			var oids []asn1.ObjectIdentifier
+			if _, err := asn1.Unmarshal(extension.Value, &oids); err != nil {
+				extended = []string{"damaged"}
+			}
+			for _, oid := range oids {
+				addExtKeyUsage(&asked, oid)
+			}
+		}
+	}
+	return append(usage, keyUsageText(asked.KeyUsage)...), append(extended, extKeyUsageText(&asked)...)
+}
+
+// addExtKeyUsage does what parsing a certificate does.
+func addExtKeyUsage(cert *x509.Certificate, oid asn1.ObjectIdentifier) {
+	for usage := x509.ExtKeyUsageAny; usage <= x509.ExtKeyUsageMicrosoftKernelCodeSigning; usage++ {
+		if usage.OID().EqualASN1OID(oid) {
+			cert.ExtKeyUsage = append(cert.ExtKeyUsage, usage)
+			return
+		}
+	}
+	cert.UnknownExtKeyUsage = append(cert.UnknownExtKeyUsage, oid)
 }
 
 // hasOtherNames looks for SANs that aren't email or IP addresses, DNS names or URIs.
