@@ -3,6 +3,7 @@ package service
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -280,6 +281,29 @@ func TestKeysThatOthersMayRead(t *testing.T) {
 	if len(problems) != 1 || !problems[0].Warning || !strings.Contains(problems[0].Text, key) {
 		t.Errorf("got %v", problems)
 	}
+
+	dir := t.TempDir()
+	own, password := filepath.Join(dir, "own.key"), filepath.Join(dir, "password")
+	data, err := os.ReadFile(filepath.Join(cfg.PKI.Dir, "server.key"))
+	check(t, err)
+	check(t, os.WriteFile(own, data, 0o644))
+	check(t, os.WriteFile(password, nil, 0o644))
+	check(t, errors.Join(os.Chmod(own, 0o644), os.Chmod(password, 0o644))) // whatever the umask
+	text := fmt.Sprintf(`
+		[[tunnel]]
+		name = "server"
+		mode = "server"
+		listen = "127.0.0.1:0"
+		target = "127.0.0.1:1"
+		cert = %q
+		key = %q
+		key_password_file = %q
+	`, filepath.Join(cfg.PKI.Dir, "server.crt"), own, password)
+	problems = Check(load(t, text), time.Now())
+	if len(problems) != 2 || problems.Err() != nil || !strings.Contains(problems[0].Text, own) || problems[0].Line != 9 || !strings.Contains(problems[1].Text, password) || problems[1].Line != 10 {
+		t.Errorf("got %v", problems)
+	}
+	startService(t, text).log.await(t, "is open to others, its mode being 0644")
 }
 
 // TestKeyTypes: config and pki know the same words.

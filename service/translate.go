@@ -262,7 +262,22 @@ func (tr *translator) keyPair() []tls.Certificate {
 		tr.problem("cert", err.Error())
 		return nil
 	}
+	if tr.tunnel.Key != "" {
+		tr.warnOfAccess("key", "key", tr.tunnel.Key)
+	} else {
+		tr.warnOfAccess("cert", "key", tr.tunnel.Cert)
+	}
+	if file := tr.tunnel.KeyPasswordFile; file != "" {
+		tr.warnOfAccess("key_password_file", "password file", file)
+	}
 	return tr.show("cert", cert)
+}
+
+// warnOfAccess warns when others may read a secret file that key names.
+func (tr *translator) warnOfAccess(key, what, file string) {
+	if text := pki.AccessWarning(what, file); text != "" {
+		tr.warn(key, text)
+	}
 }
 
 // own is our own server certificate, once there is one.
