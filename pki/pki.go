@@ -46,12 +46,13 @@ type Settings struct {
 // Store is a PKI that was read and checked. It isn't changed after that and
 // may be read by several goroutines.
 type Store struct {
-	Dir    string
-	CA     *x509.Certificate
-	Next   *x509.Certificate // the CA to come, while a rotation is under way, or nil
-	Server tls.Certificate   // with Leaf set; the chain is as in server.crt: the leaf and the CA, or the cross certificate
+	Dir      string
+	CA       *x509.Certificate
+	Next     *x509.Certificate // the CA to come, while a rotation is under way, or nil
+	Previous *x509.Certificate // the one before CA, or nil
+	Server   tls.Certificate   // with Leaf set; the chain is as in server.crt: the leaf and the CA, or the cross certificate
 
-	// Trusted are the CAs that count as our own: CA, Next, and the one before CA.
+	// Trusted are the CAs that count as our own: CA, Next and Previous.
 	Trusted []*x509.Certificate
 
 	cross *x509.Certificate // the CA signed by Next

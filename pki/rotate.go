@@ -268,7 +268,8 @@ func (l layout) readRotation(store *Store) error {
 		return err
 	}
 	if !previous[0].Equal(store.CA) {
-		store.Trusted = append(store.Trusted, previous[0])
+		store.Previous = previous[0]
+		store.Trusted = append(store.Trusted, store.Previous)
 	}
 	return nil
 }

@@ -23,7 +23,9 @@ func (a *app) caRotateCommand() *cobra.Command {
 done on the other side. From then on whoever trusts the current CA, or the next, or
 both, accepts this machine's server certificate, and this machine accepts client
 certificates of both. Once everybody trusts the next CA, --finish makes it the
-current one. The one before stays accepted in client certificates until it expires.
+current one. The one before stays accepted in client certificates until it expires,
+but only it: the next --finish takes its place, and who has a certificate of a CA
+before that is refused.
 
 Repeated, it says where the rotation stands. No connection is cut.`,
 		Example: "  tlstunnel ca rotate\n  tlstunnel ca rotate --finish",
@@ -92,6 +94,15 @@ The plan:
 `, store.CA.Subject.CommonName, store.CA.NotAfter.Local().Format(time.DateOnly), pki.Fingerprint(store.CA),
 		store.Next.Subject.CommonName, store.Next.NotAfter.Local().Format(time.DateOnly), pki.Fingerprint(store.Next),
 		filepath.Join(store.Dir, "next-ca.crt"), "next-ca.crt", store.CA.NotAfter.Local().Format(time.DateOnly))
+	if old := store.Previous; old != nil && time.Now().Before(old.NotAfter) {
+		fmt.Fprintf(a.stdout, `
+Step 3 also ends the trust in the CA before the current one, which would go on
+until %s: client certificates that it has signed are refused from then on.
+Issue new ones before that; tlstunnel cert list has all that were ever issued.
+  previous   %s
+  SHA-256    %s
+`, old.NotAfter.Local().Format(time.DateOnly), old.Subject.CommonName, pki.Fingerprint(old))
+	}
 }
 
 func (a *app) endRotation(ctx context.Context, cfg *config.Config, end service.RotationStep) error {
