@@ -250,7 +250,7 @@ var ErrAmbiguous = errors.New("several certificates have this name: say the seri
 // revoked or has expired, the name. The error wraps [ErrAmbiguous] when several
 // have the name.
 func (a *Authority) Find(nameOrSerial string) (Issued, error) {
-	index, err := ReadIndex(a.dir)
+	index, err := loadIndex(a.dir)
 	if err != nil {
 		return Issued{}, err
 	}

@@ -312,9 +312,11 @@ func TestTornIndex(t *testing.T) {
 	if index := readIndex(t, store.Dir); len(index) != 2 || index[1].Name != "one" {
 		t.Errorf("got %+v", index)
 	}
-	writeFile(t, file, append([]byte("{\n"), whole...))
-	if _, err := ReadIndex(store.Dir); err == nil || !strings.Contains(err.Error(), "damaged in line 1") {
-		t.Errorf("got %v", err)
+	for _, line := range []string{"{", `{"event":"issued"}`, `{"event":"issued","serial":"x"}`, `{"event":"revoked","serial":"01"}`, `{"event":"lost","serial":"01"}`} {
+		writeFile(t, file, append([]byte(line+"\n"), whole...))
+		if _, err := ReadIndex(store.Dir); err == nil || !strings.Contains(err.Error(), "damaged in line 1: ") || !strings.HasSuffix(err.Error(), "restore it from a backup") {
+			t.Errorf("%s: got %v", line, err)
+		}
 	}
 }
 

@@ -67,7 +67,7 @@ func (a *Authority) crlSigners() ([]crlSigner, error) {
 }
 
 func (a *Authority) refreshCRL() (changed bool, err error) {
-	index, err := ReadIndex(a.dir)
+	index, err := loadIndex(a.dir)
 	if err != nil {
 		return false, err
 	}

@@ -62,6 +62,11 @@ func IndexFile(dir string) string { return filepath.Join(dir, "issued.jsonl") }
 // ReadIndex lists what the CA in dir has issued, in that order. What a killed
 // process has left of a last line doesn't count. Without an index there is nothing.
 func ReadIndex(dir string) ([]Issued, error) {
+	all, err := loadIndex(dir)
+	return all, adviseRights(err)
+}
+
+func loadIndex(dir string) ([]Issued, error) {
 	file := IndexFile(dir)
 	data, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -84,7 +89,7 @@ func ReadIndex(dir string) ([]Issued, error) {
 		}
 		at, known := bySerial[e.Serial]
 		switch {
-		case e.Event == eventIssued && !known:
+		case e.Event == eventIssued && !known && isSerial(e.Serial):
 			bySerial[e.Serial] = len(all)
 			all = append(all, e.Issued)
 		case e.Event == eventRevoked && known:
@@ -178,6 +183,11 @@ func endOfLines(f *os.File) (int64, error) {
 
 // SerialText is the serial number of cert as the index has it.
 func SerialText(cert *x509.Certificate) string { return hex.EncodeToString(cert.SerialNumber.Bytes()) }
+
+func isSerial(text string) bool {
+	number, err := hex.DecodeString(text)
+	return err == nil && len(number) > 0
+}
 
 // plainSerial takes the colons out of a serial number, as other programs write it.
 func plainSerial(s string) string { return strings.ToLower(strings.ReplaceAll(s, ":", "")) }
