@@ -112,6 +112,11 @@ func TestInputs(t *testing.T) {
 			t.Errorf("%s: got %d certificates, %v", file, len(certs), err)
 		}
 	}
+	_, err := LoadCertificates(f.path("modern.p12"))
+	want := `certificate "DIR/modern.p12" is PKCS#12 with a password, and a file of CA certificates can't have one: get it as PEM or DER, or make it by ` + "`openssl pkcs12 -in FILE -nokeys -out ca.pem`"
+	if got := outcome(f.dir, nil, err); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
 }
 
 func TestInputErrors(t *testing.T) {

@@ -41,13 +41,16 @@ func LoadKeyPair(certFile, keyFile, passwordFile string, now time.Time) (tls.Cer
 }
 
 // LoadCertificates reads all certificates of files, in their order: PEM, DER,
-// PKCS#7, or PKCS#12 without password. It is for bundles of CA certificates; keys and other things in them are passed
-// over. A file without any certificate is an error. Whether they are valid
+// PKCS#7, or PKCS#12 without password. It is for bundles of CA certificates; keys
+// and other things in them are passed over. A file without any certificate is an error. Whether they are valid
 // isn't looked at.
 func LoadCertificates(files ...string) ([]*x509.Certificate, error) {
 	var certs []*x509.Certificate
 	for _, file := range files {
 		fromFile, err := readCertificates(file, "", maxBundleFile, needCA)
+		if errors.Is(err, errEncrypted) {
+			err = fmt.Errorf("certificate %q is PKCS#12 with a password, and a file of CA certificates can't have one: get it as PEM or DER, or make it by `openssl pkcs12 -in FILE -nokeys -out ca.pem`", file)
+		}
 		if err != nil {
 			return nil, err
 		}
