@@ -83,6 +83,7 @@ func TestScripts(t *testing.T) {
 			"await":    cmdAwait,
 			"envsubst": cmdEnvsubst,
 			"listen":   cmdListen,
+			"halve":    cmdHalve,
 		},
 	})
 }
@@ -154,6 +155,12 @@ func cmdListen(ts *testscript.TestScript, neg bool, args []string) {
 	l, err := net.Listen("tcp", args[0])
 	ts.Check(err)
 	ts.Defer(func() { l.Close() })
+}
+
+// halve FILE NEW makes NEW of the first half of the file, as a broken download is.
+func cmdHalve(ts *testscript.TestScript, neg bool, args []string) {
+	text := ts.ReadFile(args[0])
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text[:len(text)/2]), 0o644))
 }
 
 // talk ADDRESS TEXT sends the text, ends the stream, and expects it back.
