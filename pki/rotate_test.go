@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"os"
@@ -103,6 +104,31 @@ func TestCancelRotation(t *testing.T) {
 	}
 	verify(t, open(t, first.Dir))
 	recoverAfterKill(t, first.Dir)
+}
+
+// TestRotationUnfinished: why a killed rotation has a server certificate made anew.
+func TestRotationUnfinished(t *testing.T) {
+	first := ensure(t, nil)
+	s := testSettings(first.Dir)
+	for _, step := range []struct {
+		do   func(context.Context, Settings, time.Time) error
+		want string
+	}{
+		{Rotate, "there is a next CA"},
+		{FinishRotation, "the CA is another one now"},
+	} {
+		if err := step.do(t.Context(), s, now); err != nil {
+			t.Fatal(err)
+		}
+		store := open(t, first.Dir)
+		if got := store.unfinished(); got != "" {
+			t.Errorf("finished: got %q", got)
+		}
+		store.Server = first.Server // as if killed before that was replaced
+		if got := store.unfinished(); got != step.want {
+			t.Errorf("got %q, want %q", got, step.want)
+		}
+	}
 }
 
 func rotated(t *testing.T, dir string) {
