@@ -92,3 +92,11 @@ func fingerprint(t *testing.T, cert string) string {
 	_, hex, _ := strings.Cut(run(t, "openssl", "x509", "-noout", "-fingerprint", "-sha256", "-in", cert), "=")
 	return strings.TrimSpace(hex)
 }
+
+// pin is what docs/certificates.md says that openssl gives for pins.
+func pin(t *testing.T, cert string) string {
+	t.Helper()
+	out := run(t, "sh", "-c", `openssl x509 -in "$0" -noout -pubkey | openssl pkey -pubin -outform DER |
+		openssl dgst -sha256 -binary | base64`, cert)
+	return "sha256:" + strings.TrimSpace(out)
+}

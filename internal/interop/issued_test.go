@@ -3,6 +3,7 @@
 package interop
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -78,6 +79,45 @@ func TestIssuedChain(t *testing.T) {
 	der := run(t, "openssl", "x509", "-inform", "DER", "-in", ca.file("ca.der"), "-noout", "-fingerprint", "-sha256")
 	if !strings.Contains(der, fingerprint(t, ca.file("ca.crt"))) {
 		t.Errorf("ca.der is another certificate than ca.crt: %s", der)
+	}
+}
+
+// TestShownNumbers: what `cert show` tells for people to compare is what openssl
+// makes of the certificate, for keys of each kind.
+func TestShownNumbers(t *testing.T) {
+	t.Parallel()
+	need(t, "openssl")
+	ca := newOwnCA(t)
+	files := []string{"ca.crt", "ca.der"}
+	for _, keyType := range []string{"rsa-2048", "ecdsa-p384", "ed25519"} {
+		ca.do(t, "cert", "issue", keyType, "--client", "--p12", "--password-file", "password", "--key-type", keyType)
+		files = append(files, keyType+".crt", keyType+".p12")
+	}
+	for _, name := range files {
+		output, err := tlstunnel(t, "cert", "show", "--json", ca.file(name), "--password-file", ca.file("password"))
+		if err != nil {
+			t.Fatalf("%s: %v: %s", name, err, output)
+		}
+		var shown struct {
+			Certificates []struct {
+				Fingerprint, Pin, Serial string
+			}
+		}
+		if err := json.Unmarshal([]byte(output), &shown); err != nil || len(shown.Certificates) == 0 {
+			t.Fatalf("%s: %v: %s", name, err, output)
+		}
+		cert := ca.file(strings.NewReplacer(".p12", ".crt", ".der", ".crt").Replace(name))
+		got := shown.Certificates[0]
+		if want := pin(t, cert); got.Pin != want {
+			t.Errorf("%s: got pin %q, want %q", name, got.Pin, want)
+		}
+		if want := fingerprint(t, cert); got.Fingerprint != want {
+			t.Errorf("%s: got fingerprint %q, want %q", name, got.Fingerprint, want)
+		}
+		_, serial, _ := strings.Cut(strings.TrimSpace(run(t, "openssl", "x509", "-in", cert, "-noout", "-serial")), "=")
+		if strings.ReplaceAll(got.Serial, ":", "") != serial {
+			t.Errorf("%s: got serial number %q, want %q", name, got.Serial, serial)
+		}
 	}
 }
 

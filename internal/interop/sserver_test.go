@@ -109,26 +109,21 @@ func TestSServerCertificateRefused(t *testing.T) {
 func TestSServerPinned(t *testing.T) {
 	t.Parallel()
 	need(t, "openssl")
-	pin := func(cert string) string {
-		out := run(t, "sh", "-c", `openssl x509 -in "$0" -noout -pubkey | openssl pkey -pubin -outform DER |
-			openssl dgst -sha256 -binary | base64`, cert)
-		return "sha256:" + strings.TrimSpace(out)
-	}
 	ca := newAuthority(t, "Clinic CA")
 	old := ca.issueFor(t, time.Now().AddDate(0, 0, -30), time.Now().AddDate(0, 0, -10), "old box")
 	_, address := startSServer(t, old)
 	client := func(pin string) *tunnel {
 		return startTunnel(t, `mode = "client"`, fmt.Sprintf("target = %q", address), fmt.Sprintf("pins = %q", pin))
 	}
-	tun := client(pin(old.cert))
+	tun := client(pin(t, old.cert))
 	c := dialPlain(t, tun.addr)
 	ask(t, c, "marco\n", "ocram\n")
 	c.Close()
 	tun.wantClosed(t)
 
-	tun = client(pin(ca.cert))
+	tun = client(pin(t, ca.cert))
 	wantNoService(t, tun.addr)
-	tun.wantFailed(t, targetFailed, "its key is "+pin(old.cert)+", which isn't pinned", "which has "+pin(ca.cert))
+	tun.wantFailed(t, targetFailed, "its key is "+pin(t, old.cert)+", which isn't pinned", "which has "+pin(t, ca.cert))
 }
 
 func TestSServerWantsClientCertificate(t *testing.T) {
