@@ -143,12 +143,16 @@ func list[T any](r *report, path string, value any, parse func(string) (T, error
 		}
 		into = append(into, v)
 	}
+	want := "text in quotes"
+	if keyName(path) == "allow" {
+		want += ` such as "cn:NAME"`
+	}
 	values, ok := value.([]any)
 	if !ok {
-		add(path, value, "text in quotes or a list of it")
+		add(path, value, want+" or a list of it")
 	}
 	for i, value := range values {
-		add(element(path, i), value, "text in quotes")
+		add(element(path, i), value, want)
 	}
 	return into
 }
