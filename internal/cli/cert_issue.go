@@ -154,7 +154,7 @@ const maxDays = 200 * 366 // longer than any CA; much more would overflow a time
 
 func validity(days int, cfg *config.Config) time.Duration {
 	if days == 0 {
-		return time.Duration(cfg.PKI.CertValidity)
+		return cfg.PKI.CertValidity
 	}
 	return time.Duration(min(days, maxDays)) * 24 * time.Hour
 }
