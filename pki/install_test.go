@@ -220,8 +220,14 @@ func installChild(s Settings) error {
 }
 
 // TestKillInstall: after a kill at any step the place has a pair that fits, and the
-// next installation leaves what one without a kill does.
+// next installation leaves what one without a kill does, also where the place leads
+// elsewhere by symlinks.
 func TestKillInstall(t *testing.T) {
+	t.Run("files", func(t *testing.T) { killInstall(t, false) })
+	t.Run("symlinks", func(t *testing.T) { killInstall(t, true) })
+}
+
+func killInstall(t *testing.T, links bool) {
 	for step := 1; ; step++ {
 		c := newCompany(t)
 		in, err := c.prepare(c.leaf)
@@ -231,8 +237,20 @@ func TestKillInstall(t *testing.T) {
 		if _, err := in.Install(t.Context(), c.dir); err != nil {
 			t.Fatal(err)
 		}
+		elsewhere := t.TempDir()
+		if place := c.place(); links {
+			for _, file := range []string{place.CertFile, place.KeyFile} {
+				target := filepath.Join(elsewhere, "their-"+filepath.Base(file))
+				if err := os.Rename(file, target); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.Symlink(target, file); err != nil {
+					t.Skip(err) // Windows lets few make one
+				}
+			}
+		}
 		next, _ := c.issue(t, "leaf", func(*x509.Certificate) {})
-		want := fileNames(t, c.dir)
+		want := append(fileNames(t, c.dir), fileNames(t, elsewhere)...)
 		output, err := startChild(t, c.dir, childDoes+"=install", childKill+"="+strconv.Itoa(step))()
 		if err == nil {
 			if step < 8 { // three files, each made, synced and renamed
@@ -251,7 +269,7 @@ func TestKillInstall(t *testing.T) {
 		if err != nil || !pair.Leaf.Equal(next) {
 			t.Errorf("%s: the next one: got %v, %v", name, pair.Leaf, err)
 		}
-		if got := fileNames(t, c.dir); !slices.Equal(got, want) {
+		if got := append(fileNames(t, c.dir), fileNames(t, elsewhere)...); !slices.Equal(got, want) {
 			t.Errorf("%s: got files %q, want %q", name, got, want)
 		}
 	}

@@ -24,6 +24,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -70,14 +71,21 @@ func Create(path string, data []byte, access Access) error {
 // gets the old data or the new. When path is a symlink, what it leads to is
 // replaced. After an error the old file is as it was and nothing is left behind.
 func Replace(path string, data []byte, access Access) error {
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target
-	}
-	pending, err := Prepare(path, data, access)
+	pending, err := Prepare(follow(path), data, access)
 	if err != nil {
 		return err
 	}
 	return pending.Replace()
+}
+
+// follow is what path leads to when it is a symlink, and path itself otherwise.
+func follow(path string) string {
+	if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		if target, err := filepath.EvalSymlinks(path); err == nil {
+			return target
+		}
+	}
+	return path
 }
 
 // Pending is a file that is safely on the disk but not under its name yet.
@@ -118,7 +126,7 @@ func Resume(leftover, path string) (*Pending, error) {
 		return nil, fmt.Errorf("syncing %q: %w", leftover, cause(err))
 	}
 	TestOnlyStep("leftover synced")
-	return &Pending{path: path, temp: leftover}, nil
+	return &Pending{path: follow(path), temp: leftover}, nil
 }
 
 // Publish gives the file its name, as [Create] does, and returns when that too
@@ -208,12 +216,20 @@ func isDir(path string) bool {
 }
 
 // Leftovers lists the temporary files that killed processes left behind for
-// these targets. It can't tell them from those of a process that is still
-// writing: remove them only under a lock that all writers take. A missing
-// folder has none.
+// these targets, and for what they lead to as symlinks. It can't tell them from
+// those of a process that is still writing: remove them only under a lock that
+// all writers take. A missing folder has none.
 func Leftovers(targets ...string) ([]string, error) {
-	var found []string
+	var all []string // each once
 	for _, target := range targets {
+		for _, path := range []string{target, follow(target)} {
+			if !slices.Contains(all, path) {
+				all = append(all, path)
+			}
+		}
+	}
+	var found []string
+	for _, target := range all {
 		dir := filepath.Dir(target)
 		entries, err := os.ReadDir(dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
