@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"os/user"
+	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // accountName is the user, and the group, that the service runs as.
@@ -95,7 +99,18 @@ func (h host) userStep() Step {
 	}
 }
 
+// removeAccountStep removes what groupStep and userStep have made, or a package, and
+// keeps the account of somebody else with that name.
 func (h host) removeAccountStep() Step {
+	if why := h.foreignAccount(); why != "" {
+		return Step{
+			Name:  fmt.Sprintf("remove user and group %q", accountName),
+			Extra: true,
+			Do: func() error {
+				return fmt.Errorf("both are kept, as the user isn't the one that `tlstunnel install` makes: %s; remove it yourself if nobody needs it", why)
+			},
+		}
+	}
 	return Step{
 		Name: fmt.Sprintf("remove user and group %q", accountName),
 		Done: func() (bool, error) {
@@ -115,6 +130,38 @@ func (h host) removeAccountStep() Step {
 		},
 	}
 }
+
+// foreignAccount says why the user is somebody's own, "" if it is ours or isn't
+// there. What isn't in the file, but in a directory of users, no program here removes.
+func (h host) foreignAccount() string {
+	data, err := os.ReadFile(h.root + "/etc/passwd")
+	if err != nil {
+		return err.Error()
+	}
+	for line := range strings.Lines(string(data)) {
+		// name:password:uid:gid:comment:home:shell
+		fields := strings.Split(strings.TrimSpace(line), ":")
+		if fields[0] != accountName || len(fields) < 7 {
+			continue
+		}
+		home, shell := fields[5], fields[6]
+		if uid, err := strconv.Atoi(fields[2]); err != nil || uid >= firstLoginUser {
+			return "its number is " + fields[2] + ", and a system account's is lower than " + strconv.Itoa(firstLoginUser)
+		}
+		if !slices.Contains([]string{"nologin", "false"}, filepath.Base(shell)) {
+			return fmt.Sprintf("it can log in, by the shell %q", shell)
+		}
+		if home != stateFolder.path && home != packagedHome {
+			return fmt.Sprintf("its home is %q", home)
+		}
+	}
+	return ""
+}
+
+const (
+	firstLoginUser = 1000           // UID_MIN of login.defs(5), everywhere
+	packagedHome   = "/nonexistent" // of the account that a package has made
+)
 
 func (h host) removeUser() error {
 	if hasShadow() {

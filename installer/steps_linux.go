@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"tlstunnel/internal/atomicfile"
 	"tlstunnel/internal/config"
 	"tlstunnel/service"
 )
@@ -44,8 +45,11 @@ func installSteps(ctx context.Context, o Options) ([]Step, error) {
 	if program != o.Program {
 		steps = append(steps, h.programStep(o.Program, program))
 	}
-	return append(steps, configStep(o), h.readableStep(o.Config), pkiStep(ctx, o), registrationStep(m),
-		h.trialStep(program, o.Config), placesStep(o)), nil
+	steps = append(steps, configStep(o), h.readableStep(o.Config), pkiStep(ctx, o))
+	if text, err := os.ReadFile(service.UnitFile); err == nil && len(text) > 0 && string(text) != m.Unit {
+		steps = append(steps, unitCopyStep(unitCopy, text))
+	}
+	return append(steps, registrationStep(m), h.trialStep(program, o.Config), placesStep(o)), nil
 }
 
 func uninstallSteps(ctx context.Context, o Options) ([]Step, error) {
@@ -58,6 +62,9 @@ func uninstallSteps(ctx context.Context, o Options) ([]Step, error) {
 		return nil, err
 	}
 	steps := []Step{stopStep(ctx, m), unregisterStep(m)}
+	if copied, err := exists(unitCopy); copied || err != nil {
+		steps = append(steps, removeStep("copy of a unit", unitCopy))
+	}
 	if !o.Purge {
 		return steps, nil
 	}
@@ -70,6 +77,18 @@ func uninstallSteps(ctx context.Context, o Options) ([]Step, error) {
 		removeStep("logs", logFolder.path),
 		removeStep("program", installedProgram),
 		h.removeAccountStep()), nil
+}
+
+// unitCopy is not for systemd, which goes by the end of the name.
+const unitCopy = service.UnitFile + ".old"
+
+// unitCopyStep keeps the unit that a new one takes the place of. Nobody can tell
+// whether an administrator has edited it or an earlier version has written it so.
+func unitCopyStep(file string, text []byte) Step {
+	return Step{
+		Name: fmt.Sprintf("copy %q of the unit that is replaced, in case it was edited: `systemctl edit tlstunnel` is for that", file),
+		Do:   func() error { return atomicfile.Replace(file, text, atomicfile.Public) },
+	}
 }
 
 // placesStep warns when the config wants to write where the unit doesn't let it.

@@ -317,3 +317,46 @@ func TestAccountPrograms(t *testing.T) {
 		}
 	}
 }
+
+// TestForeignAccount: purge keeps a user of the name that isn't ours.
+func TestForeignAccount(t *testing.T) {
+	for line, want := range map[string]string{
+		"tlstunnel:x:999:999:TLS tunnels:/var/lib/tlstunnel:/usr/sbin/nologin": "",
+		"tlstunnel:x:104:106:TLS tunnels:/nonexistent:/sbin/nologin":           "",
+		"tlstunnel:x:101:101:TLS tunnels:/var/lib/tlstunnel:/bin/false":        "",
+		"tlstunnel2:x:1001:1001::/home/tlstunnel2:/bin/bash":                   "",
+		"tlstunnel:x:1001:1001::/var/lib/tlstunnel:/usr/sbin/nologin":          "its number is 1001",
+		"tlstunnel:x:999:999::/var/lib/tlstunnel:/bin/bash":                    `it can log in, by the shell "/bin/bash"`,
+		"tlstunnel:x:999:999::/var/lib/tlstunnel:":                             `it can log in, by the shell ""`,
+		"tlstunnel:x:999:999::/srv/tlstunnel:/usr/sbin/nologin":                `its home is "/srv/tlstunnel"`,
+	} {
+		h := host{root: t.TempDir(), run: func(string, ...string) error { t.Errorf("%s: runs a program", line); return nil }}
+		check(t, os.Mkdir(h.root+"/etc", 0o755))
+		check(t, os.WriteFile(h.root+"/etc/passwd", []byte("root:x:0:0:root:/root:/bin/bash\n"+line+"\n"), 0o644))
+		if got := h.foreignAccount(); !strings.HasPrefix(got, want) || (got == "") != (want == "") {
+			t.Errorf("%s: got %q, want %q", line, got, want)
+		}
+		if want == "" {
+			continue
+		}
+		if states, err := apply(h.removeAccountStep()); err != nil || !slices.Equal(states, []State{Warning}) {
+			t.Errorf("%s: got %v, %v", line, states, err)
+		}
+	}
+}
+
+// TestUnitCopy: a unit that is replaced is kept beside, under a name that systemd
+// overlooks, and the one before it isn't.
+func TestUnitCopy(t *testing.T) {
+	file := filepath.Join(t.TempDir(), filepath.Base(unitCopy))
+	for _, text := range []string{"edited", "edited again"} {
+		states, err := apply(unitCopyStep(file, []byte(text)))
+		check(t, err)
+		if got, err := os.ReadFile(file); string(got) != text || err != nil || states[0] != Done {
+			t.Errorf("got %q, %v, %v", got, err, states)
+		}
+	}
+	if strings.HasSuffix(unitCopy, ".service") {
+		t.Errorf("%q is a unit", unitCopy)
+	}
+}

@@ -15,9 +15,9 @@ import (
 	kardianos "github.com/kardianos/service"
 )
 
-// unitFile is where Install puts the unit: kardianos's place, and systemd's for
+// UnitFile is where Install puts the unit: kardianos's place, and systemd's for
 // what isn't from a package.
-const unitFile = "/etc/systemd/system/" + Name + ".service"
+const UnitFile = "/etc/systemd/system/" + Name + ".service"
 
 // packagedUnits are where a package puts the unit.
 var packagedUnits = []string{"/usr/lib/systemd/system/" + Name + ".service", "/lib/systemd/system/" + Name + ".service"}
@@ -66,7 +66,7 @@ func registered(m *Manager) (bool, error) {
 	if err := checkSystemd(); err != nil {
 		return false, err
 	}
-	text, err := os.ReadFile(unitFile)
+	text, err := os.ReadFile(UnitFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -80,7 +80,7 @@ func registered(m *Manager) (bool, error) {
 // forget removes our unit. An empty one, as kardianos leaves behind when
 // something fails, would mask the service and block the next Install.
 func forget(*Manager) error {
-	info, err := os.Lstat(unitFile)
+	info, err := os.Lstat(UnitFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
@@ -93,7 +93,7 @@ func forget(*Manager) error {
 			return err
 		}
 	}
-	if err := os.Remove(unitFile); err != nil {
+	if err := os.Remove(UnitFile); err != nil {
 		return err
 	}
 	return systemctl("daemon-reload")
@@ -102,12 +102,12 @@ func forget(*Manager) error {
 // remember keeps the unit: a service that runs, and is to be upgraded, mustn't be
 // without one because the new one can't be registered.
 func remember() (putBack func() error, err error) {
-	text, err := os.ReadFile(unitFile)
+	text, err := os.ReadFile(UnitFile)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(text) == 0 {
 		return func() error { return nil }, nil
 	}
 	return func() error {
-		if err := os.WriteFile(unitFile, text, 0o644); err != nil {
+		if err := os.WriteFile(UnitFile, text, 0o644); err != nil {
 			return err
 		}
 		return errors.Join(systemctl("daemon-reload"), systemctl("enable", Name+".service"))
@@ -124,7 +124,7 @@ func queryState() (State, error) {
 	if err != nil {
 		return "", err
 	}
-	if info, err := os.Lstat(unitFile); err == nil && !info.Mode().IsRegular() && p["LoadState"] == "masked" {
+	if info, err := os.Lstat(UnitFile); err == nil && !info.Mode().IsRegular() && p["LoadState"] == "masked" {
 		return "", errMasked
 	}
 	return unitState(p), nil

@@ -67,6 +67,7 @@ same "state" "$(property UnitFileState) $(property NeedDaemonReload)" "enabled n
 running "$pid"
 exits 0 tlstunnel install
 running "$pid"
+same "a copy of it" "$(tail -n 1 /etc/systemd/system/tlstunnel.service.old)" "# before"
 
 step "stop, start, restart"
 exits 0 tlstunnel stop
