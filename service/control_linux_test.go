@@ -5,8 +5,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestControl asks a running service.
@@ -70,5 +72,44 @@ func TestControlSocket(t *testing.T) {
 	check(t, os.Chmod(dir, 0o777))
 	if _, err := listenControl("/d"); err == nil || !strings.Contains(err.Error(), "nobody else may write in it") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestStaleSockets: a start removes the sockets that nobody listens on, not those in
+// use, those made just now, and what isn't a socket of ours.
+func TestStaleSockets(t *testing.T) {
+	dir := shortTempDir(t)
+	t.Setenv("RUNTIME_DIRECTORY", dir)
+	hour := time.Now().Add(-time.Hour)
+	socket := func(name string, made time.Time, live bool) {
+		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, name), Net: "unix"})
+		check(t, err)
+		check(t, os.Chtimes(filepath.Join(dir, name), made, made))
+		l.SetUnlinkOnClose(false)
+		if live {
+			t.Cleanup(func() { l.Close() })
+		} else {
+			l.Close()
+		}
+	}
+	socket("control-00000001.sock", hour, false)
+	socket("control-00000002.sock", hour, true)
+	socket("control-00000003.sock", time.Now(), false)
+	socket("other.sock", hour, false)
+	check(t, os.WriteFile(filepath.Join(dir, "control-00000004.sock"), nil, 0o600))
+	check(t, os.Chtimes(filepath.Join(dir, "control-00000004.sock"), hour, hour))
+	l, err := listenControl("/c")
+	check(t, err)
+	defer l.Close()
+	var got []string
+	files, err := os.ReadDir(dir)
+	check(t, err)
+	for _, file := range files {
+		got = append(got, file.Name())
+	}
+	want := []string{"control-00000002.sock", "control-00000003.sock", "control-00000004.sock", filepath.Base(controlSocket("/c")), "other.sock"}
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

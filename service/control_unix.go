@@ -44,6 +44,7 @@ func listenControl(configFile string) (net.Listener, error) {
 	if err := mustBeOurs(dir); err != nil {
 		return nil, err
 	}
+	removeStaleSockets(dir, time.Now())
 	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
 		c.Close()
 		return nil, fmt.Errorf("another tlstunnel with this config answers at %q", path)
@@ -62,6 +63,28 @@ func listenControl(configFile string) (net.Listener, error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+// removeStaleSockets removes those of services with other configs that were killed:
+// nobody listens on them. One that was made just now may not be listened on yet.
+func removeStaleSockets(dir string, now time.Time) {
+	entries, _ := os.ReadDir(dir) // who lists none has none to remove
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err != nil || info.Mode().Type() != fs.ModeSocket || now.Sub(info.ModTime()) < time.Minute {
+			continue
+		}
+		path := filepath.Join(dir, entry.Name())
+		if ours, _ := filepath.Match("control-*.sock", entry.Name()); !ours {
+			continue
+		}
+		c, err := net.DialTimeout("unix", path, time.Second)
+		if err == nil {
+			c.Close()
+		} else if errors.Is(err, syscall.ECONNREFUSED) {
+			_ = os.Remove(path)
+		}
+	}
 }
 
 // mustBeOurs refuses a folder in which others could put a socket of their own.
