@@ -5,6 +5,7 @@ package pki
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"tlstunnel/internal/atomicfile"
@@ -45,11 +46,16 @@ func AccessWarning(what, file string) string {
 	return fmt.Sprintf("the %s %q is open to others, its mode being %04o: %s, and replace it if anybody may have copied it", what, file, mode, advice)
 }
 
-// keyAccess is for a key that takes the place of another: the group that may read
-// that one, that of a service say, may read it.
+// keyAccess is for a key that takes the place of another, or is the first there: the
+// group that may read that one, or that root has let into the folder when others have
+// no access, may read it. A service's account is in it.
 func keyAccess(file string) atomicfile.Access {
 	if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o040 != 0 {
 		return atomicfile.Group
 	}
-	return atomicfile.Secret
+	folder, err := os.Stat(filepath.Dir(file))
+	if err != nil || os.Geteuid() != 0 || folder.Mode().Perm()&0o057 != 0o050 || folder.Sys().(*syscall.Stat_t).Gid == 0 {
+		return atomicfile.Secret
+	}
+	return atomicfile.Group
 }
