@@ -50,7 +50,7 @@ func Describe(cert *x509.Certificate, now time.Time) Description {
 		NotAfter:           cert.NotAfter.UTC(),
 		Validity:           validityText(cert, now),
 		Serial:             colonHex(cert.SerialNumber.Bytes()),
-		SignatureAlgorithm: signatureText(cert),
+		SignatureAlgorithm: signatureText(cert.SignatureAlgorithm),
 		Fingerprint:        Fingerprint(cert),
 		Pin:                Pin(cert),
 		CA:                 caText(cert),
@@ -186,11 +186,11 @@ func publicKeyText(cert *x509.Certificate) string {
 	return cert.PublicKeyAlgorithm.String()
 }
 
-func signatureText(cert *x509.Certificate) string {
-	if cert.SignatureAlgorithm == x509.UnknownSignatureAlgorithm {
+func signatureText(algorithm x509.SignatureAlgorithm) string {
+	if algorithm == x509.UnknownSignatureAlgorithm {
 		return "of a kind that isn't supported"
 	}
-	return cert.SignatureAlgorithm.String()
+	return algorithm.String()
 }
 
 func validityText(cert *x509.Certificate, now time.Time) string {

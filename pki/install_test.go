@@ -149,7 +149,7 @@ func TestInstallErrors(t *testing.T) {
 	f := newFiles(t)
 	f.makeBadFiles(t)
 	for name, want := range map[string]string{
-		"weak": `certificate "DIR/weak.crt" has a weak key, RSA with 1024 bits: at least 2048 are needed`,
+		"weak": `certificate "DIR/weak.crt" has a weak key, RSA with 1024 bits: one with at least 2048 is needed`,
 		"sha1": `certificate "DIR/sha1.crt" has a weak signature, SHA1-RSA: one signed with SHA-256 or better is needed`,
 	} {
 		_, err := PrepareInstall(Source{File: f.path(name + ".crt")}, Place{CertFile: f.path("t.crt"), KeyFile: f.path("t.key")}, now)

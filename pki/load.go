@@ -149,6 +149,9 @@ func readCertificates(file, passwordFile string, limit int64, hint string) ([]*x
 		if err != nil {
 			return nil, fmt.Errorf("certificate number %d in %q is damaged or of an unknown kind: %w", len(certs)+1, file, err)
 		}
+		if key, ok := cert.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() > maxRSABits {
+			return nil, fmt.Errorf("certificate number %d in %q has %w", len(certs)+1, file, checkKey(key))
+		}
 		certs = append(certs, cert)
 	}
 	if len(certs) == 0 {

@@ -5,8 +5,10 @@ import (
 	"crypto"
 	"crypto/ecdh"
 	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"math/big"
@@ -136,7 +138,9 @@ func TestLoadKeyPairErrors(t *testing.T) {
 		{"server.crt", "encrypted1.key", "key \"DIR/encrypted1.key\" is encrypted in OpenSSL's old way (DEK-Info), which isn't supported, being weak: run `openssl pkcs8 -topk8` on it, and use what that writes"},
 		{"server.crt", "ca.key", `key "DIR/ca.key" is that of a CA, certificate number 2 in "DIR/server.crt": the key of certificate number 1, that of CN=pacs01.clinic.example, is needed`},
 		{"ca.crt", "server.key", `key "DIR/server.key" doesn't belong to certificate "DIR/ca.crt": they have different public keys`},
-		{"weak.crt", "weak.key", `certificate "DIR/weak.crt" has a weak key, RSA with 1024 bits: at least 2048 are needed`},
+		{"weak.crt", "weak.key", `certificate "DIR/weak.crt" has a weak key, RSA with 1024 bits: one with at least 2048 is needed`},
+		{"p224.crt", "p224.key", `certificate "DIR/p224.crt" has a weak key, ECDSA P-224: P-256 or better is needed`},
+		{"huge.crt", "server.key", `certificate number 1 in "DIR/huge.crt" has a key too large for TLS, RSA with 1000000 bits: one with at most 8192 is needed`},
 		{"sha1.crt", "sha1.key", `certificate "DIR/sha1.crt" has a weak signature, SHA1-RSA: one signed with SHA-256 or better is needed`},
 	} {
 		_, err := LoadKeyPair(f.path(test.cert), f.path(test.key), "", now)
@@ -211,6 +215,20 @@ func (f files) makeBadFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.selfSigned(t, "weak", weak, x509.SHA256WithRSA)
+	p224, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.selfSigned(t, "p224", p224, x509.ECDSAWithSHA256)
+	ca, err := tls.LoadX509KeyPair(f.path("ca.crt"), f.path("ca.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	huge, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{SerialNumber: big.NewInt(1)}, ca.Leaf, hugeKey(), ca.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.pem(t, "huge.crt", "CERTIFICATE", huge)
 	f.makeSHA1(t)
 }
 

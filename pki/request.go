@@ -2,10 +2,7 @@ package pki
 
 import (
 	"cmp"
-	"crypto/ecdsa"
-	"crypto/ed25519"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -89,7 +86,7 @@ func ReadCSR(file string) (*x509.CertificateRequest, error) {
 		}
 		csr, err := x509.ParseCertificateRequest(block.Bytes)
 		if err != nil {
-			return nil, fmt.Errorf("%s %q is damaged or of an unknown kind: ask for it again", what, file)
+			return nil, fmt.Errorf("%s %q is damaged or has a key of an unknown kind: ask for it again, with an RSA, ECDSA (P-256, P-384, P-521) or Ed25519 key", what, file)
 		}
 		requests = append(requests, csr)
 	}
@@ -105,21 +102,14 @@ func ReadCSR(file string) (*x509.CertificateRequest, error) {
 // CheckCSR says why no certificate can be made from a request. The error begins
 // with what it is about: "the request".
 func CheckCSR(csr *x509.CertificateRequest) error {
-	const minCurveBits = 256
-	switch key := csr.PublicKey.(type) {
-	case *rsa.PublicKey:
-		if key.N.BitLen() < minRSABits {
-			return fmt.Errorf("the request has a weak key, RSA with %d bits: one with at least %d is needed", key.N.BitLen(), minRSABits)
-		}
-	case *ecdsa.PublicKey:
-		if params := key.Curve.Params(); params.BitSize < minCurveBits {
-			return fmt.Errorf("the request has a weak key, ECDSA %s: P-256 or better is needed", params.Name)
-		}
-	case ed25519.PublicKey:
-	default:
-		return errors.New("the request has a key of an unknown kind: an RSA, ECDSA or Ed25519 key is needed")
+	if err := checkKey(csr.PublicKey); err != nil {
+		return fmt.Errorf("the request has %w", err)
 	}
-	if err := csr.CheckSignature(); err != nil {
+	err := csr.CheckSignature()
+	switch {
+	case errors.As(err, new(x509.InsecureAlgorithmError)):
+		return fmt.Errorf("the request is signed in a way that is too weak, %v: ask for one signed with SHA-256 or better", csr.SignatureAlgorithm)
+	case err != nil:
 		return errors.New("the request has a broken signature: it was changed on the way or isn't from who has the key, so ask for it again")
 	}
 	return nil
@@ -143,7 +133,7 @@ func DescribeCSR(csr *x509.CertificateRequest) CSRDescription {
 		Subject:   nameText(csr.Subject),
 		Names:     requested(csr).names(),
 		PublicKey: publicKeyText(&x509.Certificate{PublicKey: csr.PublicKey, PublicKeyAlgorithm: csr.PublicKeyAlgorithm}),
-		Signature: csr.SignatureAlgorithm.String(),
+		Signature: signatureText(csr.SignatureAlgorithm),
 		NotCopied: notCopied(csr),
 	}
 	d.KeyUsage, d.ExtKeyUsage = requestedUsage(csr)

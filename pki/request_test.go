@@ -186,11 +186,15 @@ func TestBadCSR(t *testing.T) {
 	}
 	good := makeCSR(t, greedy(), newKey(t, "ecdsa-p256"))
 	broken := bytes.Replace(good, []byte("Partner"), []byte("Pirates"), 1)
+	const pkcs1 = "\x2a\x86\x48\x86\xf7\x0d\x01\x01" // 1.2.840.113549.1.1
+	md5 := bytes.ReplaceAll(makeCSR(t, greedy(), newKey(t, "rsa-2048")), []byte(pkcs1+"\x0b"), []byte(pkcs1+"\x04"))
 	before := len(readIndex(t, store.Dir))
 	for name, test := range map[string]struct {
 		data []byte
 		want string
 	}{
+		"huge RSA":    {hugeCSR(t), "the request has a key too large for TLS, RSA with 1000000 bits: one with at most 8192 is needed"},
+		"MD5":         {md5, "the request is signed in a way that is too weak, MD5-RSA: ask for one signed with SHA-256 or better"},
 		"weak RSA":    {makeCSR(t, greedy(), weak), "the request has a weak key, RSA with 1024 bits: one with at least 2048 is needed"},
 		"weak curve":  {makeCSR(t, greedy(), p224), "the request has a weak key, ECDSA P-224: P-256 or better is needed"},
 		"broken":      {broken, "the request has a broken signature"},
@@ -214,6 +218,40 @@ func TestBadCSR(t *testing.T) {
 	if got := len(readIndex(t, store.Dir)); got != before || len(fileNames(t, out)) != 0 {
 		t.Errorf("got %d lines of the index, want %d; and files %q", got, before, fileNames(t, out))
 	}
+}
+
+// hugeCSR has a key that takes minutes to verify a signature with.
+func hugeCSR(t *testing.T) []byte {
+	t.Helper()
+	signed, err := x509.ParseCertificateRequest(makeCSR(t, greedy(), newKey(t, "rsa-2048")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	spki, err := x509.MarshalPKIXPublicKey(hugeKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var outer struct{ Info, Algorithm, Signature asn1.RawValue }
+	if _, err := asn1.Unmarshal(signed.Raw, &outer); err != nil {
+		t.Fatal(err)
+	}
+	outer.Info.FullBytes, err = asn1.Marshal(struct {
+		Version                  int
+		Subject, Key, Attributes asn1.RawValue
+	}{0, asn1.RawValue{FullBytes: signed.RawSubject}, asn1.RawValue{FullBytes: spki}, asn1.RawValue{Class: 2, IsCompound: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := asn1.Marshal(outer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
+func hugeKey() *rsa.PublicKey {
+	n := new(big.Int).Lsh(big.NewInt(1), 999_999)
+	return &rsa.PublicKey{N: n.SetBit(n, 0, 1), E: 65537}
 }
 
 func mustPKCS8(t *testing.T, key crypto.Signer) []byte {
