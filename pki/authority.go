@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"tlstunnel/internal/atomicfile"
 )
@@ -96,9 +97,19 @@ func (r Request) validate() error {
 	return nil
 }
 
+// errFileName goes on after the name.
+var errFileName = errors.New("can't be that of a file: use letters, digits, dots and dashes")
+
+// isFileName refuses what some system can't have as a file, or a shell takes for
+// something else. A partner may have chosen it.
+func isFileName(name string) bool {
+	return name != "" && !strings.ContainsAny(name, `/\:*?"<>|`) && !strings.ContainsAny(name[:1], ".-") &&
+		utf8.ValidString(name) && !strings.ContainsFunc(name, isControl) && filepath.IsLocal(name+".key")
+}
+
 func (r Request) validateNames() error {
-	if r.Name == "" || strings.ContainsAny(r.Name, `/\:*?"<>|`) || strings.HasPrefix(r.Name, ".") {
-		return fmt.Errorf("name %q can't be that of a file: use letters, digits, dots and dashes", r.Name)
+	if !isFileName(r.Name) {
+		return fmt.Errorf("name %q %w", r.Name, errFileName)
 	}
 	for _, name := range r.DNSNames {
 		if !isDNSName(strings.TrimPrefix(name, "*.")) {

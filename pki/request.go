@@ -283,6 +283,7 @@ func (a *Authority) SignCSR(csr *x509.CertificateRequest, r Request, out string)
 	asked := requested(csr)
 	r.Subject, r.DNSNames, r.IPAddresses = asked.Subject, asked.DNSNames, asked.IPAddresses
 	r.EmailAddresses, r.URIs = asked.EmailAddresses, asked.URIs
+	named := r.Name != ""
 	r.Name = cmp.Or(r.Name, asked.Subject.CommonName)
 	if names := asked.names(); r.Name == "" && len(names) > 0 {
 		r.Name = names[0]
@@ -295,7 +296,11 @@ func (a *Authority) SignCSR(csr *x509.CertificateRequest, r Request, out string)
 			return nil, "", errors.New("the request names no DNS name and no IP address, and without one no client accepts a server: ask for a request that does")
 		}
 	}
-	if err := r.validate(); err != nil {
+	err := r.validate()
+	if errors.Is(err, errFileName) && !named {
+		err = fmt.Errorf("%w, and say it with --name", err)
+	}
+	if err != nil {
 		return nil, "", err
 	}
 	if err := notThePKI(out, a.dir); err != nil {
