@@ -35,7 +35,7 @@ func readBlocks(what, file, passwordFile, want string, limit int64) ([]*pem.Bloc
 	blocks, damaged := decodeAll(data)
 	switch {
 	case damaged:
-		return nil, fmt.Errorf("%s %q is damaged: it has a PEM block that is cut off or malformed", what, file)
+		return nil, fmt.Errorf("%s %q is damaged: it has a PEM block that is cut off or malformed: copy it again", what, file)
 	case isPKCS12(data):
 		blocks, err = openPKCS12(data, passwordFile)
 	case bytes.HasPrefix(data, []byte{derSequence}):

@@ -88,19 +88,26 @@ func (in *Installation) findKey(source Source, certs []*x509.Certificate) (leaf 
 			return 0, err
 		}
 		if leaf, in.key = matching(certs, keys); leaf < 0 {
-			return 0, fmt.Errorf("key %q doesn't belong to certificate %q: they have different public keys", source.KeyFile, source.File)
+			return 0, fmt.Errorf("key %q doesn't belong to certificate %q: they have different public keys: take the key that the request for this certificate was made with", source.KeyFile, source.File)
 		}
 		return leaf, nil
 	}
+	var unreadable error
 	beside := strings.TrimSuffix(source.File, filepath.Ext(source.File)) + ".key"
 	for _, file := range []string{source.File, beside} {
-		keys, _ := readKeys(file, source.PasswordFile) // which may not be there
+		keys, err := readKeys(file, source.PasswordFile)
+		if _, statErr := os.Stat(beside); file == beside && statErr == nil {
+			unreadable = err
+		}
 		if leaf, in.key = matching(certs, keys); leaf >= 0 {
 			return leaf, nil
 		}
 	}
 	if leaf, in.key = matching(certs, in.present); leaf >= 0 {
 		return leaf, nil
+	}
+	if unreadable != nil {
+		return 0, unreadable
 	}
 	return 0, fmt.Errorf("the key of certificate %q isn't in that file, nor in %q, nor in %q: name its file with --key", source.File, beside, in.place.KeyFile)
 }

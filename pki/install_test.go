@@ -160,6 +160,24 @@ func TestInstallErrors(t *testing.T) {
 }
 
 // Who signs without being a CA is told.
+// A key beside the certificate that can't be read is the reason, unless the key is
+// somewhere else.
+func TestInstallUnreadableKey(t *testing.T) {
+	f := newFiles(t)
+	f.makeInputs(t)
+	writeFile(t, f.path("new.crt"), readFile(t, f.path("server.crt")))
+	writeFile(t, f.path("new.key"), readFile(t, f.path("encrypted.key")))
+	place := Place{CertFile: f.path("t.crt"), KeyFile: f.path("t.key")}
+	_, err := PrepareInstall(Source{File: f.path("new.crt")}, place, now)
+	if got, want := outcome(f.dir, nil, err), `key "DIR/new.key" `+errEncrypted.Error(); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	writeFile(t, place.KeyFile, readFile(t, f.path("server.key")))
+	if _, err := PrepareInstall(Source{File: f.path("new.crt")}, place, now); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestInstallFalseSigner(t *testing.T) {
 	c := newCompany(t)
 	c.middle, c.middleKey = c.issue(t, "middle", func(*x509.Certificate) {})

@@ -73,7 +73,7 @@ func readPair(certFile, keyFile, passwordFile string) (tls.Certificate, error) {
 	leaf, key := matching(chain, keys)
 	switch {
 	case leaf < 0:
-		return tls.Certificate{}, fmt.Errorf("key %q doesn't belong to certificate %q: they have different public keys", keyFile, certFile)
+		return tls.Certificate{}, fmt.Errorf("key %q doesn't belong to certificate %q: they have different public keys: take the key that the request for this certificate was made with", keyFile, certFile)
 	case leaf > 0 && isCA(chain[leaf]):
 		return tls.Certificate{}, fmt.Errorf("key %q is that of a CA, certificate number %d in %q: the key of certificate number 1, that of %s, is needed",
 			keyFile, leaf+1, certFile, cmp.Or(nameText(chain[0].Subject), strings.Join(sanText(chain[0]), ", ")))

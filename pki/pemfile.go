@@ -82,10 +82,16 @@ func isPKCS12(data []byte) bool {
 // added when a certificate was found for a key, or a key for a certificate.
 func wrongBlock(what, file string, blocks []*pem.Block, hint string) error {
 	found, advice := "something else", ""
+	if what == "certificate request" {
+		advice = ": " + hint
+	}
 	for _, block := range blocks {
 		known, ok := blockTypes[block.Type]
 		if ok {
 			found = known
+		}
+		if more, ok := moreAdvice[block.Type]; ok && what != "certificate request" {
+			advice = ": " + more
 		}
 		if known == "a private key" || known == "a certificate" {
 			advice = ": " + hint
@@ -101,6 +107,15 @@ const (
 	needCSR    = "ask for the request, which is often NAME.csr"
 	needCA     = "name the ca.crt of the CA instead"
 )
+
+// moreAdvice says what to do with a block that is of no use as it is.
+var moreAdvice = map[string]string{
+	"TRUSTED CERTIFICATE":     "`openssl x509` converts it",
+	"CERTIFICATE REQUEST":     "send it to a CA, and take what that sends back",
+	"NEW CERTIFICATE REQUEST": "send it to a CA, and take what that sends back",
+	"OPENSSH PRIVATE KEY":     "it is for SSH; take the key that the certificate was requested with",
+	"PUBLIC KEY":              "take the file that was made together with it",
+}
 
 var whole = map[string]string{"certificate": "certificate", "key": "private key", "certificate request": "certificate request"}
 

@@ -273,9 +273,9 @@ func TestOpenChecks(t *testing.T) {
 		want   string
 	}{
 		{"key of another CA", copyFile(other.caKey, "ca.key"), now,
-			`key "DIR/ca.key" doesn't belong to certificate "DIR/ca.crt": they have different public keys`},
+			`key "DIR/ca.key" doesn't belong to certificate "DIR/ca.crt": they have different public keys: take the key that the request for this certificate was made with`},
 		{"key of another server", copyFile(other.serverKey, "server.key"), now,
-			`key "DIR/server.key" doesn't belong to certificate "DIR/server.crt": they have different public keys`},
+			`key "DIR/server.key" doesn't belong to certificate "DIR/server.crt": they have different public keys: take the key that the request for this certificate was made with`},
 		{"another CA", func(t *testing.T, dir string) {
 			copyFile(other.caKey, "ca.key")(t, dir)
 			copyFile(other.caCert, "ca.crt")(t, dir)

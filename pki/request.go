@@ -76,6 +76,9 @@ func (r Request) names() []string {
 func ReadCSR(file string) (*x509.CertificateRequest, error) {
 	const what = "certificate request"
 	blocks, err := readBlocks(what, file, "", "CERTIFICATE REQUEST", maxPairFile)
+	if errors.Is(err, errEncrypted) {
+		return nil, fmt.Errorf("%s %q holds something encrypted where a certificate request is needed: %s", what, file, needCSR)
+	}
 	if err != nil {
 		return nil, err
 	}

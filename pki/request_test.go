@@ -191,6 +191,8 @@ func TestBadCSR(t *testing.T) {
 	broken := bytes.Replace(good, []byte("Partner"), []byte("Pirates"), 1)
 	const pkcs1 = "\x2a\x86\x48\x86\xf7\x0d\x01\x01" // 1.2.840.113549.1.1
 	md5 := bytes.ReplaceAll(makeCSR(t, greedy(), newKey(t, "rsa-2048")), []byte(pkcs1+"\x0b"), []byte(pkcs1+"\x04"))
+	inputs := newFiles(t)
+	inputs.makeInputs(t)
 	before := len(readIndex(t, store.Dir))
 	for name, test := range map[string]struct {
 		data []byte
@@ -201,6 +203,8 @@ func TestBadCSR(t *testing.T) {
 		"weak RSA":    {makeCSR(t, greedy(), weak), "the request has a weak key, RSA with 1024 bits: one with at least 2048 is needed"},
 		"weak curve":  {makeCSR(t, greedy(), p224), "the request has a weak key, ECDSA P-224: P-256 or better is needed"},
 		"broken":      {broken, "the request has a broken signature"},
+		"PKCS#12":     {readFile(t, inputs.path("modern.p12")), "holds something encrypted where a certificate request is needed: ask for the request"},
+		"public key":  {asPEM("PUBLIC KEY", []byte{1}), "holds a public key where a certificate request is needed: ask for the request"},
 		"certificate": {readFile(t, filepath.Join(store.Dir, "ca.crt")), "holds a certificate where a certificate request is needed: ask for the request"},
 		"key":         {readFile(t, filepath.Join(store.Dir, "ca.key")), "holds a private key where a certificate request is needed: ask for the request"},
 		"DER key":     {mustPKCS8(t, newKey(t, "ecdsa-p256")), "holds a private key where"},

@@ -69,7 +69,7 @@ func crlsIn(data []byte) (ders [][]byte, err error) {
 	}
 	switch {
 	case damaged:
-		return nil, errors.New("is damaged: it has a PEM block that is cut off or malformed")
+		return nil, errors.New("is damaged: it has a PEM block that is cut off or malformed: get it anew from the CA")
 	case len(ders) == 0:
 		return nil, fmt.Errorf("%s: a revocation list is needed, in PEM with the line \"-----BEGIN X509 CRL-----\" or in DER", found)
 	}
@@ -87,7 +87,7 @@ func parseCRL(der []byte, cas []*x509.Certificate) (CRL, error) {
 	case err != nil && strings.Contains(err.Error(), "unsupported crl version"):
 		return CRL{}, errors.New("is of version 1, which isn't supported: have the CA make version 2, as `openssl ca -gencrl` does with crl_extensions in its config")
 	case err != nil:
-		return CRL{}, errors.New("is damaged or no revocation list")
+		return CRL{}, errors.New("is damaged or no revocation list: get it anew from the CA")
 	}
 	if err := checkWhole(list); err != nil {
 		return CRL{}, err

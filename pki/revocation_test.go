@@ -115,7 +115,7 @@ func TestBadCRLs(t *testing.T) {
 		{"certificate", asPEM("CERTIFICATE", store.CA.Raw), nil, `holds a certificate: a revocation list is needed, in PEM with the line "-----BEGIN X509 CRL-----" or in DER`},
 		{"key", readFile(t, layoutOf(store.Dir).caKey), nil, "holds a private key: a revocation list is needed"},
 		{"text", []byte("hello"), nil, "has no PEM in it: a revocation list is needed"},
-		{"half a PEM", asPEM("X509 CRL", der)[:200], nil, "is damaged: it has a PEM block that is cut off or malformed"},
+		{"half a PEM", asPEM("X509 CRL", der)[:200], nil, "is damaged: it has a PEM block that is cut off or malformed: get it anew from the CA"},
 		{"PKCS#12", []byte("\x30\x05\x02\x01\x03\x30\x00"), nil, "looks like PKCS#12 (.pfx, .p12), which isn't supported here: a revocation list is needed"},
 		{"empty", nil, nil, "it is empty"},
 		{"delta", extension(oidDelta, true, "\x02\x01\x01"), nil, "is a delta CRL, which has only the changes: get the complete one"},

@@ -80,15 +80,20 @@ func (a *app) ownCAs() ([]*x509.Certificate, error) {
 		return nil, err
 	}
 	cas, err := pki.LoadCertificates(filepath.Join(cfg.PKI.Dir, "ca.crt"))
-	if errors.Is(err, fs.ErrPermission) {
-		err = errors.Join(err, new(service.Manager).Rights())
-	}
 	if err != nil {
-		return nil, err
+		return nil, adviseRoot(err)
 	}
 	next, err := pki.LoadCertificates(filepath.Join(cfg.PKI.Dir, "next-ca.crt"))
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
 	return append(cas, next...), err
+}
+
+// adviseRoot adds to an error that is a matter of rights how to get them.
+func adviseRoot(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return errors.Join(err, new(service.Manager).Rights())
+	}
+	return err
 }

@@ -52,13 +52,13 @@ func (a *app) certInstall(ctx context.Context, source pki.Source, name string) e
 	place := pki.Place{CertFile: t.Cert, KeyFile: t.Key, PasswordFile: t.KeyPasswordFile, Client: t.Mode == config.ModeClient}
 	installation, err := pki.PrepareInstall(source, place, time.Now())
 	if err != nil {
-		a.complain(err)
+		a.complain(adviseRoot(err))
 		a.hint("nothing was changed")
 		return errReported
 	}
 	files, err := installation.Install(ctx, cfg.PKI.Dir)
 	if err != nil {
-		return err
+		return adviseRoot(err)
 	}
 	for _, file := range files {
 		fmt.Fprintf(a.stdout, "wrote %s\n", file)
