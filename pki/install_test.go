@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
+	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
@@ -186,6 +188,26 @@ func TestInstallFalseSigner(t *testing.T) {
 	want := `the certificate "CN=leaf" is signed by "CN=middle", which isn't a CA (CA:FALSE), so that no peer accepts it: get one from a CA`
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+func TestCheckCAs(t *testing.T) {
+	c := newCompany(t)
+	expired, _ := c.issue(t, "expired", func(cert *x509.Certificate) { cert.NotAfter = now.Add(-time.Minute) })
+	future, _ := c.issue(t, "future", func(cert *x509.Certificate) { cert.NotBefore = now.Add(time.Hour) })
+	weak := &x509.Certificate{NotAfter: now.Add(time.Hour), PublicKey: &rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), 1023), E: 3}}
+	for _, test := range []struct {
+		cas  []*x509.Certificate
+		want string
+	}{
+		{[]*x509.Certificate{expired, c.root}, "<nil>"},
+		{[]*x509.Certificate{expired, future}, `certificate "ca.crt" expired on 2026-11-23 07:39:00 UTC: get the present one from the CA, or remove this one`},
+		{[]*x509.Certificate{future}, `certificate "ca.crt" isn't valid before 2026-11-23 08:40:00 UTC, and the clock says 2026-11-23 07:40:00 UTC: check the clock of this machine`},
+		{[]*x509.Certificate{weak}, `certificate "ca.crt" has a weak key, RSA with 1024 bits: one with at least 2048 is needed`},
+	} {
+		if got := fmt.Sprint(CheckCAs("ca.crt", test.cas, now)); got != test.want {
+			t.Errorf("got  %s\nwant %s", got, test.want)
+		}
 	}
 }
 

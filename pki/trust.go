@@ -2,6 +2,8 @@ package pki
 
 import (
 	"bytes"
+	"cmp"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -12,6 +14,36 @@ import (
 // PEM, DER, PKCS#7 or PKCS#12, in their order. passwordFile is as in [LoadKeyPair].
 func ReadCertificates(file, passwordFile string) ([]*x509.Certificate, error) {
 	return readCertificates(file, passwordFile, maxBundleFile, "name the file of its certificate instead")
+}
+
+// CheckCAs says in one sentence why none of the CAs in a file is of use at the time
+// now: expired, not valid yet, or with a weak key. It is nil if one of them is; the
+// others may be there for a change of CAs.
+func CheckCAs(file string, cas []*x509.Certificate, now time.Time) (err error) {
+	for _, ca := range cas {
+		problem := checkValidity(file, ca, now, "get the present one from the CA, or remove this one")
+		if weak := checkKey(ca.PublicKey); problem == nil && weak != nil {
+			problem = fmt.Errorf("certificate %q has %w", file, weak)
+		}
+		if problem == nil {
+			return nil
+		}
+		err = cmp.Or(err, problem)
+	}
+	return err
+}
+
+// CheckChain says that a certificate of a pair isn't signed by a CA.
+func CheckChain(pair tls.Certificate) error {
+	var certs []*x509.Certificate
+	for _, der := range pair.Certificate {
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			return err
+		}
+		certs = append(certs, cert)
+	}
+	return falseSigner(certs)
 }
 
 // WhyUntrusted verifies the chain that a server shows, the leaf first, as a client

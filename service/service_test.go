@@ -3,10 +3,15 @@ package service
 import (
 	"bytes"
 	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -304,6 +309,35 @@ func TestKeysThatOthersMayRead(t *testing.T) {
 		t.Errorf("got %v", problems)
 	}
 	startService(t, text).log.await(t, "is open to others, its mode being 0644")
+}
+
+// TestFalseSigner: a chain that peers refuse is told of.
+func TestFalseSigner(t *testing.T) {
+	cfg := load(t, "")
+	store, _, err := MakePKI(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"a.example"}, NotAfter: time.Now().AddDate(0, 2, 0)}
+	key, server := store.Server.PrivateKey.(crypto.Signer), store.Server.Leaf
+	der, err := x509.CreateCertificate(rand.Reader, template, server, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	chain, err := os.ReadFile(filepath.Join(store.Dir, "server.crt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "a.crt")
+	if err := os.WriteFile(file, append(leaf, chain...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Tunnels = []config.Tunnel{{Name: "a", Mode: config.ModeServer, Cert: file, Key: filepath.Join(store.Dir, "server.key")}}
+	problems := Check(cfg, time.Now())
+	if len(problems) != 1 || !problems[0].Warning || !strings.Contains(problems[0].Text, "which isn't a CA (CA:FALSE)") {
+		t.Errorf("got %v", problems)
+	}
 }
 
 // TestKeyTypes: config and pki know the same words.

@@ -270,6 +270,9 @@ func (tr *translator) keyPair() []tls.Certificate {
 	if file := tr.tunnel.KeyPasswordFile; file != "" {
 		tr.warnOfAccess("key_password_file", "password file", file)
 	}
+	if err := pki.CheckChain(cert); err != nil {
+		tr.warn("cert", err.Error())
+	}
 	return tr.show("cert", cert)
 }
 
@@ -348,6 +351,9 @@ func (tr *translator) pool(key string, files []string) *x509.CertPool {
 				tr.warn(fmt.Sprintf("%s[%d]", key, i), fmt.Sprintf("%q holds the certificate %q, which isn't a CA's: it is trusted until the other side renews it; better take the certificate of its CA", file, cert.Subject))
 			}
 			add(cert)
+		}
+		if err := pki.CheckCAs(file, certs, tr.now); err != nil {
+			tr.warn(fmt.Sprintf("%s[%d]", key, i), err.Error())
 		}
 	}
 	return pool
