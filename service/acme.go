@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tlstunnel/internal/config"
 	"tlstunnel/pki"
 )
 
@@ -61,11 +62,7 @@ type ACMEStatus struct {
 func (tr *translator) getByACME(c *tls.Config) {
 	t := tr.tunnel.ACME
 	a := &acmeCert{
-		ACME: pki.ACME{
-			Dir: tr.cfg.PKI.Dir, KeyType: tr.cfg.PKI.KeyType,
-			Directory: t.Directory, DirectoryCA: t.DirectoryCA, Email: t.Email, Domains: t.Domains, Challenge: t.Challenge,
-			EABKid: t.EABKid, EABKeyFile: t.EABKeyFile,
-		},
+		ACME:   acmeOf(tr.cfg, t),
 		tunnel: tr.tunnel.Name, httpListen: t.HTTPListen, again: make(chan struct{}, 1),
 		jitter: rand.Float64(), now: time.Now,
 	}
@@ -88,6 +85,14 @@ func (tr *translator) getByACME(c *tls.Config) {
 		tr.warn("acme", "there is no certificate from the CA yet: tlstunnel orders it when it runs, and until it is there, nobody can connect")
 	default:
 		tr.warn("acme", err.Error())
+	}
+}
+
+func acmeOf(cfg *config.Config, t config.ACME) pki.ACME {
+	return pki.ACME{
+		Dir: cfg.PKI.Dir, KeyType: cfg.PKI.KeyType,
+		Directory: t.Directory, DirectoryCA: t.DirectoryCA, Email: t.Email, Domains: t.Domains, Challenge: t.Challenge,
+		EABKid: t.EABKid, EABKeyFile: t.EABKeyFile,
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -281,6 +282,18 @@ func (tr *translator) warnOfAccess(key, what, file string) {
 	if text := pki.AccessWarning(what, file); text != "" {
 		tr.warn(key, text)
 	}
+}
+
+// CertFile is the file with the certificate that a tunnel of cfg shows, "" if it shows
+// none. With acme it may not be there yet.
+func CertFile(cfg *config.Config, t config.Tunnel) string {
+	switch {
+	case t.ACME.Enabled():
+		return acmeOf(cfg, t.ACME).CertFile()
+	case t.Cert == config.Own, t.Cert == "" && t.Mode == config.ModeServer:
+		return filepath.Join(cfg.PKI.Dir, "server.crt")
+	}
+	return t.Cert
 }
 
 // own is our own server certificate, once there is one.

@@ -2,7 +2,9 @@ package cli
 
 import (
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -14,6 +16,7 @@ import (
 
 	"tlstunnel/internal/config"
 	"tlstunnel/pki"
+	"tlstunnel/service"
 )
 
 // shownCertificates is what cert show and ca show say in JSON.
@@ -109,12 +112,16 @@ func (a *app) showTunnel(name string) error {
 	switch {
 	case t == nil:
 		return fmt.Errorf("%q is neither a file, nor HOST:PORT, nor a tunnel in %q: `tlstunnel status` lists the tunnels", name, cfg.File)
-	case t.Mode == config.ModeClient && t.Cert == "":
-		return fmt.Errorf("tunnel %q shows no certificate: it has mode = \"client\" and no cert; to see what its server sends, run `tlstunnel cert show %s`", name, t.Target[0])
-	case t.Cert == "" || t.Cert == config.Own:
-		return a.showFile(filepath.Join(cfg.PKI.Dir, "server.crt"), "")
 	}
-	return a.showFile(t.Cert, t.KeyPasswordFile)
+	file := service.CertFile(cfg, *t)
+	_, err = os.Stat(file)
+	switch {
+	case file == "":
+		return fmt.Errorf("tunnel %q shows no certificate: it has mode = \"client\" and no cert; to see what its server sends, run `tlstunnel cert show %s`", name, t.Target[0])
+	case t.ACME.Enabled() && errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("tunnel %q has no certificate from its public CA yet: `tlstunnel status` says why", name)
+	}
+	return a.showFile(file, t.KeyPasswordFile)
 }
 
 // showCertificates shows certs; the server is what else is known of one that sent
