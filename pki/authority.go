@@ -98,7 +98,7 @@ func (r Request) validate() error {
 }
 
 // errFileName goes on after the name.
-var errFileName = errors.New("can't be that of a file: use letters, digits, dots and dashes")
+var errFileName = errors.New("can't be that of a file: use letters, digits, dots and dashes, the first no dot or dash")
 
 // isFileName refuses what some system can't have as a file, or a shell takes for
 // something else. A partner may have chosen it.

@@ -189,6 +189,24 @@ func TestInstallFalseSigner(t *testing.T) {
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
+
+	// One that has renewed itself with the same key isn't signed by another.
+	var renewed []*x509.Certificate
+	for serial := range int64(2) {
+		template := &x509.Certificate{SerialNumber: big.NewInt(serial + 1), Subject: pkix.Name{CommonName: "self"}}
+		der, err := x509.CreateCertificate(rand.Reader, template, template, c.rootKey.Public(), c.rootKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		renewed = append(renewed, cert)
+	}
+	if err := falseSigner(renewed); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestCheckCAs(t *testing.T) {

@@ -1,7 +1,6 @@
 package pki
 
 import (
-	"bytes"
 	"cmp"
 	"crypto"
 	"crypto/ecdsa"
@@ -109,8 +108,7 @@ func order(certs []*x509.Certificate, leaf int) (ordered, others []*x509.Certifi
 	}
 	for i := 0; i < len(ordered); i++ {
 		others = slices.DeleteFunc(others, func(cert *x509.Certificate) bool {
-			signed := bytes.Equal(cert.RawSubject, ordered[i].RawIssuer) &&
-				cert.CheckSignature(ordered[i].SignatureAlgorithm, ordered[i].RawTBSCertificate, ordered[i].Signature) == nil
+			signed := signedBy(ordered[i], cert)
 			if signed {
 				ordered = append(ordered, cert)
 			}

@@ -145,7 +145,7 @@ func TestSignNames(t *testing.T) {
 		{"a.example", "", "partner", "partner.crt", "[a.example]"},
 		{"", "", "", "say one with --name", ""},
 		{"../../etc/x", "b.example", "", "can't be that of a file", ""},
-		{"", "*.b.example", "", "dots and dashes, and say it with --name", ""},
+		{"", "*.b.example", "", "the first no dot or dash, and say it with --name", ""},
 		{"-rf", "b.example", "", "can't be that of a file", ""},
 		{"a.example", "", "a\nb", "can't be that of a file", ""},
 		{"a.example", "", "caf\xe9", "can't be that of a file", ""},

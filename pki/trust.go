@@ -98,10 +98,12 @@ func explainChain(chain []*x509.Certificate, err error) error {
 
 // falseSigner finds a certificate that signed another and isn't a CA's.
 func falseSigner(certs []*x509.Certificate) error {
-	for i, cert := range certs {
-		ordered, _ := order(certs, i)
-		for _, signer := range ordered[1:] {
-			if !isCA(signer) {
+	for _, signer := range certs {
+		if isCA(signer) {
+			continue
+		}
+		for _, cert := range certs {
+			if signedBy(cert, signer) && !selfSigned(cert) {
 				return fmt.Errorf("the certificate %q is signed by %q, which isn't a CA (CA:FALSE), so that no peer accepts it: get one from a CA", nameText(cert.Subject), nameText(signer.Subject))
 			}
 		}
@@ -109,7 +111,10 @@ func falseSigner(certs []*x509.Certificate) error {
 	return nil
 }
 
-func selfSigned(cert *x509.Certificate) bool {
-	return bytes.Equal(cert.RawSubject, cert.RawIssuer) &&
-		cert.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature) == nil
+func selfSigned(cert *x509.Certificate) bool { return signedBy(cert, cert) }
+
+// signedBy also says so of a signer that isn't a CA.
+func signedBy(cert, signer *x509.Certificate) bool {
+	return bytes.Equal(signer.RawSubject, cert.RawIssuer) &&
+		signer.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature) == nil
 }
