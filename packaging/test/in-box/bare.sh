@@ -142,3 +142,10 @@ exits 0 /root/tlstunnel start
 exits 0 /root/tlstunnel uninstall --purge
 files | diff /tmp/before -
 same "the system" "$(systemctl is-system-running)" running
+
+step "uninstall --purge keeps somebody else's account"
+useradd --system --create-home --shell /bin/bash tlstunnel
+exits 0 /root/tlstunnel install
+exits 0 /root/tlstunnel uninstall --purge
+said "can log in"
+same "its home and shell" "$(getent passwd tlstunnel | cut -d : -f 6-7)" /home/tlstunnel:/bin/bash

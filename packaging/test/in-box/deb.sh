@@ -128,3 +128,9 @@ echo "# kept beside it" >/etc/tlstunnel/other
 dpkg --purge tlstunnel >/dev/null 2>&1
 files | diff /tmp/before -
 same "the system" "$(systemctl is-system-running)" running
+
+step "purge keeps somebody else's account"
+useradd --system --create-home --shell /bin/bash tlstunnel
+dpkg -i "$here" >/dev/null
+dpkg --purge tlstunnel >/dev/null 2>&1
+same "its home and shell" "$(getent passwd tlstunnel | cut -d : -f 6-7)" /home/tlstunnel:/bin/bash
