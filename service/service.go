@@ -109,6 +109,8 @@ func (s *Service) supervise(ctx context.Context, signals <-chan os.Signal, asked
 	defer watchdog.Stop()
 	look := time.NewTimer(0)
 	defer look.Stop()
+	memory, lookAtMemory := newMemory(), time.NewTicker(memoryInterval)
+	defer lookAtMemory.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -126,6 +128,8 @@ func (s *Service) supervise(ctx context.Context, signals <-chan os.Signal, asked
 		case <-look.C:
 			s.lookAfterCertificates(ctx, time.Now())
 			look.Reset(s.nextLook(time.Now()))
+		case <-lookAtMemory.C:
+			memory.look()
 		case <-watchdog.C:
 			s.notify(notifyAlive)
 		}

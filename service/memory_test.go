@@ -1,0 +1,48 @@
+package service
+
+import (
+	"runtime"
+	"testing"
+)
+
+// TestMemoryGoesBack: what a burst leaves goes back to the system when it is over,
+// and not before.
+func TestMemoryGoesBack(t *testing.T) {
+	const burst = 64 << 20
+	m := newMemory()
+	before := memoryHeld()
+	blocks := make([][]byte, burst>>10)
+	for i := range blocks {
+		blocks[i] = make([]byte, 1<<10)
+	}
+	m.look()
+	if during := memoryHeld(); during < before+burst/2 {
+		t.Errorf("held %d bytes before a burst of %d, and %d at its end", before, burst, during)
+	}
+	runtime.KeepAlive(blocks)
+	m.look()
+	if after := memoryHeld(); after > before+burst/4 {
+		t.Errorf("held %d bytes before a burst of %d, and %d after it", before, burst, after)
+	}
+}
+
+func TestIsBurstOver(t *testing.T) {
+	const mib = 1 << 20
+	for _, test := range []struct {
+		name            string
+		memory          memory
+		held, allocated uint64
+		want            bool
+	}{
+		{"nothing happened", memory{100 * mib, 100 * mib}, 10 * mib, 100 * mib, false},
+		{"a burst goes on", memory{150 * mib, 100 * mib}, 40 * mib, 160 * mib, false},
+		{"a burst is over", memory{160 * mib, 100 * mib}, 40 * mib, 160 * mib, true},
+		{"a little while others wait", memory{110 * mib, 100 * mib}, 400 * mib, 110 * mib, false},
+		{"a trickle", memory{103 * mib, 100 * mib}, 10 * mib, 103*mib + 1, false},
+		{"the sum of a trickle", memory{106 * mib, 100 * mib}, 10 * mib, 106*mib + 1, true},
+	} {
+		if got := test.memory.isBurstOver(test.held, test.allocated); got != test.want {
+			t.Errorf("%s: got %v, want %v", test.name, got, test.want)
+		}
+	}
+}
