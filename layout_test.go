@@ -15,7 +15,8 @@ import (
 // isn't listed may import none.
 var mayImport = map[string][]string{
 	".":                   {"internal/cli"},
-	"internal/cli":        {"installer", "service", "pki", "internal/config", "internal/atomicfile"},
+	"internal/cli":        {"installer", "service", "pki", "internal/bench", "internal/config", "internal/atomicfile"},
+	"internal/bench":      {"service"},
 	"installer":           {"service", "pki", "internal/config", "internal/atomicfile"},
 	"service":             {"tunnel", "pki", "internal/config", "internal/atomicfile"},
 	"pki":                 {"internal/atomicfile"},

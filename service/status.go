@@ -15,6 +15,7 @@ type Status struct {
 	PID        int            `json:"pid,omitempty"`
 	Config     string         `json:"config"`
 	Started    time.Time      `json:"started,omitzero"`
+	Memory     uint64         `json:"memory,omitempty"` // that the service holds, in bytes
 	LastReload *ReloadResult  `json:"last_reload,omitempty"`
 	Renewal    *RenewalStatus `json:"renewal,omitempty"` // of our own server certificate, when a tunnel needs it
 	CA         *CAStatus      `json:"ca,omitempty"`      // likewise
@@ -38,7 +39,7 @@ type TunnelStatus struct {
 func (s *Service) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := Status{Version: Version, PID: os.Getpid(), Config: s.cfg.File, Started: s.started, Tunnels: []TunnelStatus{}}
+	st := Status{Version: Version, PID: os.Getpid(), Config: s.cfg.File, Started: s.started, Memory: memoryHeld(), Tunnels: []TunnelStatus{}}
 	if last := s.lastReload; !last.Time.IsZero() {
 		st.LastReload = &last
 	}

@@ -74,7 +74,7 @@ own CA and server certificate on its first run.`,
 		a.parsed, a.configGiven = true, root.PersistentFlags().Changed("config")
 	}
 	root.PersistentFlags().StringVar(&a.configFile, "config", config.DefaultPaths().Config, "the config `file`")
-	root.AddCommand(a.runCommand(), a.demoCommand(), a.checkCommand(), a.initCommand(), a.pathsCommand(), a.versionCommand(),
+	root.AddCommand(a.runCommand(), a.demoCommand(), a.benchCommand(), a.checkCommand(), a.initCommand(), a.pathsCommand(), a.versionCommand(),
 		a.installCommand(), a.uninstallCommand(), a.startCommand(), a.stopCommand(), a.restartCommand(),
 		a.reloadCommand(), a.statusCommand(), a.caCommand(), a.certCommand(), a.csrCommand())
 	return root

@@ -189,6 +189,7 @@ func (a *app) showStatus(s *statusAnswer) error {
 		if s.Renewal != nil && !s.Renewal.Due.IsZero() {
 			fmt.Fprintf(w, "next renewal\t%s\n", s.Renewal.Due.Local().Format(time.DateTime))
 		}
+		fmt.Fprintf(w, "memory\t%d MiB\n", s.Memory>>20)
 		fmt.Fprintf(w, "source\tthe service itself\n")
 	} else {
 		fmt.Fprintf(w, "source\tthe service manager, the config and the certificates; the service doesn't answer\n")

@@ -38,6 +38,7 @@ func TestStatusText(t *testing.T) {
 	t.Setenv("RUNTIME_DIRECTORY", dir) // where nobody listens
 	s := &statusAnswer{Status: service.Status{
 		Config:     "config.toml",
+		Memory:     12<<20 + 1,
 		LastReload: &service.ReloadResult{Time: now, Error: "config.toml:1:1: unknown key \"a\"\nconfig.toml:2:1: unknown key \"b\""},
 		Renewal:    &service.RenewalStatus{Due: day(10), Error: "the disk is full", Retry: now.Add(time.Hour)},
 		CA:         &service.CAStatus{Expires: day(100), Next: "AB:CD"},
@@ -58,6 +59,7 @@ func TestStatusText(t *testing.T) {
 config        config.toml
 last reload   2026-11-25 12:00:00, refused
 next renewal  2026-12-05 12:00:00
+memory        12 MiB
 source        the service itself
 CA expires    2027-03-05 12:00:00
 next CA       AB:CD, ` + "`tlstunnel ca rotate`" + ` says what to do

@@ -1,0 +1,192 @@
+package bench
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// dialer opens a connection that is ready for data.
+type dialer func() (net.Conn, error)
+
+// open opens n connections. All are closed, by a reset so that none stays in
+// TIME_WAIT, when the returned function is called.
+func (d dialer) open(n int) (conns []net.Conn, closeAll func(), err error) {
+	closeAll = func() {
+		for _, c := range conns {
+			reset(c)
+		}
+	}
+	for range n {
+		c, err := d()
+		if err != nil {
+			closeAll()
+			return nil, nil, err
+		}
+		conns = append(conns, c)
+	}
+	return conns, closeAll, nil
+}
+
+func reset(c net.Conn) {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	_ = c.(*net.TCPConn).SetLinger(0)
+	c.Close()
+}
+
+// rate is by how much count grows a second. The first part of d is for the load
+// to get going.
+func rate(d time.Duration, count *atomic.Int64) float64 {
+	time.Sleep(d / 4)
+	before, start := count.Load(), time.Now()
+	time.Sleep(d - d/4)
+	return float64(count.Load()-before) / time.Since(start).Seconds()
+}
+
+// stream reads from n connections to the source. It returns MB/s.
+func stream(dial dialer, n int, d time.Duration) (float64, error) {
+	conns, closeAll, err := dial.open(n)
+	if err != nil {
+		return 0, err
+	}
+	var received atomic.Int64
+	var running sync.WaitGroup
+	for _, c := range conns {
+		running.Go(func() { receive(c, &received) })
+	}
+	r := rate(d, &received)
+	closeAll()
+	running.Wait()
+	return moved(r)
+}
+
+// streamUp writes to a connection to the sink, which counts. It returns MB/s.
+func streamUp(s *subject, d time.Duration) (float64, error) {
+	conns, closeAll, err := s.dialer("sink").open(1)
+	if err != nil {
+		return 0, err
+	}
+	var running sync.WaitGroup
+	running.Go(func() { send(conns[0]) })
+	r := rate(d, &s.sunk)
+	closeAll()
+	running.Wait()
+	return moved(r)
+}
+
+func moved(bytesPerSecond float64) (float64, error) {
+	if bytesPerSecond == 0 {
+		return 0, errors.New("no byte came through")
+	}
+	return bytesPerSecond / 1e6, nil
+}
+
+// connects opens connections one after the other, some at a time, each for a byte
+// there and back. It returns how many a second.
+func connects(s *subject, resume bool, d time.Duration) (float64, error) {
+	var done atomic.Int64
+	var stop atomic.Bool
+	failed := make(chan error, 1)
+	var running sync.WaitGroup
+	for range 4 * runtime.NumCPU() {
+		running.Go(func() {
+			config := s.clientConfig()
+			if resume {
+				config.ClientSessionCache = tls.NewLRUClientSessionCache(0)
+			}
+			for !stop.Load() {
+				if err := connectOnce(s.addr["echo"], config); err != nil {
+					select {
+					case failed <- err:
+					default:
+					}
+					return
+				}
+				done.Add(1)
+			}
+		})
+	}
+	r := rate(d, &done)
+	stop.Store(true)
+	running.Wait()
+	select {
+	case err := <-failed:
+		return 0, err
+	default:
+		return r, nil
+	}
+}
+
+func connectOnce(addr string, config *tls.Config) error {
+	c, err := tls.Dial("tcp", addr, config)
+	if err != nil {
+		return err
+	}
+	defer reset(c)
+	return thereAndBack(c, make([]byte, 1))
+}
+
+// roundTrip is the median time of a message there and back, in µs.
+func roundTrip(dial dialer, d time.Duration) (float64, error) {
+	conns, closeAll, err := dial.open(1)
+	if err != nil {
+		return 0, err
+	}
+	defer closeAll()
+	var took []time.Duration
+	message := make([]byte, 1024)
+	for end := time.Now().Add(d); ; {
+		start := time.Now()
+		if err := thereAndBack(conns[0], message); err != nil {
+			return 0, err
+		}
+		took = append(took, time.Since(start))
+		if start.After(end) {
+			break
+		}
+	}
+	slices.Sort(took)
+	return float64(took[len(took)/2].Nanoseconds()) / 1e3, nil
+}
+
+func thereAndBack(c net.Conn, message []byte) error {
+	if _, err := c.Write(message); err != nil {
+		return err
+	}
+	_, err := io.ReadFull(c, message)
+	return err
+}
+
+// idleConnections are enough to tell a connection's share from the rest.
+const idleConnections = 1000
+
+// idleMemory is what the service holds more for each connection that has moved a
+// little and waits, in KiB.
+func idleMemory(s *subject, d time.Duration) (float64, error) {
+	start := time.Now()
+	before, err := s.memory()
+	if err != nil {
+		return 0, err
+	}
+	conns, closeAll, err := s.dialer("echo").open(idleConnections)
+	if err != nil {
+		return 0, err
+	}
+	defer closeAll()
+	for _, c := range conns {
+		if err := thereAndBack(c, make([]byte, 1024)); err != nil {
+			return 0, err
+		}
+	}
+	time.Sleep(d - time.Since(start))
+	after, err := s.memory()
+	return (after - before) / idleConnections / 1024, err
+}
