@@ -136,7 +136,7 @@ func (t *Tunnel) startTLS(ctx context.Context, c *conn, s *side, role func(net.C
 	if err := <-done; err != nil {
 		return err
 	}
-	s.wire.holdTicket = false
+	s.wire.holdTicket, s.wire.noWait = false, true
 	c.handshake = time.Since(start)
 	state := tlsConn.ConnectionState()
 	c.session = &state

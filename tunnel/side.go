@@ -16,7 +16,7 @@ type side struct {
 
 	wire   *wire       // of a TLS side; nil on a plain one
 	config *tls.Config // of a TLS side
-	first  [1]byte     // see receiveTLS
+	full   bool        // crypto/tls may have more decrypted bytes: a chunk was too small
 
 	whole bool // it has got all that was for it, and its end of stream
 
@@ -53,26 +53,32 @@ func (s *side) receive() (c *chunk, n int, err error) {
 	return c, n, err
 }
 
-// receiveTLS waits for a byte, and takes a chunk when there is one, for it and
-// for all that came with it.
+// receiveTLS waits until there are bytes, and only then takes a chunk for what
+// is decrypted of them.
 func (s *side) receiveTLS() (*chunk, int, error) {
-	n, err := s.stream.Read(s.first[:])
-	if n == 0 {
-		return nil, 0, err
+	for {
+		if !s.full {
+			s.wire.fill()
+		}
+		c, n := chunks.Get().(*chunk), 0
+		var err error
+		for err == nil && n < len(c) && (n == 0 || s.wire.ahead != nil) {
+			var more int
+			more, err = s.stream.Read(c[n:])
+			n += more
+		}
+		s.full = n == len(c)
+		if err == errNothingYet {
+			err = nil
+		}
+		if n > 0 {
+			return c, n, err
+		}
+		chunks.Put(c)
+		if err != nil {
+			return nil, 0, err
+		}
 	}
-	c := chunks.Get().(*chunk)
-	c[0] = s.first[0]
-	s.wire.noWait = true
-	for err == nil && n < len(c) {
-		var more int
-		more, err = s.stream.Read(c[n:])
-		n += more
-	}
-	s.wire.noWait = false
-	if err == errNothingYet {
-		err = nil
-	}
-	return c, n, err
 }
 
 func (s *side) wasCut() bool {

@@ -9,12 +9,15 @@ import (
 )
 
 // wire is the TCP connection under a [tls.Conn]. It reads more of it at once than
-// the record that crypto/tls asks for.
+// the record that crypto/tls asks for, and gives it no more than that record: what
+// waits is here, or nowhere.
 type wire struct {
 	*source
 
 	ahead     *chunk // what was read and not yet asked for: from next to end
 	next, end int
+	err       error // why there will be no more
+	framing   framing
 	noWait    bool // Read has only what is ahead
 
 	// What the reading goroutine has seen of the peer: crypto/tls reports a
@@ -30,18 +33,17 @@ type wire struct {
 }
 
 func (w *wire) Read(b []byte) (int, error) {
-	if w.ahead == nil {
-		if w.noWait {
-			return 0, errNothingYet
-		}
-		c, n, err := w.receive()
-		w.finished = w.finished || err == io.EOF
-		if n == 0 {
-			return 0, err
-		}
-		w.ahead, w.next, w.end, w.received = c, 0, n, true
+	if w.ahead == nil && !w.noWait {
+		w.fill()
 	}
-	n := copy(b, w.ahead[w.next:w.end])
+	if w.ahead == nil {
+		if w.err != nil {
+			return 0, w.err
+		}
+		return 0, errNothingYet
+	}
+	b = b[:copy(b, w.ahead[w.next:w.end])]
+	n := w.framing.cut(b)
 	if w.next += n; w.next == w.end {
 		chunks.Put(w.ahead)
 		w.ahead = nil
@@ -49,6 +51,42 @@ func (w *wire) Read(b []byte) (int, error) {
 	kept := copy(w.tail[:], w.tail[min(n, len(w.tail)):])
 	copy(w.tail[kept:], b[max(0, n-len(w.tail)):n])
 	return n, nil
+}
+
+// fill waits until there is something for Read, be it an error.
+func (w *wire) fill() {
+	if w.ahead != nil || w.err != nil {
+		return
+	}
+	c, n, err := w.receive()
+	if n == 0 {
+		w.err, w.finished = err, err == io.EOF
+		return
+	}
+	w.ahead, w.next, w.end, w.received = c, 0, n, true
+}
+
+// framing follows the records of TLS in a stream (RFC 8446, section 5.1).
+type framing struct {
+	header [5]byte // type, version, length of the body
+	seen   int     // bytes of the header
+	left   int     // bytes of the body
+}
+
+// cut says how many bytes of b are of the record that is under way, and takes
+// them as seen.
+func (f *framing) cut(b []byte) int {
+	n := 0
+	if f.left == 0 {
+		n = copy(f.header[f.seen:], b)
+		if f.seen += n; f.seen < len(f.header) {
+			return n
+		}
+		f.seen, f.left = 0, int(binary.BigEndian.Uint16(f.header[3:]))
+	}
+	body := min(f.left, len(b)-n)
+	f.left -= body
+	return n + body
 }
 
 // errNothingYet is of the kind after which crypto/tls lets one read again.
