@@ -11,7 +11,11 @@ const chunkSize = 128 << 10
 
 // chunk holds bytes on their way. Nobody has one while nothing moves: an idle
 // connection is to cost little.
-type chunk [chunkSize]byte
+type chunk [chunkSize + 8*recordOverhead]byte
+
+// recordOverhead is what TLS adds to a record of 16 KiB at the most: its header,
+// and with CBC an IV, a MAC of SHA-384 and padding.
+const recordOverhead = 5 + 16 + 48 + 16
 
 var chunks = sync.Pool{New: func() any { return new(chunk) }}
 

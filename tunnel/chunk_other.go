@@ -10,7 +10,7 @@ type reading struct{}
 // read holds its chunk while it waits.
 func (reading) read(conn *net.TCPConn) (*chunk, int, error) {
 	c := chunks.Get().(*chunk)
-	n, err := conn.Read(c[:])
+	n, err := conn.Read(c[:chunkSize])
 	if n == 0 {
 		chunks.Put(c)
 		return nil, 0, err

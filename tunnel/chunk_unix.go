@@ -50,7 +50,7 @@ func (r *reading) read(conn *net.TCPConn) (*chunk, int, error) {
 func (r *reading) readNow(fd uintptr) (done bool) {
 	c := chunks.Get().(*chunk)
 	for {
-		r.n, r.err = unix.Read(int(fd), c[:])
+		r.n, r.err = unix.Read(int(fd), c[:chunkSize])
 		if r.err != unix.EINTR {
 			break
 		}

@@ -62,12 +62,12 @@ func (s *side) receiveTLS() (*chunk, int, error) {
 		}
 		c, n := chunks.Get().(*chunk), 0
 		var err error
-		for err == nil && n < len(c) && (n == 0 || s.wire.ahead != nil) {
+		for err == nil && n < chunkSize && (n == 0 || s.wire.ahead != nil) {
 			var more int
-			more, err = s.stream.Read(c[n:])
+			more, err = s.stream.Read(c[n:chunkSize])
 			n += more
 		}
-		s.full = n == len(c)
+		s.full = n == chunkSize
 		if err == errNothingYet {
 			err = nil
 		}
@@ -93,10 +93,26 @@ func (s *side) wasCut() bool {
 func (s *side) Write(b []byte) (int, error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	n, err := s.stream.Write(b)
+	n, err := s.write(b)
 	s.cut = s.cut || errors.Is(err, errReset)
 	return n, err
 }
+
+// write makes one write of several records.
+func (s *side) write(b []byte) (int, error) {
+	if s.wire == nil || len(b) <= maxRecord {
+		return s.stream.Write(b)
+	}
+	s.wire.gather()
+	n, err := s.stream.Write(b)
+	if flushed := s.wire.flush(); err == nil && flushed != nil {
+		return 0, flushed
+	}
+	return n, err
+}
+
+// maxRecord is what a record of TLS carries at the most (RFC 8446, section 5.1).
+const maxRecord = 16 << 10
 
 // CloseWrite ends the stream to s; it can still be read from.
 func (s *side) CloseWrite() error {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"sync"
 	"time"
 )
 
@@ -30,6 +31,10 @@ type wire struct {
 	// Write held back then.
 	holdTicket bool
 	ticket     []byte
+
+	sending  sync.Mutex // guards what follows
+	gathered *chunk     // what is to be sent in one write, up to size; see gather
+	size     int
 }
 
 func (w *wire) Read(b []byte) (int, error) {
@@ -115,6 +120,17 @@ func (w *wire) Write(b []byte) (int, error) {
 		}
 		return n, err
 	}
+	w.sending.Lock()
+	defer w.sending.Unlock()
+	if w.gathered != nil {
+		if w.size+len(b) > len(w.gathered) {
+			if err := w.send(); err != nil {
+				return 0, err
+			}
+		}
+		w.size += copy(w.gathered[w.size:], b)
+		return len(b), nil
+	}
 	if w.ticket == nil {
 		return w.TCPConn.Write(b)
 	}
@@ -123,6 +139,32 @@ func (w *wire) Write(b []byte) (int, error) {
 	w.ticket = nil
 	n, err := w.TCPConn.Write(all)
 	return max(0, n-held), err
+}
+
+// gather makes Write keep what it is given until flush: crypto/tls writes each
+// record by itself, and a system call costs more than a copy.
+func (w *wire) gather() {
+	w.sending.Lock()
+	defer w.sending.Unlock()
+	w.gathered = chunks.Get().(*chunk)
+	w.size = copy(w.gathered[:], w.ticket)
+	w.ticket = nil
+}
+
+// flush sends what was gathered.
+func (w *wire) flush() error {
+	w.sending.Lock()
+	defer w.sending.Unlock()
+	err := w.send()
+	chunks.Put(w.gathered)
+	w.gathered = nil
+	return err
+}
+
+func (w *wire) send() error {
+	_, err := w.TCPConn.Write(w.gathered[:w.size])
+	w.size = 0
+	return err
 }
 
 // cutTicket cuts the last TLS record of b off if it must be a session ticket:
