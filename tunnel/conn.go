@@ -140,7 +140,7 @@ func (t *Tunnel) startTLS(ctx context.Context, c *conn, s *side, role func(net.C
 	c.handshake = time.Since(start)
 	state := tlsConn.ConnectionState()
 	c.session = &state
-	s.stream = tlsConn
+	s.stream, s.records = tlsConn, recordsOf(tlsConn)
 	return nil
 }
 

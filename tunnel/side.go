@@ -17,6 +17,7 @@ type side struct {
 	wire   *wire       // of a TLS side; nil on a plain one
 	config *tls.Config // of a TLS side
 	full   bool        // crypto/tls may have more decrypted bytes: a chunk was too small
+	records
 
 	whole bool // it has got all that was for it, and its end of stream
 
@@ -62,11 +63,13 @@ func (s *side) receiveTLS() (*chunk, int, error) {
 		}
 		c, n := chunks.Get().(*chunk), 0
 		var err error
+		s.lend()
 		for err == nil && n < chunkSize && (n == 0 || s.wire.ahead != nil) {
 			var more int
 			more, err = s.stream.Read(c[n:chunkSize])
 			n += more
 		}
+		s.takeBack()
 		s.full = n == chunkSize
 		if err == errNothingYet {
 			err = nil
