@@ -14,35 +14,38 @@ import (
 // peer to the target. All of a connection's ends run in this process, on its
 // cores.
 func BenchmarkRelay(b *testing.B) {
-	ways := []struct {
+	for _, way := range []struct {
 		name string
 		open func(testing.TB) (peer, target *end)
 	}{
-		{"tunnel", func(b testing.TB) (*end, *end) { return newPath(b, "server", nil).open(b) }},
+		{"tunnel", openTunnel},
 		{"plain TCP relay", openPlainRelay},
 		{"TLS without a relay", openTLS},
-	}
-	const size = 1 << 20
-	for _, way := range ways {
+	} {
 		for _, direction := range []string{"up", "down"} {
-			b.Run(way.name+"/"+direction, func(b *testing.B) {
-				from, to := way.open(b)
-				if direction == "down" {
-					from, to = to, from
-				}
-				b.SetBytes(size)
-				b.ReportAllocs()
-				b.ResetTimer()
-				check(b, together(
-					func() error { return send(from, int64(b.N)*size) },
-					func() error {
-						_, err := io.CopyN(io.Discard, struct{ io.Reader }{to}, int64(b.N)*size)
-						return err
-					}))
-			})
+			b.Run(way.name+"/"+direction, func(b *testing.B) { benchmarkTransfer(b, way.open, direction) })
 		}
 	}
 }
+
+func benchmarkTransfer(b *testing.B, open func(testing.TB) (peer, target *end), direction string) {
+	const size = 1 << 20
+	from, to := open(b)
+	if direction == "down" {
+		from, to = to, from
+	}
+	b.SetBytes(size)
+	b.ReportAllocs()
+	b.ResetTimer()
+	check(b, together(
+		func() error { return send(from, int64(b.N)*size) },
+		func() error {
+			_, err := io.CopyN(io.Discard, struct{ io.Reader }{to}, int64(b.N)*size)
+			return err
+		}))
+}
+
+func openTunnel(b testing.TB) (peer, target *end) { return newPath(b, "server", nil).open(b) }
 
 // openPlainRelay is io.Copy both ways, without splice(2), which TLS rules out.
 func openPlainRelay(b testing.TB) (peer, target *end) {
@@ -88,79 +91,113 @@ func BenchmarkPingPong(b *testing.B) {
 		name string
 		open func(testing.TB) (peer, target *end)
 	}{
-		{"tunnel", func(b testing.TB) (*end, *end) { return newPath(b, "server", nil).open(b) }},
+		{"tunnel", openTunnel},
 		{"pair of tunnels", func(b testing.TB) (*end, *end) { return newPath(b, "pair", nil).open(b) }},
 		{"plain TCP relay", openPlainRelay},
 		{"TLS without a relay", openTLS},
 	} {
-		b.Run(way.name, func(b *testing.B) {
-			peer, target := way.open(b)
-			there, back := make([]byte, 1024), make([]byte, 1024)
-			b.ReportAllocs()
-			b.ResetTimer()
-			check(b, together(
-				func() error {
-					for range b.N {
-						if _, err := peer.Write(there); err != nil {
-							return err
-						}
-						if _, err := io.ReadFull(peer, there); err != nil {
-							return err
-						}
-					}
-					return nil
-				},
-				func() error {
-					for range b.N {
-						if _, err := io.ReadFull(target, back); err != nil {
-							return err
-						}
-						if _, err := target.Write(back); err != nil {
-							return err
-						}
-					}
-					return nil
-				}))
-		})
+		b.Run(way.name, func(b *testing.B) { benchmarkPingPong(b, way.open) })
 	}
+}
+
+func benchmarkPingPong(b *testing.B, open func(testing.TB) (peer, target *end)) {
+	peer, target := open(b)
+	there, back := make([]byte, 1024), make([]byte, 1024)
+	b.ReportAllocs()
+	b.ResetTimer()
+	check(b, together(
+		func() error {
+			for range b.N {
+				if _, err := peer.Write(there); err != nil {
+					return err
+				}
+				if _, err := io.ReadFull(peer, there); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		func() error {
+			for range b.N {
+				if _, err := io.ReadFull(target, back); err != nil {
+					return err
+				}
+				if _, err := target.Write(back); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
 }
 
 // BenchmarkHandshake is a whole connection: TCP, TLS, the dial of the target, a
 // byte each way, and the end. The client's part of the work is in it.
 func BenchmarkHandshake(b *testing.B) {
-	for name, cache := range map[string]tls.ClientSessionCache{
-		"full":    nil,
-		"resumed": tls.NewLRUClientSessionCache(0),
-	} {
-		b.Run(name, func(b *testing.B) {
-			p := newPath(b, "server", nil)
-			p.echo(b)
-			config := clientTLS()
-			config.ClientSessionCache = cache
-			connect := func() error {
-				e, err := dial(p.tunnels[0].addr)
-				if err != nil {
-					return err
-				}
-				defer e.tcp.Close()
-				if err := e.secure(tls.Client, config); err != nil {
-					return err
-				}
-				return together(func() error { return send(e, 1) }, func() error { return receive(e, 1) })
+	for name, resume := range map[string]bool{"full": false, "resumed": true} {
+		b.Run(name, func(b *testing.B) { benchmarkHandshake(b, tunnelTo, resume) })
+	}
+}
+
+func benchmarkHandshake(b *testing.B, serve func(testing.TB) (addr string), resume bool) {
+	addr, config := serve(b), clientTLS()
+	if resume {
+		config.ClientSessionCache = tls.NewLRUClientSessionCache(0)
+	}
+	connect := func() error {
+		e, err := dial(addr)
+		if err != nil {
+			return err
+		}
+		defer e.tcp.Close()
+		if err := e.secure(tls.Client, config); err != nil {
+			return err
+		}
+		return together(func() error { return send(e, 1) }, func() error { return receive(e, 1) })
+	}
+	check(b, connect())
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if err := connect(); err != nil {
+				b.Error(err)
+				return
 			}
-			check(b, connect())
-			b.ResetTimer()
-			b.RunParallel(func(pb *testing.PB) {
-				for pb.Next() {
-					if err := connect(); err != nil {
-						b.Error(err)
-						return
-					}
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "conns/s")
+}
+
+// tunnelTo is a tunnel with an echo behind it.
+func tunnelTo(b testing.TB) (addr string) {
+	p := newPath(b, "server", nil)
+	p.echo(b)
+	return p.tunnels[0].addr
+}
+
+// echoOverTLS is the same without a tunnel.
+func echoOverTLS(b testing.TB) (addr string) {
+	l := listen(b)
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			accepted, err := l.Accept()
+			if err != nil {
+				return
+			}
+			running.Go(func() {
+				defer accepted.Close()
+				e := newEnd(accepted)
+				if e.secure(tls.Server, serverTLS()) == nil {
+					_, _ = io.Copy(e, struct{ io.Reader }{e})
 				}
 			})
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "conns/s")
-		})
-	}
+		}
+	})
+	b.Cleanup(func() {
+		l.Close()
+		running.Wait()
+	})
+	return l.Addr().String()
 }
 
 // BenchmarkCopy is the copy loop alone, from a socket to nowhere: once it runs, it

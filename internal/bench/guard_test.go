@@ -1,0 +1,30 @@
+//go:build guard
+
+package bench
+
+import (
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// TestGuardMemory is a guard like those of the tunnel: an idle connection is the
+// memory of two stacks and of its TLS state, and no buffer.
+func TestGuardMemory(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "tlstunnel")
+	if out, err := exec.Command("go", "build", "-o", program, "tlstunnel").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	report, err := Run(t.Context(), program, 20*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const most = 22 // KiB
+	for _, f := range report.Figures {
+		t.Logf("%s, %s: %.4g %s", f.Measure, f.Load, f.Value, f.Unit)
+		if f.Measure == Memory && f.Value > most {
+			t.Errorf("%s, %s: %.1f %s, want at most %d", f.Measure, f.Load, f.Value, f.Unit, most)
+		}
+	}
+}
