@@ -174,32 +174,6 @@ func tunnelTo(b testing.TB) (addr string) {
 	return p.tunnels[0].addr
 }
 
-// echoOverTLS is the same without a tunnel.
-func echoOverTLS(b testing.TB) (addr string) {
-	l := listen(b)
-	var running sync.WaitGroup
-	running.Go(func() {
-		for {
-			accepted, err := l.Accept()
-			if err != nil {
-				return
-			}
-			running.Go(func() {
-				defer accepted.Close()
-				e := newEnd(accepted)
-				if e.secure(tls.Server, serverTLS()) == nil {
-					_, _ = io.Copy(e, struct{ io.Reader }{e})
-				}
-			})
-		}
-	})
-	b.Cleanup(func() {
-		l.Close()
-		running.Wait()
-	})
-	return l.Addr().String()
-}
-
 // BenchmarkCopy is the copy loop alone, from a socket to nowhere: once it runs, it
 // must not allocate.
 func BenchmarkCopy(b *testing.B) {

@@ -2,7 +2,12 @@
 
 package tunnel
 
-import "testing"
+import (
+	"crypto/tls"
+	"io"
+	"sync"
+	"testing"
+)
 
 // The guard fails when the data path has become slower or costs more than it
 // should, by what the same run measures beside it: a machine may be slow. It wants
@@ -34,6 +39,32 @@ func TestGuardHandshakes(t *testing.T) {
 	guard(t, "full handshakes", 0.5,
 		func(b *testing.B) { benchmarkHandshake(b, tunnelTo, false) },
 		func(b *testing.B) { benchmarkHandshake(b, echoOverTLS, false) })
+}
+
+// echoOverTLS is an echo without a tunnel.
+func echoOverTLS(b testing.TB) (addr string) {
+	l := listen(b)
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			accepted, err := l.Accept()
+			if err != nil {
+				return
+			}
+			running.Go(func() {
+				defer accepted.Close()
+				e := newEnd(accepted)
+				if e.secure(tls.Server, serverTLS()) == nil {
+					_, _ = io.Copy(e, struct{ io.Reader }{e})
+				}
+			})
+		}
+	})
+	b.Cleanup(func() {
+		l.Close()
+		running.Wait()
+	})
+	return l.Addr().String()
 }
 
 // guard wants ours to be at least so fast, as a share of the other. One good try of
