@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"tlstunnel/internal/atomicfile"
+	"tlstunnel/internal/dn"
 	"tlstunnel/pki"
 )
 
@@ -97,7 +98,7 @@ func (h host) untrustSteps(cas []*x509.Certificate) ([]Step, error) {
 			if ca == nil || err != nil {
 				return err
 			}
-			return fmt.Errorf("the CA %q is still in %q: somebody else put it there too; take it out by the means it came by", ca.Subject, s.bundle)
+			return fmt.Errorf("the CA %q is still in %q: somebody else put it there too; take it out by the means it came by", dn.Text(ca.Subject), s.bundle)
 		},
 	}), nil
 }
@@ -149,7 +150,7 @@ const anchorMode = 0o644
 // anchorStep writes a CA where the store takes it from.
 func (h host) anchorStep(s trustStore, file string, ca *x509.Certificate) Step {
 	return Step{
-		Name: fmt.Sprintf("CA %q in %q", ca.Subject, file),
+		Name: fmt.Sprintf("CA %q in %q", dn.Text(ca.Subject), file),
 		Done: func() (bool, error) {
 			certs, _ := pki.LoadCertificates(file) // which it may not be, or be something else
 			info, err := os.Stat(file)
@@ -180,10 +181,10 @@ func (s trustStore) check(cas []*x509.Certificate) error {
 	}
 	for _, ca := range cas {
 		if !slices.ContainsFunc(all, ca.Equal) {
-			return fmt.Errorf("%q has run, but %q lacks the CA %q: look what it says by itself", s.program, s.bundle, ca.Subject)
+			return fmt.Errorf("%q has run, but %q lacks the CA %q: look what it says by itself", s.program, s.bundle, dn.Text(ca.Subject))
 		}
 		if _, err := ca.Verify(x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err != nil {
-			return fmt.Errorf("the CA %q is in %q, but isn't good: %w", ca.Subject, s.bundle, err)
+			return fmt.Errorf("the CA %q is in %q, but isn't good: %w", dn.Text(ca.Subject), s.bundle, err)
 		}
 	}
 	return nil

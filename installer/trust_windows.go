@@ -8,6 +8,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/windows"
+
+	"tlstunnel/internal/dn"
 )
 
 // friendlyName marks what we put into the store, and is what certlm.msc shows.
@@ -43,7 +45,7 @@ func trustSteps(cas []*x509.Certificate) ([]Step, error) {
 		Do: func() error {
 			for _, ca := range cas {
 				if found, err := isRoot(ca); !found || err != nil {
-					return errors.Join(err, fmt.Errorf("the CA %q isn't in %s: perhaps a group policy keeps it out", ca.Subject, rootStore))
+					return errors.Join(err, fmt.Errorf("the CA %q isn't in %s: perhaps a group policy keeps it out", dn.Text(ca.Subject), rootStore))
 				}
 			}
 			return nil
@@ -69,7 +71,7 @@ func untrustSteps(cas []*x509.Certificate) ([]Step, error) {
 					return err
 				}
 				if found {
-					return fmt.Errorf("the CA %q is still in %s: somebody else put it there too; take it out by the means it came by", ca.Subject, rootStore)
+					return fmt.Errorf("the CA %q is still in %s: somebody else put it there too; take it out by the means it came by", dn.Text(ca.Subject), rootStore)
 				}
 			}
 			return nil
@@ -80,7 +82,7 @@ func untrustSteps(cas []*x509.Certificate) ([]Step, error) {
 // rootStep adds a CA to the store.
 func rootStep(ca *x509.Certificate) Step {
 	return Step{
-		Name: fmt.Sprintf("CA %q in %s", ca.Subject, rootStore),
+		Name: fmt.Sprintf("CA %q in %s", dn.Text(ca.Subject), rootStore),
 		Done: func() (bool, error) { return isRoot(ca) },
 		Do: func() error {
 			return withRoots(0, func(store windows.Handle) error {
@@ -104,7 +106,7 @@ func rootStep(ca *x509.Certificate) Step {
 
 func removeRootStep(ca *x509.Certificate) Step {
 	return Step{
-		Name: fmt.Sprintf("remove CA %q from %s", ca.Subject, rootStore),
+		Name: fmt.Sprintf("remove CA %q from %s", dn.Text(ca.Subject), rootStore),
 		Do:   func() error { return removeRoot(ca) },
 	}
 }

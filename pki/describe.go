@@ -6,14 +6,14 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"time"
+
+	"tlstunnel/internal/dn"
 )
 
 // Description is what a person looks for in a certificate, in words.
@@ -42,8 +42,8 @@ type Description struct {
 // a terminal.
 func Describe(cert *x509.Certificate, now time.Time) Description {
 	return Description{
-		Subject:            nameText(cert.Subject),
-		Issuer:             nameText(cert.Issuer),
+		Subject:            dn.Text(cert.Subject),
+		Issuer:             dn.Text(cert.Issuer),
 		Names:              sanText(cert),
 		PublicKey:          publicKeyText(cert),
 		NotBefore:          cert.NotBefore.UTC(),
@@ -130,43 +130,19 @@ func colonHex(b []byte) string {
 	return strings.Join(pairs, ":")
 }
 
-// nameText writes the fields in the order of the certificate. The String of
-// pkix.Name reverses them and shows an email address as hex.
-func nameText(name pkix.Name) string {
-	var fields []string
-	for _, field := range name.Names {
-		key := field.Type.String()
-		for _, a := range attributes {
-			if a.oid.Equal(field.Type) {
-				key = a.short
-			}
-		}
-		fields = append(fields, key+"="+quoteOdd(fmt.Sprint(field.Value)))
-	}
-	return strings.Join(fields, ", ")
-}
-
-// quoteOdd quotes what would be misread in a list, or can't be printed.
-func quoteOdd(s string) string {
-	if s == "" || strings.ContainsAny(s, `,=+"\`) || strings.TrimSpace(s) != s || strconv.Quote(s) != `"`+s+`"` {
-		return strconv.Quote(s)
-	}
-	return s
-}
-
 func sanText(cert *x509.Certificate) []string {
 	var names []string
 	for _, name := range cert.DNSNames {
-		names = append(names, quoteOdd(name))
+		names = append(names, dn.Quote(name))
 	}
 	for _, ip := range cert.IPAddresses {
 		names = append(names, ip.String())
 	}
 	for _, email := range cert.EmailAddresses {
-		names = append(names, quoteOdd(email))
+		names = append(names, dn.Quote(email))
 	}
 	for _, uri := range cert.URIs {
-		names = append(names, quoteOdd(uri.String()))
+		names = append(names, dn.Quote(uri.String()))
 	}
 	return names
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"tlstunnel/internal/dn"
 )
 
 // toldElsewhere are the extensions that have parts of their own in [Description].
@@ -51,7 +53,7 @@ func extensionValues(cert *x509.Certificate, oid string) (values []string) {
 	case "2.5.29.30":
 		for _, list := range [][]string{cert.PermittedDNSDomains, cert.PermittedEmailAddresses, cert.PermittedURIDomains} {
 			for _, name := range list {
-				values = append(values, "only "+quoteOdd(name))
+				values = append(values, "only "+dn.Quote(name))
 			}
 		}
 		for _, ip := range cert.PermittedIPRanges {
@@ -59,7 +61,7 @@ func extensionValues(cert *x509.Certificate, oid string) (values []string) {
 		}
 		for _, list := range [][]string{cert.ExcludedDNSDomains, cert.ExcludedEmailAddresses, cert.ExcludedURIDomains} {
 			for _, name := range list {
-				values = append(values, "not "+quoteOdd(name))
+				values = append(values, "not "+dn.Quote(name))
 			}
 		}
 		for _, ip := range cert.ExcludedIPRanges {
@@ -67,7 +69,7 @@ func extensionValues(cert *x509.Certificate, oid string) (values []string) {
 		}
 	case "2.5.29.31":
 		for _, url := range cert.CRLDistributionPoints {
-			values = append(values, quoteOdd(url))
+			values = append(values, dn.Quote(url))
 		}
 	case "2.5.29.32":
 		for _, policy := range cert.Policies {
@@ -75,10 +77,10 @@ func extensionValues(cert *x509.Certificate, oid string) (values []string) {
 		}
 	case "1.3.6.1.5.5.7.1.1":
 		for _, url := range cert.OCSPServer {
-			values = append(values, fmt.Sprintf("OCSP at %s", quoteOdd(url)))
+			values = append(values, fmt.Sprintf("OCSP at %s", dn.Quote(url)))
 		}
 		for _, url := range cert.IssuingCertificateURL {
-			values = append(values, fmt.Sprintf("its certificate at %s", quoteOdd(url)))
+			values = append(values, fmt.Sprintf("its certificate at %s", dn.Quote(url)))
 		}
 	}
 	return values

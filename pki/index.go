@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/atomicfile"
+	"tlstunnel/internal/dn"
 )
 
 // Issued is what the index says of one certificate that our CA has signed.
@@ -107,7 +108,7 @@ func recordIssued(dir, name string, cert *x509.Certificate) error {
 	return appendIndex(dir, indexEvent{eventIssued, Issued{
 		Serial:    SerialText(cert),
 		Name:      name,
-		Subject:   nameText(cert.Subject),
+		Subject:   dn.Text(cert.Subject),
 		Issuer:    hex.EncodeToString(cert.AuthorityKeyId),
 		NotBefore: cert.NotBefore.UTC(),
 		NotAfter:  cert.NotAfter.UTC(),

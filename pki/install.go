@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/atomicfile"
+	"tlstunnel/internal/dn"
 )
 
 // Place is where a tunnel has its certificate and key, as for [LoadKeyPair].
@@ -68,7 +69,7 @@ func PrepareInstall(source Source, place Place, now time.Time) (*Installation, e
 		return nil, err
 	}
 	for _, other := range others {
-		in.note("the certificate %q isn't part of the chain, and is left out", nameText(other.Subject))
+		in.note("the certificate %q isn't part of the chain, and is left out", dn.Text(other.Subject))
 	}
 	if !in.keepsKey() && place.PasswordFile != "" {
 		return nil, fmt.Errorf("the key in %q is encrypted, and a new one would be written unencrypted: put certificate and key there yourself, or remove key_password_file first", place.KeyFile)
@@ -121,7 +122,7 @@ func (in *Installation) check(file string, now time.Time) error {
 		return err
 	}
 	for _, ca := range in.Chain[1:] {
-		name := nameText(ca.Subject)
+		name := dn.Text(ca.Subject)
 		replaced := slices.ContainsFunc(in.Chain, func(c *x509.Certificate) bool { // cross-signed
 			return c != ca && slices.Equal(c.RawSubject, ca.RawSubject) && checkValidity("", c, now, "") == nil
 		})
@@ -163,7 +164,7 @@ func (in *Installation) noteMissing(now time.Time) {
 	_, err := top.Verify(x509.VerifyOptions{CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
 	if errors.As(err, new(x509.UnknownAuthorityError)) {
 		in.note("the chain ends with %q, and its issuer %q isn't in it: unless that is a root that the other side has, an intermediate certificate is missing, which the CA offers as chain or bundle; add it to the file and install that",
-			nameText(top.Subject), nameText(top.Issuer))
+			dn.Text(top.Subject), dn.Text(top.Issuer))
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"tlstunnel/internal/dn"
 )
 
 const (
@@ -75,7 +77,7 @@ func readPair(certFile, keyFile, passwordFile string) (tls.Certificate, error) {
 		return tls.Certificate{}, fmt.Errorf("key %q doesn't belong to certificate %q: they have different public keys: take the key that the request for this certificate was made with", keyFile, certFile)
 	case leaf > 0 && isCA(chain[leaf]):
 		return tls.Certificate{}, fmt.Errorf("key %q is that of a CA, certificate number %d in %q: the key of certificate number 1, that of %s, is needed",
-			keyFile, leaf+1, certFile, cmp.Or(nameText(chain[0].Subject), strings.Join(sanText(chain[0]), ", ")))
+			keyFile, leaf+1, certFile, cmp.Or(dn.Text(chain[0].Subject), strings.Join(sanText(chain[0]), ", ")))
 	}
 	ordered, others := order(chain, leaf)
 	return tlsCertificate(append(ordered, others...), key), checkStrength(certFile, chain[leaf])

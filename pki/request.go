@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"tlstunnel/internal/atomicfile"
+	"tlstunnel/internal/dn"
 )
 
 // NewCSR makes a key of the type keyType and a request to a CA, and writes them as
@@ -133,7 +134,7 @@ type CSRDescription struct {
 // DescribeCSR describes a request. All text in the result can be printed as it is.
 func DescribeCSR(csr *x509.CertificateRequest) CSRDescription {
 	d := CSRDescription{
-		Subject:   nameText(csr.Subject),
+		Subject:   dn.Text(csr.Subject),
 		Names:     requested(csr).names(),
 		PublicKey: publicKeyText(&x509.Certificate{PublicKey: csr.PublicKey, PublicKeyAlgorithm: csr.PublicKeyAlgorithm}),
 		Signature: signatureText(csr.SignatureAlgorithm),
@@ -188,7 +189,7 @@ func takeSubject(csr *x509.CertificateRequest) (s Subject, left []pkix.Attribute
 func notCopied(csr *x509.CertificateRequest) (words []string) {
 	_, left := takeSubject(csr)
 	for _, field := range left {
-		words = append(words, "subject field "+nameText(pkix.Name{Names: []pkix.AttributeTypeAndValue{field}}))
+		words = append(words, "subject field "+dn.Text(pkix.Name{Names: []pkix.AttributeTypeAndValue{field}}))
 	}
 	for _, extension := range csr.Extensions {
 		switch oid := extension.Id.String(); oid {

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"tlstunnel/internal/dn"
 )
 
 // CRL is a revocation list whose signature has been verified.
@@ -102,9 +104,9 @@ func parseCRL(der []byte, cas []*x509.Certificate) (CRL, error) {
 		}
 	}
 	if named != nil {
-		return CRL{}, fmt.Errorf("says that it is from %q, but isn't signed by that CA as this tunnel knows it: get it anew from the CA (%w)", list.Issuer, named)
+		return CRL{}, fmt.Errorf("says that it is from %q, but isn't signed by that CA as this tunnel knows it: get it anew from the CA (%w)", dn.Text(list.Issuer), named)
 	}
-	return CRL{}, fmt.Errorf("is from %q, which isn't a CA that this tunnel trusts: name its certificate too, or remove the CRL", list.Issuer)
+	return CRL{}, fmt.Errorf("is from %q, which isn't a CA that this tunnel trusts: name its certificate too, or remove the CRL", dn.Text(list.Issuer))
 }
 
 var (
@@ -192,7 +194,7 @@ func (c CRL) CheckDates(file string, now time.Time) error {
 	case now.Before(c.ThisUpdate):
 		return fmt.Errorf("CRL %q is from %s, and the clock says %s: check the clock of this machine", file, date(c.ThisUpdate), date(now))
 	case !c.NextUpdate.IsZero() && now.After(c.NextUpdate):
-		return fmt.Errorf("CRL %q has been out of date since %s: get a new one from the CA %q", file, date(c.NextUpdate), c.Issuer.Subject)
+		return fmt.Errorf("CRL %q has been out of date since %s: get a new one from the CA %q", file, date(c.NextUpdate), dn.Text(c.Issuer.Subject))
 	}
 	return nil
 }

@@ -27,7 +27,6 @@ const maxCommonName = 64 // ub-common-name, RFC 5280, appendix A.1
 // attribute is one field of a subject.
 type attribute struct {
 	name  string // as in the config and in [Subject]
-	short string // as in C=KR
 	oid   asn1.ObjectIdentifier
 	max   int // characters, by RFC 5280, appendix A.1
 	value func(*Subject) *string
@@ -36,13 +35,13 @@ type attribute struct {
 // attributes are in the order that they have in a certificate, which is that
 // of `openssl req`.
 var attributes = []attribute{
-	{"country", "C", asn1.ObjectIdentifier{2, 5, 4, 6}, 2, func(s *Subject) *string { return &s.Country }},
-	{"state", "ST", asn1.ObjectIdentifier{2, 5, 4, 8}, 128, func(s *Subject) *string { return &s.State }},
-	{"locality", "L", asn1.ObjectIdentifier{2, 5, 4, 7}, 128, func(s *Subject) *string { return &s.Locality }},
-	{"organization", "O", asn1.ObjectIdentifier{2, 5, 4, 10}, 64, func(s *Subject) *string { return &s.Organization }},
-	{"organizational_unit", "OU", asn1.ObjectIdentifier{2, 5, 4, 11}, 64, func(s *Subject) *string { return &s.OrganizationalUnit }},
-	{"common_name", "CN", asn1.ObjectIdentifier{2, 5, 4, 3}, maxCommonName, func(s *Subject) *string { return &s.CommonName }},
-	{"email", "emailAddress", oidEmail, 255, func(s *Subject) *string { return &s.Email }},
+	{"country", asn1.ObjectIdentifier{2, 5, 4, 6}, 2, func(s *Subject) *string { return &s.Country }},
+	{"state", asn1.ObjectIdentifier{2, 5, 4, 8}, 128, func(s *Subject) *string { return &s.State }},
+	{"locality", asn1.ObjectIdentifier{2, 5, 4, 7}, 128, func(s *Subject) *string { return &s.Locality }},
+	{"organization", asn1.ObjectIdentifier{2, 5, 4, 10}, 64, func(s *Subject) *string { return &s.Organization }},
+	{"organizational_unit", asn1.ObjectIdentifier{2, 5, 4, 11}, 64, func(s *Subject) *string { return &s.OrganizationalUnit }},
+	{"common_name", asn1.ObjectIdentifier{2, 5, 4, 3}, maxCommonName, func(s *Subject) *string { return &s.CommonName }},
+	{"email", oidEmail, 255, func(s *Subject) *string { return &s.Email }},
 }
 
 var oidEmail = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 1}

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"tlstunnel/internal/dn"
 )
 
 // ReadCertificates reads what a person wants to see: all certificates of a file in
@@ -55,7 +57,7 @@ func WhyUntrusted(chain []*x509.Certificate, roots *x509.CertPool, name string, 
 	for _, cert := range chain[1:] {
 		options.Intermediates.AddCert(cert)
 	}
-	if err := checkValidity(nameText(leaf.Subject), leaf, now, "it must be renewed"); err != nil {
+	if err := checkValidity(dn.Text(leaf.Subject), leaf, now, "it must be renewed"); err != nil {
 		return err
 	}
 	if _, err := leaf.Verify(options); err != nil {
@@ -84,12 +86,12 @@ func explainChain(chain []*x509.Certificate, err error) error {
 		case selfSigned(top) && len(ordered) == 1:
 			return errors.New("it is self-signed, and not itself among the trusted: trust it by ca or pins, if you know it to be right")
 		case selfSigned(top):
-			return fmt.Errorf("its CA %q (SHA-256 %s) isn't trusted", nameText(top.Subject), Fingerprint(top))
+			return fmt.Errorf("its CA %q (SHA-256 %s) isn't trusted", dn.Text(top.Subject), Fingerprint(top))
 		default:
-			return fmt.Errorf("its CA %q isn't trusted, or the certificate of a CA in between, which issued %q, is missing in the chain", nameText(top.Issuer), nameText(top.Subject))
+			return fmt.Errorf("its CA %q isn't trusted, or the certificate of a CA in between, which issued %q, is missing in the chain", dn.Text(top.Issuer), dn.Text(top.Subject))
 		}
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return fmt.Errorf("the certificate %q of its chain has expired or isn't valid yet: it must be renewed", nameText(invalid.Cert.Subject))
+		return fmt.Errorf("the certificate %q of its chain has expired or isn't valid yet: it must be renewed", dn.Text(invalid.Cert.Subject))
 	case errors.As(err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
 		return errors.New("it isn't for TLS servers: one with the extended usage \"TLS server\" is needed")
 	}
@@ -104,7 +106,7 @@ func falseSigner(certs []*x509.Certificate) error {
 		}
 		for _, cert := range certs {
 			if signedBy(cert, signer) && !selfSigned(cert) {
-				return fmt.Errorf("the certificate %q is signed by %q, which isn't a CA (CA:FALSE), so that no peer accepts it: get one from a CA", nameText(cert.Subject), nameText(signer.Subject))
+				return fmt.Errorf("the certificate %q is signed by %q, which isn't a CA (CA:FALSE), so that no peer accepts it: get one from a CA", dn.Text(cert.Subject), dn.Text(signer.Subject))
 			}
 		}
 	}

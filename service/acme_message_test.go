@@ -41,8 +41,9 @@ func TestACMEPortTaken(t *testing.T) {
 // TestEndSoon: what is to be done depends on whose the certificate is.
 func TestEndSoon(t *testing.T) {
 	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	pacs := pkix.Name{Names: []pkix.AttributeTypeAndValue{{Type: []int{2, 5, 4, 3}, Value: "pacs"}}}
 	end := func(days int) *x509.Certificate {
-		return &x509.Certificate{Raw: []byte{byte(days)}, Subject: pkix.Name{CommonName: "pacs"}, NotBefore: now.AddDate(-1, 0, 0), NotAfter: now.AddDate(0, 0, days)}
+		return &x509.Certificate{Raw: []byte{byte(days)}, Subject: pacs, NotBefore: now.AddDate(-1, 0, 0), NotAfter: now.AddDate(0, 0, days)}
 	}
 	const begin = `the certificate "CN=pacs" expires on 2026-12-05, in 10 days: `
 	for _, test := range []struct {

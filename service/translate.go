@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/dn"
 	"tlstunnel/pki"
 	"tlstunnel/tunnel"
 )
@@ -312,7 +313,7 @@ func (tr *translator) endSoon(cert *x509.Certificate) string {
 	if left >= expirySoon || own && left >= cert.NotAfter.Sub(cert.NotBefore)/4 {
 		return ""
 	}
-	text := fmt.Sprintf("the certificate %q expires on %s, in %d days: ", cert.Subject, cert.NotAfter.Format(time.DateOnly), left/(24*time.Hour))
+	text := fmt.Sprintf("the certificate %q expires on %s, in %d days: ", dn.Text(cert.Subject), cert.NotAfter.Format(time.DateOnly), left/(24*time.Hour))
 	switch {
 	case !own:
 		return text + "renew it"
@@ -361,7 +362,7 @@ func (tr *translator) pool(key string, files []string) *x509.CertPool {
 		}
 		for _, cert := range certs {
 			if !cert.IsCA {
-				tr.warn(fmt.Sprintf("%s[%d]", key, i), fmt.Sprintf("%q holds the certificate %q, which isn't a CA's: it is trusted until the other side renews it; better take the certificate of its CA", file, cert.Subject))
+				tr.warn(fmt.Sprintf("%s[%d]", key, i), fmt.Sprintf("%q holds the certificate %q, which isn't a CA's: it is trusted until the other side renews it; better take the certificate of its CA", file, dn.Text(cert.Subject)))
 			}
 			add(cert)
 		}

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"time"
+
+	"tlstunnel/internal/dn"
 )
 
 // conn is one connection through a tunnel, from accept to its log line.
@@ -248,5 +250,5 @@ func identity(session *tls.ConnectionState) string {
 	if len(session.PeerCertificates) == 0 {
 		return ""
 	}
-	return clip(session.PeerCertificates[0].Subject.String())
+	return clip(dn.Text(session.PeerCertificates[0].Subject))
 }

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"tlstunnel/internal/dn"
 )
 
 // minPinnedRSA is how many bits an RSA key must have for its possession to prove
@@ -69,7 +71,7 @@ func (e *pinError) explain() string {
 	leaf := e.chain[0]
 	for _, cert := range e.chain {
 		if slices.Contains(e.pins, pinText(cert.Raw)) {
-			return fmt.Sprintf("pins has the fingerprint of the whole certificate %q, but must have that of its key: write %s", cert.Subject, pinOf(cert))
+			return fmt.Sprintf("pins has the fingerprint of the whole certificate %q, but must have that of its key: write %s", dn.Text(cert.Subject), pinOf(cert))
 		}
 	}
 	if slices.Contains(e.pins, pinOf(leaf)) {
@@ -81,7 +83,7 @@ func (e *pinError) explain() string {
 	}
 	var keys []string
 	for _, cert := range e.chain {
-		keys = append(keys, fmt.Sprintf("%s of %q", pinOf(cert), cert.Subject))
+		keys = append(keys, fmt.Sprintf("%s of %q", pinOf(cert), dn.Text(cert.Subject)))
 	}
 	return fmt.Sprintf("its CA is trusted, but no key in its chain is pinned: it has %s; if its administrator confirms one of them, by phone say, write that in pins, which has %s",
 		strings.Join(keys, ", "), strings.Join(e.pins, ", "))

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"tlstunnel/internal/dn"
 )
 
 // whyRefused says what is wrong with a certificate that we didn't accept, and
@@ -39,7 +41,7 @@ func whyRefused(v *tls.CertificateVerificationError, who, expected string) strin
 			remedy = "set this machine's clock right, or wait"
 		}
 		return fmt.Sprintf("%q is valid from %s to %s, and here it is %s: %s",
-			bad.Subject, day(bad.NotBefore), day(bad.NotAfter), day(time.Now()), remedy)
+			dn.Text(bad.Subject), day(bad.NotBefore), day(bad.NotAfter), day(time.Now()), remedy)
 	case errors.As(v.Err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
 		return "it isn't meant for this use (extended key usage): a server needs serverAuth, a client clientAuth"
 	default:
@@ -52,11 +54,11 @@ func signer(chain []*x509.Certificate) string {
 	top := chain[len(chain)-1]
 	switch {
 	case !bytes.Equal(top.RawIssuer, top.RawSubject):
-		return fmt.Sprintf("the CA %q (key id %x; it wasn't sent along, so its fingerprint isn't known)", top.Issuer, top.AuthorityKeyId)
+		return fmt.Sprintf("the CA %q (key id %x; it wasn't sent along, so its fingerprint isn't known)", dn.Text(top.Issuer), top.AuthorityKeyId)
 	case len(chain) == 1:
-		return fmt.Sprintf("the self-signed certificate %q (SHA-256 %s)", top.Subject, fingerprint(top.Raw))
+		return fmt.Sprintf("the self-signed certificate %q (SHA-256 %s)", dn.Text(top.Subject), fingerprint(top.Raw))
 	default:
-		return fmt.Sprintf("the CA %q (SHA-256 %s)", top.Subject, fingerprint(top.Raw))
+		return fmt.Sprintf("the CA %q (SHA-256 %s)", dn.Text(top.Subject), fingerprint(top.Raw))
 	}
 }
 
@@ -71,7 +73,7 @@ func names(cert *x509.Certificate) string {
 	}
 	switch {
 	case len(all) == 0:
-		return fmt.Sprintf("no name at all (only the subject %q, which doesn't count)", cert.Subject)
+		return fmt.Sprintf("no name at all (only the subject %q, which doesn't count)", dn.Text(cert.Subject))
 	case len(all) > 10:
 		return fmt.Sprintf("%s and %d others", strings.Join(all[:10], ", "), len(all)-10)
 	default:

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"tlstunnel/internal/dn"
 )
 
 // A RevocationList is what a CA says of certificates that are no longer good,
@@ -61,7 +63,7 @@ func (t *Tunnel) whyRevoked(c *conn) string {
 			case l == nil:
 			case l.RefuseExpired:
 				return fmt.Sprintf("may have been revoked: the CRL %s of %q has been out of date since %s; get a new one from the CA, or set crl_expired = \"warn\"",
-					l.Name, l.Issuer.Subject, day(l.NextUpdate))
+					l.Name, dn.Text(l.Issuer.Subject), day(l.NextUpdate))
 			default:
 				t.warnOutOfDate(c, l)
 			}
@@ -74,7 +76,7 @@ func (t *Tunnel) whyRevoked(c *conn) string {
 func (t *Tunnel) warnOutOfDate(c *conn, l *RevocationList) {
 	if skipped, ok := t.outdated.take(time.Now()); ok {
 		c.settings.log.Warn("a CRL is out of date, get a new one from the CA: who was revoked since may connect",
-			"crl", l.Name, "issuer", l.Issuer.Subject.String(), "since", l.NextUpdate, "peer", c.peer.String(), "skipped", skipped)
+			"crl", l.Name, "issuer", dn.Text(l.Issuer.Subject), "since", l.NextUpdate, "peer", c.peer.String(), "skipped", skipped)
 	}
 }
 
@@ -93,7 +95,7 @@ func (s *settings) revokedIn(chain []*x509.Certificate) string {
 	for i, cert := range chain {
 		switch why := s.revoked(cert); {
 		case why != "" && i > 0:
-			return fmt.Sprintf("comes from the CA %q, whose certificate %s", cert.Subject, why)
+			return fmt.Sprintf("comes from the CA %q, whose certificate %s", dn.Text(cert.Subject), why)
 		case why != "":
 			return why
 		}

@@ -3,6 +3,7 @@ package tunnel
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"fmt"
 	"io"
 	"log/slog"
@@ -133,6 +134,11 @@ func TestClientCertificate(t *testing.T) {
 	strangers := newAuthority("Strangers' CA")
 	stranger := strangers.issue("modality-8", nil)
 	good := clientCert()
+	titled := testCA().issue("modality-9", func(c *x509.Certificate) {
+		c.Subject = pkix.Name{ExtraNames: []pkix.AttributeTypeAndValue{
+			{Type: []int{2, 5, 4, 6}, Value: "KR"}, {Type: oidCN, Value: "modality-9"}, {Type: []int{1, 2, 840, 113549, 1, 9, 1}, Value: "it@clinic.example"},
+		}}
+	})
 	tests := []struct {
 		name     string
 		version  uint16
@@ -146,6 +152,7 @@ func TestClientCertificate(t *testing.T) {
 		{"unknown CA", tls.VersionTLS13, &stranger, slog.LevelWarn, `tlstunnel refused the peer's certificate: the CA "CN=Strangers' CA" (SHA-256 ` +
 			fingerprint(strangers.cert.Raw) + `) isn't trusted here; if you trust it, add its certificate to client_ca of this tunnel`, ""},
 		{"good", tls.VersionTLS13, &good, slog.LevelInfo, "end of stream", "CN=modality-7"},
+		{"good, of many fields", tls.VersionTLS13, &titled, slog.LevelInfo, "end of stream", "C=KR, CN=modality-9, emailAddress=it@clinic.example"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/dn"
 	"tlstunnel/pki"
 	"tlstunnel/service"
 )
@@ -201,7 +202,7 @@ func (d *demo) showCertificate(w io.Writer) error {
 		return err
 	}
 	_, err = fmt.Fprintf(w, "\nThe client trusts this CA alone, and expects the name %q:\n\n  %s\n  SHA-256 %s\n\n",
-		"127.0.0.1", store.CA.Subject, pki.Fingerprint(store.CA))
+		"127.0.0.1", dn.Text(store.CA.Subject), pki.Fingerprint(store.CA))
 	return err
 }
 
