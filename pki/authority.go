@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"crypto"
-	"crypto/rsa"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -44,9 +43,8 @@ func OpenAuthority(ctx context.Context, dir string, now time.Time) (*Authority, 
 		return nil, adviseRights(err)
 	}
 	a := &Authority{dir: dir, now: now, unlock: unlock}
-	pair, err := l.openCA(now) // a rotation may have come to its end meanwhile
+	a.ca, err = l.openCA(now) // a rotation may have come to its end meanwhile
 	if err == nil {
-		a.ca = issuer{pair.Leaf, pair.PrivateKey.(crypto.Signer)}
 		a.crlRenewed, err = a.refreshCRL()
 	}
 	if err != nil {
@@ -152,8 +150,8 @@ func (a *Authority) Issue(r Request, keyType, out string) (*x509.Certificate, []
 	if err := r.validate(); err != nil {
 		return nil, nil, err
 	}
-	if _, ok := keyTypes[keyType]; !ok {
-		return nil, nil, fmt.Errorf("unknown key type %q: use one of %s", keyType, strings.Join(KeyTypes(), ", "))
+	if err := checkKeyType(keyType); err != nil {
+		return nil, nil, err
 	}
 	base := filepath.Join(out, r.Name)
 	keyFile, certFile, p12File := base+".key", base+".crt", base+".p12"
@@ -227,22 +225,16 @@ func mustBeFree(files ...string) error {
 
 // certify signs what r asks for, and nothing else.
 func (a *Authority) certify(r Request, key crypto.PublicKey) (*x509.Certificate, error) {
-	notAfter := a.now.Add(r.Validity)
-	if notAfter.After(a.ca.cert.NotAfter) {
-		if r.Exact {
-			return nil, fmt.Errorf("the CA ends on %s, and no certificate outlives it: at most %d days from now",
-				date(a.ca.cert.NotAfter), int(a.ca.cert.NotAfter.Sub(a.now).Hours()/24))
-		}
-		notAfter = a.ca.cert.NotAfter
+	asked, end := a.now.Add(r.Validity), a.ca.cert.NotAfter
+	if r.Exact && asked.After(end) {
+		return nil, fmt.Errorf("the CA ends on %s, and no certificate outlives it: at most %d days from now",
+			date(end), int(end.Sub(a.now).Hours()/24))
 	}
-	template, err := newTemplate(r.subject(), key, a.now, notAfter)
+	template, err := newTemplate(r.subject(), key, a.now, earlier(asked, end))
 	if err != nil {
 		return nil, err
 	}
-	template.KeyUsage = x509.KeyUsageDigitalSignature
-	if _, ok := key.(*rsa.PublicKey); ok {
-		template.KeyUsage |= x509.KeyUsageKeyEncipherment // TLS 1.2 without forward secrecy
-	}
+	template.KeyUsage = leafUsage(key)
 	if r.Server {
 		template.ExtKeyUsage = append(template.ExtKeyUsage, x509.ExtKeyUsageServerAuth)
 	}

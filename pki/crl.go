@@ -2,7 +2,6 @@ package pki
 
 import (
 	"context"
-	"crypto"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/hex"
@@ -61,7 +60,7 @@ func (a *Authority) crlSigners() ([]crlSigner, error) {
 		return nil, err
 	}
 	if !previous.Leaf.Equal(a.ca.cert) {
-		signers = append(signers, crlSigner{issuer{previous.Leaf, previous.PrivateKey.(crypto.Signer)}, PreviousCRL(a.dir)})
+		signers = append(signers, crlSigner{issuerOf(previous), PreviousCRL(a.dir)})
 	}
 	return signers, nil
 }

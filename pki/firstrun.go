@@ -112,11 +112,9 @@ func (s Settings) issueMissing(ctx context.Context, l layout, have presence, now
 
 	var ca issuer
 	if have.ca() {
-		pair, err := l.openCA(now)
-		if err != nil {
+		if ca, err = l.openCA(now); err != nil {
 			return nil, nil, err
 		}
-		ca = issuer{cert: pair.Leaf, key: pair.PrivateKey.(crypto.Signer)}
 	} else {
 		if ca, err = s.newCA(caCommonName(m.host, now.UTC().Format(time.DateOnly)), 0, now); err != nil {
 			return nil, nil, err

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -21,6 +22,10 @@ const backdate = time.Hour
 type issuer struct {
 	cert *x509.Certificate
 	key  crypto.Signer
+}
+
+func issuerOf(pair tls.Certificate) issuer {
+	return issuer{cert: pair.Leaf, key: pair.PrivateKey.(crypto.Signer)}
 }
 
 func (s Settings) newCA(commonName string, pathLen int, now time.Time) (issuer, error) {
@@ -58,26 +63,33 @@ func (s Settings) newServer(ca issuer, m machine, now time.Time) (*x509.Certific
 }
 
 func (s Settings) newServerFor(key crypto.Signer, ca issuer, m machine, now time.Time) (*x509.Certificate, error) {
-	notAfter := now.Add(s.CertValidity)
-	if notAfter.After(ca.cert.NotAfter) {
-		notAfter = ca.cert.NotAfter
-	}
 	subject := s.Subject
 	subject.CommonName = s.commonName(m)
-	template, err := newTemplate(subject, key.Public(), now, notAfter)
+	template, err := newTemplate(subject, key.Public(), now, earlier(now.Add(s.CertValidity), ca.cert.NotAfter))
 	if err != nil {
 		return nil, err
 	}
-	template.KeyUsage = x509.KeyUsageDigitalSignature
-	if _, ok := key.(*rsa.PrivateKey); ok {
-		template.KeyUsage |= x509.KeyUsageKeyEncipherment // TLS 1.2 without forward secrecy
-	}
+	template.KeyUsage = leafUsage(key.Public())
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	// Peers look at the SANs only: a common name that is a host name is meant
 	// to be found there.
 	template.DNSNames, template.IPAddresses = m.subjectAltNames(append(slices.Clone(s.Names), subject.CommonName))
 
 	return sign(template, key.Public(), ca)
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func leafUsage(key crypto.PublicKey) x509.KeyUsage {
+	if _, ok := key.(*rsa.PublicKey); ok {
+		return x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment // TLS 1.2 without forward secrecy
+	}
+	return x509.KeyUsageDigitalSignature
 }
 
 func newTemplate(subject Subject, key crypto.PublicKey, now, notAfter time.Time) (*x509.Certificate, error) {

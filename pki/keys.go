@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 var keyTypes = map[string]func() (crypto.Signer, error){
@@ -29,6 +30,13 @@ var keyTypes = map[string]func() (crypto.Signer, error){
 // KeyTypes lists what [Settings.KeyType] can be, in alphabetical order.
 func KeyTypes() []string {
 	return slices.Sorted(maps.Keys(keyTypes))
+}
+
+func checkKeyType(keyType string) error {
+	if _, ok := keyTypes[keyType]; !ok {
+		return fmt.Errorf("unknown key type %q: use one of %s", keyType, strings.Join(KeyTypes(), ", "))
+	}
+	return nil
 }
 
 func generateKey(keyType string) (crypto.Signer, error) {

@@ -43,8 +43,8 @@ func LoadKeyPair(certFile, keyFile, passwordFile string, now time.Time) (tls.Cer
 
 // LoadCertificates reads all certificates of files, in their order: PEM, DER,
 // PKCS#7, or PKCS#12 without password. It is for bundles of CA certificates; keys
-// and other things in them are passed over. A file without any certificate is an error. Whether they are valid
-// isn't looked at.
+// and other things in them are passed over. A file without any certificate is an
+// error. Whether they are valid isn't looked at.
 func LoadCertificates(files ...string) ([]*x509.Certificate, error) {
 	var certs []*x509.Certificate
 	for _, file := range files {

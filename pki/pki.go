@@ -18,7 +18,6 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -131,7 +130,7 @@ func openAnyAge(dir string, now time.Time) (*Store, error) {
 	if !have.server() {
 		return nil, fmt.Errorf("opening %q and %q: %w: tlstunnel makes them from the CA when it starts or with `tlstunnel init`", l.serverCert, l.serverKey, fs.ErrNotExist)
 	}
-	store := &Store{Dir: dir, CA: ca.Leaf, Warnings: l.accessWarnings()}
+	store := &Store{Dir: dir, CA: ca.cert, Warnings: l.accessWarnings()}
 	if err := l.readRotation(store); err != nil {
 		return nil, err
 	}
@@ -141,16 +140,16 @@ func openAnyAge(dir string, now time.Time) (*Store, error) {
 	return store, nil
 }
 
-func (l layout) openCA(now time.Time) (tls.Certificate, error) {
-	ca, err := readOwnPair(l.caCert, l.caKey)
+func (l layout) openCA(now time.Time) (issuer, error) {
+	pair, err := readOwnPair(l.caCert, l.caKey)
 	if err != nil {
-		return tls.Certificate{}, err
+		return issuer{}, err
 	}
-	if !ca.Leaf.BasicConstraintsValid || !ca.Leaf.IsCA {
-		return tls.Certificate{}, fmt.Errorf("certificate %q isn't that of a CA: restore %q and %q from a backup", l.caCert, l.caCert, l.caKey)
+	if !isCA(pair.Leaf) {
+		return issuer{}, fmt.Errorf("certificate %q isn't that of a CA: restore %q and %q from a backup", l.caCert, l.caCert, l.caKey)
 	}
 	remedy := fmt.Sprintf("delete %s; the next start makes a new CA, and every client needs the new %q", list(l.all()), l.caCert)
-	return ca, checkValidity(l.caCert, ca.Leaf, now, remedy)
+	return issuerOf(pair), checkValidity(l.caCert, pair.Leaf, now, remedy)
 }
 
 func (l layout) openServer(cas []*x509.Certificate) (tls.Certificate, error) {
@@ -179,8 +178,8 @@ func (s Settings) validate() error {
 	if s.Dir == "" {
 		return errors.New("the folder of the PKI isn't set")
 	}
-	if _, ok := keyTypes[s.KeyType]; !ok {
-		return fmt.Errorf("unknown key type %q: use one of %s", s.KeyType, strings.Join(KeyTypes(), ", "))
+	if err := checkKeyType(s.KeyType); err != nil {
+		return err
 	}
 	if s.CAValidity <= 0 || s.CertValidity <= 0 {
 		return fmt.Errorf("the validity of a certificate must be positive: CA %v, server certificate %v", s.CAValidity, s.CertValidity)

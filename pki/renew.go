@@ -124,11 +124,10 @@ func Renew(ctx context.Context, s Settings, now time.Time, opts RenewOptions) (r
 // replaceServer issues a new server certificate and puts it in the place of the
 // old. The caller holds the lock.
 func (s Settings) replaceServer(ctx context.Context, l layout, store *Store, now time.Time, newKey bool) error {
-	pair, err := l.openCA(now)
+	ca, err := l.openCA(now)
 	if err != nil {
 		return err
 	}
-	ca := issuer{cert: pair.Leaf, key: pair.PrivateKey.(crypto.Signer)}
 	key := store.Server.PrivateKey.(crypto.Signer)
 	if newKey {
 		if key, err = generateKey(s.KeyType); err != nil {
@@ -210,9 +209,9 @@ func (l layout) resumeRenewal() error {
 	return nil
 }
 
-// renewExpired renews a server certificate that has expired while nobody was
-// there to do it in time, or isn't of the CA since a rotation was killed. It isn't an error when it can't be: the one who opens
-// the PKI says what is wrong.
+// renewExpired renews a server certificate that has expired while nobody was there
+// to do it in time, or isn't of the CA since a rotation was killed. It isn't an error
+// when it can't be: the one who opens the PKI says what is wrong.
 func (s Settings) renewExpired(ctx context.Context, now time.Time) (string, error) {
 	store, err := openAnyAge(s.Dir, now)
 	if err != nil || !now.After(store.Server.Leaf.NotAfter) && store.unfinished() == "" {

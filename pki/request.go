@@ -30,8 +30,8 @@ func NewCSR(r Request, keyType, out, pkiDir string) ([]string, error) {
 	if err := r.validateNames(); err != nil {
 		return nil, err
 	}
-	if _, ok := keyTypes[keyType]; !ok {
-		return nil, fmt.Errorf("unknown key type %q: use one of %s", keyType, strings.Join(KeyTypes(), ", "))
+	if err := checkKeyType(keyType); err != nil {
+		return nil, err
 	}
 	if err := notThePKI(out, pkiDir); err != nil {
 		return nil, err

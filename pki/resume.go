@@ -19,7 +19,7 @@ func (l layout) resume() (made []string, err error) {
 		return nil, err
 	}
 	if have.caCert != have.caKey {
-		if made, err = resumePair(have.caCert, l.caCert, l.caKey, isSelfSigned); err != nil {
+		if made, err = resumePair(have.caCert, l.caCert, l.caKey, isRoot); err != nil {
 			return nil, err
 		}
 	}
@@ -60,9 +60,7 @@ func resumePair(haveCert bool, cert, key string, fits func(tls.Certificate) bool
 	return nil, nil
 }
 
-func isSelfSigned(ca tls.Certificate) bool {
-	return ca.Leaf.BasicConstraintsValid && ca.Leaf.IsCA && ca.Leaf.CheckSignatureFrom(ca.Leaf) == nil
-}
+func isRoot(ca tls.Certificate) bool { return isCA(ca.Leaf) && selfSigned(ca.Leaf) }
 
 func (l layout) isFromCA(server tls.Certificate) bool {
 	ca, err := readPair(l.caCert, l.caKey, "")

@@ -6,7 +6,6 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"strings"
 	"time"
@@ -31,14 +30,9 @@ func PreviousCRL(dir string) string { return filepath.Join(dir, "previous-ca.crl
 // signed by one of the cas. Whether they are out of date isn't looked at. A list
 // that says only in part what is revoked, or says it for other CAs, is an error.
 func LoadCRLs(file string, cas []*x509.Certificate) ([]CRL, error) {
-	data, err := readLimited(file, maxBundleFile)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("reading CRL %q: %w: check the path", file, plain(err))
-	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("reading CRL %q: %w: let the user that runs tlstunnel read it", file, plain(err))
-	case err != nil:
-		return nil, fmt.Errorf("reading CRL %q: %w", file, plain(err))
+	data, err := readInput("CRL", file, maxBundleFile)
+	if err != nil {
+		return nil, err
 	}
 	ders, err := crlsIn(data)
 	if err != nil {

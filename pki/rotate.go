@@ -45,7 +45,7 @@ func Rotate(ctx context.Context, s Settings, now time.Time) error {
 		if _, err := publish(files, nil); err != nil {
 			return err
 		}
-		return s.replaceServer(ctx, l, &Store{CA: ca.Leaf, Server: store.Server, cross: cross}, now, false)
+		return s.replaceServer(ctx, l, &Store{CA: ca.cert, Server: store.Server, cross: cross}, now, false)
 	})
 }
 
@@ -116,11 +116,7 @@ func (s Settings) newNextCA(m machine, store *Store, now time.Time) (next issuer
 	if next, err = s.newCA(name, 1, now); err != nil {
 		return issuer{}, nil, err
 	}
-	notAfter := store.CA.NotAfter
-	if notAfter.After(next.cert.NotAfter) {
-		notAfter = next.cert.NotAfter
-	}
-	template, err := newTemplate(Subject{}, store.CA.PublicKey, now, notAfter)
+	template, err := newTemplate(Subject{}, store.CA.PublicKey, now, earlier(store.CA.NotAfter, next.cert.NotAfter))
 	if err != nil {
 		return issuer{}, nil, err
 	}
