@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -92,9 +93,6 @@ func (a *app) certIssue(ctx context.Context, name string, f issueFlags) error {
 	if err != nil {
 		return err
 	}
-	if f.keyType == "" {
-		f.keyType = cfg.PKI.KeyType
-	}
 	if f.p12 {
 		password, err := a.newPassword(f)
 		if err != nil {
@@ -108,7 +106,7 @@ func (a *app) certIssue(ctx context.Context, name string, f issueFlags) error {
 		return err
 	}
 	defer authority.Close()
-	cert, files, err := authority.Issue(request, f.keyType, f.out)
+	cert, files, err := authority.Issue(request, cmp.Or(f.keyType, cfg.PKI.KeyType), f.out)
 	if err != nil {
 		return err
 	}

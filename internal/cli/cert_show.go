@@ -109,8 +109,7 @@ func (a *app) showTunnel(name string) error {
 		return fmt.Errorf("%q is no file and no HOST:PORT, and whether a tunnel has that name can't be read: %w", name, err)
 	}
 	t := a.tunnelNamed(name)
-	switch {
-	case t == nil:
+	if t == nil {
 		return fmt.Errorf("%q is neither a file, nor HOST:PORT, nor a tunnel in %q: `tlstunnel status` lists the tunnels", name, cfg.File)
 	}
 	file := service.CertFile(cfg, *t)
