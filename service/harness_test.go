@@ -130,6 +130,11 @@ func greeter(t *testing.T, name string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
+	return serveEcho(t, l, name+"\n")
+}
+
+// serveEcho greets whom l accepts, and sends back what it gets. It returns the address.
+func serveEcho(t *testing.T, l net.Listener, greeting string) string {
 	t.Cleanup(func() { l.Close() })
 	go func() {
 		for {
@@ -139,7 +144,7 @@ func greeter(t *testing.T, name string) string {
 			}
 			go func() {
 				defer c.Close()
-				_, _ = io.WriteString(c, name+"\n")
+				_, _ = io.WriteString(c, greeting)
 				_, _ = io.Copy(c, c)
 			}()
 		}

@@ -72,23 +72,8 @@ func load(t *testing.T, text string) *config.Config {
 func echoService(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				_, _ = io.Copy(c, c)
-			}()
-		}
-	}()
-	return l.Addr().String()
+	check(t, err)
+	return serveEcho(t, l, "")
 }
 
 // TestPair runs a server and a client tunnel in one process, from the first run
