@@ -80,14 +80,11 @@ func trustsOwn(t config.Tunnel) bool {
 // crlsOf lists the CRLs that cfg makes us read.
 func crlsOf(cfg *config.Config) (files []string) {
 	for _, t := range cfg.Tunnels {
-		if trustsOwn(t) && !slices.Contains(files, pki.OwnCRL(cfg.PKI.Dir)) {
-			files = append(files, pki.OwnCRL(cfg.PKI.Dir))
+		if trustsOwn(t) {
+			files = append(files, pki.OwnCRL(cfg.PKI.Dir), pki.PreviousCRL(cfg.PKI.Dir))
 		}
-		for _, file := range t.CRL {
-			if !slices.Contains(files, file) {
-				files = append(files, file)
-			}
-		}
+		files = append(files, t.CRL...)
 	}
-	return files
+	slices.Sort(files)
+	return slices.Compact(files)
 }

@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -155,6 +156,17 @@ func TestRevocationIsWatched(t *testing.T) {
 	own.revoke(pki.OwnCRL(own.store.Dir), time.Hour, own.store.Server.Leaf)
 	s.log.await(t, `msg="connection interrupted" tunnel=a`)
 	s.log.await(t, `msg="files read anew" cause="CRL changed" changed=[a]`)
+}
+
+// TestCRLsOf: what is watched is what is read, each file once.
+func TestCRLsOf(t *testing.T) {
+	const more = requireOwn + "\nclient_ca = ['own', 'foreign.crt']\ncrl = 'foreign.crl'"
+	cfg := load(t, serverTunnel("a", "127.0.0.1:1", "127.0.0.1:9", more)+serverTunnel("b", "127.0.0.1:2", "127.0.0.1:9", more))
+	dir := filepath.Dir(cfg.File)
+	want := []string{filepath.Join(dir, "foreign.crl"), pki.OwnCRL(filepath.Join(dir, "pki")), pki.PreviousCRL(filepath.Join(dir, "pki"))}
+	if got := crlsOf(cfg); !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
 }
 
 // TestRevocationWaitsForNothing: not for a file that is broken, and the next
