@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -72,17 +73,18 @@ func (a *app) beginRotation(ctx context.Context, cfg *config.Config) error {
 	return a.refreshService(ctx, cfg.File)
 }
 
+func (a *app) showCA(which string, ca *x509.Certificate) {
+	fmt.Fprintf(a.stdout, "%-12s %s\n  expires    %s\n  SHA-256    %s\n",
+		which, ca.Subject.CommonName, ca.NotAfter.Local().Format(time.DateOnly), pki.Fingerprint(ca))
+}
+
 func (a *app) showPlan(store *pki.Store) {
-	fmt.Fprintf(a.stdout, `current CA   %s
-  expires    %s
-  SHA-256    %s
-next CA      %s
-  expires    %s
-  SHA-256    %s
-  file       %s
+	a.showCA("current CA", store.CA)
+	a.showCA("next CA", store.Next)
+	fmt.Fprintf(a.stdout, `  file       %s
 
 The plan:
-1. Give %s to everybody who has ca.crt of this machine. Have them compare
+1. Give next-ca.crt to everybody who has ca.crt of this machine. Have them compare
    the SHA-256 of the next CA by phone.
 2. They add it beside the old one, and keep that: in tlstunnel
        ca = ["ca.crt", "next-ca.crt"]         (client_ca likewise)
@@ -91,9 +93,7 @@ The plan:
        tlstunnel ca rotate --finish
    Who trusts only the old CA can't connect from then on.
 4. After that they may remove the old one.
-`, store.CA.Subject.CommonName, store.CA.NotAfter.Local().Format(time.DateOnly), pki.Fingerprint(store.CA),
-		store.Next.Subject.CommonName, store.Next.NotAfter.Local().Format(time.DateOnly), pki.Fingerprint(store.Next),
-		filepath.Join(store.Dir, "next-ca.crt"), "next-ca.crt", store.CA.NotAfter.Local().Format(time.DateOnly))
+`, filepath.Join(store.Dir, "next-ca.crt"), store.CA.NotAfter.Local().Format(time.DateOnly))
 	if old := store.Previous; old != nil && time.Now().Before(old.NotAfter) {
 		fmt.Fprintf(a.stdout, `
 Step 3 also ends the trust in the CA before the current one, which would go on
@@ -115,7 +115,6 @@ func (a *app) endRotation(ctx context.Context, cfg *config.Config, end service.R
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "current CA   %s\n  expires    %s\n  SHA-256    %s\n",
-		store.CA.Subject.CommonName, store.CA.NotAfter.Local().Format(time.DateOnly), pki.Fingerprint(store.CA))
+	a.showCA("current CA", store.CA)
 	return a.refreshService(ctx, cfg.File)
 }
