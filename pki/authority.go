@@ -159,13 +159,7 @@ func (a *Authority) Issue(r Request, keyType, out string) (*x509.Certificate, []
 	if r.PKCS12 != nil {
 		targets = append(targets, p12File)
 	}
-	if err := notThePKI(out, a.dir); err != nil {
-		return nil, nil, err
-	}
-	if err := mustBeFree(targets...); err != nil {
-		return nil, nil, err
-	}
-	if err := removeLeftoversOf(targets...); err != nil {
+	if err := makeRoom(out, a.dir, targets...); err != nil {
 		return nil, nil, err
 	}
 	if r.Server {
@@ -194,13 +188,17 @@ func (a *Authority) Issue(r Request, keyType, out string) (*x509.Certificate, []
 	return cert, paths, err
 }
 
-// notThePKI keeps others' files out of dir: next-ca and previous-ca are names of CAs
-// there.
-func notThePKI(out, dir string) error {
-	if sameFile(out, dir) {
+// makeRoom says why the files can't be made in the folder out, and removes what killed
+// commands have left of them. The PKI folder is for its own files only: next-ca and
+// previous-ca are names of CAs there.
+func makeRoom(out, pkiDir string, files ...string) error {
+	if sameFile(out, pkiDir) {
 		return fmt.Errorf("folder %q is that of the PKI, for its own files only: choose another with --out", out)
 	}
-	return nil
+	if err := mustBeFree(files...); err != nil {
+		return err
+	}
+	return removeLeftoversOf(files...)
 }
 
 func sameFile(a, b string) bool {
@@ -246,12 +244,8 @@ func (a *Authority) certify(r Request, key crypto.PublicKey) (*x509.Certificate,
 	return sign(template, key, a.ca)
 }
 
-// ErrAmbiguous is for a name that several certificates have.
-var ErrAmbiguous = errors.New("several certificates have this name: say the serial number of the one")
-
 // Find returns the certificate that has the serial number or, unless it is
-// revoked or has expired, the name. The error wraps [ErrAmbiguous] when several
-// have the name.
+// revoked or has expired, the name. It is an error when several have the name.
 func (a *Authority) Find(nameOrSerial string) (Issued, error) {
 	index, err := loadIndex(a.dir)
 	if err != nil {
@@ -282,7 +276,7 @@ func (a *Authority) Find(nameOrSerial string) (Issued, error) {
 	for _, i := range named {
 		serials = append(serials, fmt.Sprintf("%s (until %s)", i.Serial, date(i.NotAfter)))
 	}
-	return Issued{}, fmt.Errorf("%q: %w: %s", nameOrSerial, ErrAmbiguous, strings.Join(serials, ", "))
+	return Issued{}, fmt.Errorf("%q: several certificates have this name: say the serial number of the one: %s", nameOrSerial, strings.Join(serials, ", "))
 }
 
 // Revoke puts a certificate of the index on the CRL, for a reason by its name in

@@ -160,7 +160,7 @@ func TestRevoke(t *testing.T) {
 		}
 		serials = append(serials, SerialText(cert))
 	}
-	if _, err := a.Find("two"); !errors.Is(err, ErrAmbiguous) || !strings.Contains(err.Error(), serials[1]) || !strings.Contains(err.Error(), serials[2]) {
+	if _, err := a.Find("two"); err == nil || !strings.Contains(err.Error(), serials[1]) || !strings.Contains(err.Error(), serials[2]) {
 		t.Errorf("got %v, want both serial numbers", err)
 	}
 	if _, err := a.Find("three"); err == nil {
@@ -249,7 +249,7 @@ func TestRefreshCRLWithoutIndex(t *testing.T) {
 	if err := a.Revoke(found, "keyCompromise"); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Remove(IndexFile(store.Dir)); err != nil {
+	if err := os.Remove(indexFile(store.Dir)); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := a.Issue(clientRequest("one"), "ecdsa-p256", t.TempDir()); err != nil {
@@ -299,7 +299,7 @@ func TestRevokeAfterRotation(t *testing.T) {
 // TestTornIndex: what a kill left of a line is ignored, and cut by the next.
 func TestTornIndex(t *testing.T) {
 	store := ensure(t, nil)
-	file := IndexFile(store.Dir)
+	file := indexFile(store.Dir)
 	whole := readFile(t, file)
 	writeFile(t, file, append(whole, `{"event":"issued","ser`...))
 	if index := readIndex(t, store.Dir); len(index) != 1 {

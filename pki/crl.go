@@ -26,7 +26,7 @@ const crlLife = 30 * 24 * time.Hour
 // lacks what the index says is revoked, and returns whether it did. Before the
 // first revocation there is no CRL.
 func RefreshCRL(ctx context.Context, dir string, now time.Time) (bool, error) {
-	if _, err := os.Stat(IndexFile(dir)); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(indexFile(dir)); errors.Is(err, fs.ErrNotExist) {
 		return false, nil // nothing is revoked
 	}
 	a, err := OpenAuthority(ctx, dir, now)

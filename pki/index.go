@@ -56,9 +56,9 @@ const (
 // serverName is what the index calls the certificates of this machine's server.
 const serverName = "server"
 
-// IndexFile is the path of the index of all certificates that the CA in dir has
+// indexFile is the path of the index of all certificates that the CA in dir has
 // issued: a line of JSON for each event, in the order in which they happened.
-func IndexFile(dir string) string { return filepath.Join(dir, "issued.jsonl") }
+func indexFile(dir string) string { return filepath.Join(dir, "issued.jsonl") }
 
 // ReadIndex lists what the CA in dir has issued, in that order. What a killed
 // process has left of a last line doesn't count. Without an index there is nothing.
@@ -68,7 +68,7 @@ func ReadIndex(dir string) ([]Issued, error) {
 }
 
 func loadIndex(dir string) ([]Issued, error) {
-	file := IndexFile(dir)
+	file := indexFile(dir)
 	data, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -122,7 +122,7 @@ func appendIndex(dir string, e indexEvent) error {
 	if err != nil {
 		return err
 	}
-	file := IndexFile(dir)
+	file := indexFile(dir)
 	if err := removeLeftoversOf(file); err != nil {
 		return err
 	}

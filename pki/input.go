@@ -198,7 +198,7 @@ func decryptKey(der []byte, passwordFile string) (signer crypto.Signer, err erro
 	return signerOf(key)
 }
 
-// isEncryptedPKCS8 asks the parser: it fails on the password only.
+// isEncryptedPKCS8 looks at the form only.
 func isEncryptedPKCS8(der []byte) bool {
 	var info encryptedKey
 	return unmarshalWhole(der, &info)

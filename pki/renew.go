@@ -22,11 +22,20 @@ type RenewOptions struct {
 	NewKey bool // the key stays the same otherwise
 }
 
-// RenewalDue says when the server certificate is to be renewed, and why: at two
-// thirds of its life, or at once when it lacks a name or address that the machine
-// has or s.Names asks for. The zero time is never: the CA ends with it, so that a
-// new one would last no longer.
-func (s Settings) RenewalDue(ctx context.Context, store *Store, now time.Time) (at time.Time, reason string) {
+// NextRenewal says when the server certificate of the PKI in s.Dir is to be renewed, and
+// why: at two thirds of its life, or at once when it lacks a name or address that the
+// machine has or s.Names asks for. It may have expired. The zero time is never: the CA ends
+// with it, so that a new one would last no longer.
+func NextRenewal(ctx context.Context, s Settings, now time.Time) (at time.Time, reason string, err error) {
+	store, err := openAnyAge(s.Dir, now)
+	if err != nil {
+		return time.Time{}, "", err
+	}
+	at, reason = s.renewalDue(ctx, store, now)
+	return at, reason, nil
+}
+
+func (s Settings) renewalDue(ctx context.Context, store *Store, now time.Time) (at time.Time, reason string) {
 	leaf := store.Server.Leaf
 	if reason := store.unfinished(); reason != "" {
 		return now, reason
@@ -35,17 +44,6 @@ func (s Settings) RenewalDue(ctx context.Context, store *Store, now time.Time) (
 		return now, "it lacks " + strings.Join(missing, ", ")
 	}
 	return twoThirds(leaf, store.CA, s.CertValidity), "two thirds of its life are over"
-}
-
-// NextRenewal is [Settings.RenewalDue] of the PKI in s.Dir, also when the server
-// certificate has expired.
-func NextRenewal(ctx context.Context, s Settings, now time.Time) (at time.Time, reason string, err error) {
-	store, err := openAnyAge(s.Dir, now)
-	if err != nil {
-		return time.Time{}, "", err
-	}
-	at, reason = s.RenewalDue(ctx, store, now)
-	return at, reason, nil
 }
 
 // twoThirds counts from when the certificate was made. A certificate made for
@@ -112,7 +110,7 @@ func Renew(ctx context.Context, s Settings, now time.Time, opts RenewOptions) (r
 	if err != nil {
 		return "", err
 	}
-	at, reason := s.RenewalDue(ctx, store, now)
+	at, reason := s.renewalDue(ctx, store, now)
 	if opts.Force {
 		reason = "asked for"
 	} else if at.IsZero() || at.After(now) {

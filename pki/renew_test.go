@@ -38,7 +38,7 @@ func TestRenewalDue(t *testing.T) {
 			store := ensure(t, func(s *Settings) { s.CAValidity, s.CertValidity = test.ca, test.validity })
 			s := testSettings(store.Dir)
 			s.CertValidity = test.validity
-			at, _ := s.RenewalDue(t.Context(), store, now)
+			at, _ := s.renewalDue(t.Context(), store, now)
 			if test.want == 0 {
 				if !at.IsZero() {
 					t.Errorf("got %v, want never", at)
@@ -85,7 +85,7 @@ func TestShorterValidity(t *testing.T) {
 	store := ensure(t, nil)
 	s := testSettings(store.Dir)
 	s.CertValidity = time.Hour
-	at, _ := s.RenewalDue(t.Context(), store, now)
+	at, _ := s.renewalDue(t.Context(), store, now)
 	if want := now.Add(365*day - time.Hour); !at.Equal(want) {
 		t.Errorf("got %v, want %v", at, want)
 	}

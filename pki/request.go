@@ -33,14 +33,8 @@ func NewCSR(r Request, keyType, out, pkiDir string) ([]string, error) {
 	if err := checkKeyType(keyType); err != nil {
 		return nil, err
 	}
-	if err := notThePKI(out, pkiDir); err != nil {
-		return nil, err
-	}
 	keyFile, csrFile := filepath.Join(out, r.Name+".key"), filepath.Join(out, r.Name+".csr")
-	if err := mustBeFree(keyFile, csrFile); err != nil {
-		return nil, err
-	}
-	if err := removeLeftoversOf(keyFile, csrFile); err != nil {
+	if err := makeRoom(out, pkiDir, keyFile, csrFile); err != nil {
 		return nil, err
 	}
 	subject, err := r.subject().marshal()
@@ -307,14 +301,8 @@ func (a *Authority) SignCSR(csr *x509.CertificateRequest, r Request, out string)
 	if err != nil {
 		return nil, "", err
 	}
-	if err := notThePKI(out, a.dir); err != nil {
-		return nil, "", err
-	}
 	file := filepath.Join(out, r.Name+".crt")
-	if err := mustBeFree(file); err != nil {
-		return nil, "", err
-	}
-	if err := removeLeftoversOf(file); err != nil {
+	if err := makeRoom(out, a.dir, file); err != nil {
 		return nil, "", err
 	}
 	cert, err := a.certify(r, csr.PublicKey)
