@@ -71,31 +71,18 @@ func TestACMEFiles(t *testing.T) {
 // its time, and one that has expired.
 func TestACMELoad(t *testing.T) {
 	a := ACME{Dir: t.TempDir(), Directory: "https://ca.example/dir", Domains: []string{"pacs.clinic.example"}}
-	now := time.Now()
 	if _, err := a.Load(now); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := a.LoadChallenge("../../PACS.clinic.example"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
-	store, _, err := Ensure(t.Context(), Settings{Dir: filepath.Join(a.Dir, "own"), KeyType: "ecdsa-p256", CAValidity: time.Hour, CertValidity: time.Hour}, now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var data []byte
-	for _, name := range []string{"server.key", "server.crt"} {
-		part, err := os.ReadFile(filepath.Join(store.Dir, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		data = append(data, part...)
-	}
 	if err := os.Mkdir(filepath.Join(a.Dir, "acme"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(a.CertFile(), data, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	store := ensure(t, func(s *Settings) { s.CertValidity = time.Hour })
+	l := layoutOf(store.Dir)
+	writeFile(t, a.CertFile(), append(readFile(t, l.serverKey), readFile(t, l.serverCert)...))
 	begin, end := store.Server.Leaf.NotBefore, store.Server.Leaf.NotAfter
 	for _, tt := range []struct {
 		now  time.Time
@@ -131,9 +118,7 @@ func TestEABKey(t *testing.T) {
 		"secret!":  false,
 		" ":        false,
 	} {
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		writeFile(t, file, []byte(text))
 		err := a.CheckEAB()
 		if (err == nil) != good || err != nil && strings.Contains(err.Error(), "secret!") {
 			t.Errorf("%q: got %v", text, err)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"io/fs"
 	"math/big"
 	"os"
@@ -380,38 +379,25 @@ func globFiles(t *testing.T, dir, pattern string) []string {
 // that one succeeds.
 func TestKillAuthority(t *testing.T) {
 	for _, act := range []string{"issue", "sign", "revoke"} {
-		for step := 1; ; step++ {
-			store := ensure(t, nil)
-			output, err := startChild(t, store.Dir, childDoes+"="+act, childKill+"="+strconv.Itoa(step))()
-			if err == nil {
-				if step < 5 {
-					t.Errorf("%s: only %d steps", act, step)
-				}
-				break
+		killEach(t, act, prepareFirstRun, func(t *testing.T, dir string) {
+			index, out := readIndex(t, dir), filepath.Dir(dir)
+			if given := globFiles(t, out, "*.crt"); len(given) >= len(index) {
+				t.Errorf("%q given out, index %+v", given, index)
 			}
-			name := fmt.Sprintf("%s killed at step %d, %q", act, step, output[len(output)-1])
-			index := readIndex(t, store.Dir)
-			given := globFiles(t, filepath.Dir(store.Dir), "*.crt")
-			if len(given) >= len(index) {
-				t.Errorf("%s: %q given out, index %+v", name, given, index)
-			}
-			for _, p12 := range globFiles(t, filepath.Dir(store.Dir), "*.p12") { // the last
-				if _, err := LoadKeyPair(p12[:len(p12)-3]+"crt", p12[:len(p12)-3]+"key", "", now); err != nil {
-					t.Errorf("%s: %v", name, err)
+			for _, p12 := range globFiles(t, out, "*.p12") { // the last
+				base := strings.TrimSuffix(p12, "p12")
+				if _, err := LoadKeyPair(base+"crt", base+"key", "", now); err != nil {
+					t.Error(err)
 				}
 			}
-			a, err := OpenAuthority(t.Context(), store.Dir, now)
-			if err != nil {
-				t.Fatalf("%s: %v", name, err)
-			}
-			if !index[0].Revoked.IsZero() && len(ownCRL(t, store).RevokedCertificateEntries) != 1 {
-				t.Errorf("%s: not on the CRL", name)
+			a := openAuthority(t, dir, now)
+			if !index[0].Revoked.IsZero() && len(ownCRL(t, open(t, dir)).RevokedCertificateEntries) != 1 {
+				t.Error("not on the CRL")
 			}
 			if _, _, err := a.Issue(clientRequest("next"), "ecdsa-p256", t.TempDir()); err != nil {
-				t.Errorf("%s: %v", name, err)
+				t.Error(err)
 			}
-			a.Close()
-		}
+		})
 	}
 }
 

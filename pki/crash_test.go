@@ -15,7 +15,8 @@ import (
 	"testing"
 )
 
-// startChild runs Ensure on dir in a process of its own; see TestMain.
+// startChild runs Ensure, or what childDoes says, on dir in a process of its own; see
+// TestMain.
 func startChild(t *testing.T, dir string, env ...string) (wait func() (output []string, err error)) {
 	t.Helper()
 	var out bytes.Buffer
@@ -58,24 +59,33 @@ func TestKill(t *testing.T) {
 		}},
 	} {
 		t.Run(start.name, func(t *testing.T) {
+			killEach(t, "", start.prepare, recoverAfterKill)
+		})
+	}
+}
+
+// killEach runs what a child does, "" for Ensure, after prepare, once to the end, and
+// then with a kill at each step, after which it calls look.
+func killEach(t *testing.T, does string, prepare, look func(t *testing.T, dir string)) {
+	dir := filepath.Join(t.TempDir(), "state", "pki")
+	prepare(t, dir)
+	output, err := startChild(t, dir, childDoes+"="+does)()
+	if err != nil {
+		t.Fatalf("%s without a kill: %v: %q", does, err, output)
+	}
+	steps := output[:len(output)-1]
+	if len(steps) < 3 {
+		t.Errorf("%s: only the steps %q", does, steps)
+	}
+	for i, step := range steps {
+		t.Run(strings.TrimSpace(does+" "+strconv.Itoa(i+1)+" "+step), func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "state", "pki")
-			start.prepare(t, dir)
-			output, err := startChild(t, dir)()
-			if err != nil {
-				t.Fatalf("without a kill: %v: %q", err, output)
+			prepare(t, dir)
+			output, err := startChild(t, dir, childDoes+"="+does, childKill+"="+strconv.Itoa(i+1))()
+			if _, killed := errors.AsType[*exec.ExitError](err); !killed || len(output) != i+1 {
+				t.Fatalf("got %v after %d steps, want a kill after %d", err, len(output), i+1)
 			}
-			steps := output[:len(output)-1]
-			for i, step := range steps {
-				t.Run(strconv.Itoa(i+1)+" "+step, func(t *testing.T) {
-					dir := filepath.Join(t.TempDir(), "state", "pki")
-					start.prepare(t, dir)
-					output, err := startChild(t, dir, childKill+"="+strconv.Itoa(i+1))()
-					if _, killed := errors.AsType[*exec.ExitError](err); !killed || len(output) != i+1 {
-						t.Fatalf("got %v after %d steps, want a kill after %d", err, len(output), i+1)
-					}
-					recoverAfterKill(t, dir)
-				})
-			}
+			look(t, dir)
 		})
 	}
 }

@@ -22,16 +22,16 @@ import (
 
 // company is a CA with one in between.
 type company struct {
-	dir                      string
-	root, middle, leaf       *x509.Certificate
-	rootKey, middleKey, keys crypto.Signer
+	dir                string
+	root, middle, leaf *x509.Certificate
+	rootKey, middleKey crypto.Signer
 }
 
 func newCompany(t *testing.T) *company {
 	c := &company{dir: t.TempDir()}
 	c.root, c.rootKey = c.issue(t, "root", func(cert *x509.Certificate) { cert.IsCA = true })
 	c.middle, c.middleKey = c.issue(t, "middle", func(cert *x509.Certificate) { cert.IsCA = true })
-	c.leaf, c.keys = c.issue(t, "leaf", func(*x509.Certificate) {})
+	c.leaf, _ = c.issue(t, "leaf", func(*x509.Certificate) {})
 	return c
 }
 
@@ -161,7 +161,6 @@ func TestInstallErrors(t *testing.T) {
 	}
 }
 
-// Who signs without being a CA is told.
 // A key beside the certificate that can't be read is the reason, unless the key is
 // somewhere else.
 func TestInstallUnreadableKey(t *testing.T) {
@@ -180,6 +179,7 @@ func TestInstallUnreadableKey(t *testing.T) {
 	}
 }
 
+// Who signs without being a CA is told.
 func TestInstallFalseSigner(t *testing.T) {
 	c := newCompany(t)
 	c.middle, c.middleKey = c.issue(t, "middle", func(*x509.Certificate) {})
@@ -336,31 +336,21 @@ func killInstall(t *testing.T, links bool) {
 // TestKillExport: what is there of the CA's certificate is whole, and the next
 // export completes it.
 func TestKillExport(t *testing.T) {
-	store := ensure(t, nil)
-	out := filepath.Dir(store.Dir)
-	for step := 1; ; step++ {
-		output, err := startChild(t, store.Dir, childDoes+"=export", childKill+"="+strconv.Itoa(step))()
-		if err == nil {
-			if step < 4 {
-				t.Errorf("only %d steps", step)
-			}
-			return
-		}
-		name := fmt.Sprintf("killed at step %d, %q", step, output[len(output)-1])
+	killEach(t, "export", prepareFirstRun, func(t *testing.T, dir string) {
+		ca, out := open(t, dir).CA, filepath.Dir(dir)
 		for _, file := range []string{"ca.crt", "ca.der"} {
 			path := filepath.Join(out, file)
 			if _, err := os.Lstat(path); err != nil {
 				continue
 			}
-			if certs, err := LoadCertificates(path); err != nil || !certs[0].Equal(store.CA) {
-				t.Errorf("%s: %q: %v", name, file, err)
+			if certs, err := LoadCertificates(path); err != nil || !certs[0].Equal(ca) {
+				t.Errorf("%q: %v", file, err)
 			}
 		}
-		if _, err := ExportCA(store.CA, out); err != nil {
-			t.Errorf("%s: %v", name, err)
+		if _, err := ExportCA(ca, out); err != nil {
+			t.Error(err)
 		}
-		remove(t, filepath.Join(out, "ca.crt"), filepath.Join(out, "ca.der"))
-	}
+	})
 }
 
 // An encrypted key isn't replaced by one that is plain.

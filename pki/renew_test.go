@@ -9,10 +9,8 @@ import (
 	"errors"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -186,28 +184,6 @@ func TestKillRenewal(t *testing.T) {
 			if _, err := pair.Leaf.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: now}); err != nil {
 				t.Error(err)
 			}
-		})
-	}
-}
-
-// killEach runs what a child does, after prepare, once to the end, and then with a
-// kill at each step, after which it calls look.
-func killEach(t *testing.T, does string, prepare, look func(t *testing.T, dir string)) {
-	dir := filepath.Join(t.TempDir(), "state", "pki")
-	prepare(t, dir)
-	output, err := startChild(t, dir, childDoes+"="+does)()
-	if err != nil {
-		t.Fatalf("%s without a kill: %v: %q", does, err, output)
-	}
-	for i, step := range output[:len(output)-1] {
-		t.Run(does+" "+strconv.Itoa(i+1)+" "+step, func(t *testing.T) {
-			dir := filepath.Join(t.TempDir(), "state", "pki")
-			prepare(t, dir)
-			output, err := startChild(t, dir, childDoes+"="+does, childKill+"="+strconv.Itoa(i+1))()
-			if _, killed := errors.AsType[*exec.ExitError](err); !killed || len(output) != i+1 {
-				t.Fatalf("got %v after %d steps, want a kill after %d", err, len(output), i+1)
-			}
-			look(t, dir)
 		})
 	}
 }

@@ -16,7 +16,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -300,27 +299,18 @@ func signChild(s Settings) error {
 // TestKillNewCSR: a request is never there without its key, and what is there is
 // whole.
 func TestKillNewCSR(t *testing.T) {
-	for step := 1; ; step++ {
-		dir := filepath.Join(t.TempDir(), "pki")
-		output, err := startChild(t, dir, childDoes+"=csr", childKill+"="+strconv.Itoa(step))()
-		if err == nil {
-			if step < 4 {
-				t.Errorf("only %d steps", step)
-			}
-			return
+	killEach(t, "csr", prepareFirstRun, func(t *testing.T, dir string) {
+		base := filepath.Join(filepath.Dir(dir), "pacs.example")
+		_, keyErr := readKeys(base+".key", "")
+		if _, err := os.Lstat(base + ".key"); err == nil && keyErr != nil {
+			t.Error(keyErr)
 		}
-		name := fmt.Sprintf("killed at step %d, %q", step, output[len(output)-1])
-		key, csr := filepath.Join(filepath.Dir(dir), "pacs.example.key"), filepath.Join(filepath.Dir(dir), "pacs.example.csr")
-		_, keyErr := readKeys(key, "")
-		if _, err := os.Lstat(key); err == nil && keyErr != nil {
-			t.Errorf("%s: %v", name, keyErr)
-		}
-		if _, err := os.Lstat(csr); err == nil {
-			if _, err := ReadCSR(csr); err != nil || keyErr != nil {
-				t.Errorf("%s: %v, %v", name, err, keyErr)
+		if _, err := os.Lstat(base + ".csr"); err == nil {
+			if _, err := ReadCSR(base + ".csr"); err != nil || keyErr != nil {
+				t.Errorf("%v, %v", err, keyErr)
 			}
 		}
-	}
+	})
 }
 
 // TestRequestedUsage: what a key shall be for is told as of a certificate with the
