@@ -34,7 +34,7 @@ func (s *Service) summary() string {
 	st := s.Status()
 	text := fmt.Sprintf("tunnels: %d", len(st.Tunnels))
 	if first := st.firstExpiry(); !first.IsZero() {
-		text += ", first certificate expires on " + first.Format(time.DateOnly)
+		text += ", first certificate expires on " + first.Local().Format(time.DateOnly)
 	}
 	return text
 }

@@ -313,7 +313,7 @@ func (tr *translator) endSoon(cert *x509.Certificate) string {
 	if left >= expirySoon || own && left >= cert.NotAfter.Sub(cert.NotBefore)/4 {
 		return ""
 	}
-	text := fmt.Sprintf("the certificate %q expires on %s, in %d days: ", dn.Text(cert.Subject), cert.NotAfter.Format(time.DateOnly), left/(24*time.Hour))
+	text := fmt.Sprintf("the certificate %q expires on %s, in %d days: ", dn.Text(cert.Subject), cert.NotAfter.Local().Format(time.DateOnly), left/(24*time.Hour))
 	switch {
 	case !own:
 		return text + "renew it"

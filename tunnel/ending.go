@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"log/slog"
+	"strings"
 	"sync/atomic"
 )
 
@@ -91,7 +92,7 @@ func clipTo(text string, most int) string {
 	if len(text) <= most {
 		return text
 	}
-	return text[:most] + "..."
+	return strings.ToValidUTF8(text[:most], "") + "..." // no half of a character
 }
 
 // Stats are a tunnel's counts since it was made.

@@ -47,7 +47,7 @@ func (a *app) certList() error {
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "STATE\tUNTIL\tSERIAL\tNAME\tSUBJECT")
 	for _, i := range index {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", i.State(now), i.NotAfter.Format(time.DateOnly), i.Serial, i.Name, i.Subject)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", i.State(now), i.NotAfter.Local().Format(time.DateOnly), i.Serial, i.Name, i.Subject)
 	}
 	return w.Flush()
 }
