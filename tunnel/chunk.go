@@ -1,9 +1,6 @@
 package tunnel
 
-import (
-	"net"
-	"sync"
-)
+import "sync"
 
 // chunkSize is what one read takes at the most. Eight TLS records cost little
 // more system calls than one; larger chunks fall out of the processor's cache.
@@ -18,13 +15,3 @@ type chunk [chunkSize + 8*recordOverhead]byte
 const recordOverhead = 5 + 16 + 48 + 16
 
 var chunks = sync.Pool{New: func() any { return new(chunk) }}
-
-// source is a TCP connection to be read from.
-type source struct {
-	*net.TCPConn
-	reading // how, on this system
-}
-
-// receive waits until there are bytes, and only then takes a chunk for them. The
-// caller gives it back. It isn't for several goroutines at once.
-func (s *source) receive() (c *chunk, n int, err error) { return s.read(s.TCPConn) }

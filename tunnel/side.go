@@ -27,7 +27,8 @@ type side struct {
 
 // newSide is a plain side.
 func newSide(tcp *net.TCPConn, name string) *side {
-	return &side{stream: tcp, tcp: &source{TCPConn: tcp}, name: name}
+	s := &source{TCPConn: tcp}
+	return &side{stream: s, tcp: s, name: name}
 }
 
 // stream is what *net.TCPConn and *tls.Conn have in common.

@@ -113,7 +113,7 @@ func (w *wire) Write(b []byte) (int, error) {
 		w.ticket = append(w.ticket, ticket...)
 		n, err := len(rest), error(nil)
 		if n > 0 {
-			n, err = w.TCPConn.Write(rest)
+			n, err = w.source.Write(rest)
 		}
 		if err == nil {
 			n = len(b)
@@ -132,12 +132,12 @@ func (w *wire) Write(b []byte) (int, error) {
 		return len(b), nil
 	}
 	if w.ticket == nil {
-		return w.TCPConn.Write(b)
+		return w.source.Write(b)
 	}
 	held := len(w.ticket)
 	all := append(w.ticket, b...)
 	w.ticket = nil
-	n, err := w.TCPConn.Write(all)
+	n, err := w.source.Write(all)
 	return max(0, n-held), err
 }
 
@@ -162,7 +162,7 @@ func (w *wire) flush() error {
 }
 
 func (w *wire) send() error {
-	_, err := w.TCPConn.Write(w.gathered[:w.size])
+	_, err := w.source.Write(w.gathered[:w.size])
 	w.size = 0
 	return err
 }

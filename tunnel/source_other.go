@@ -17,3 +17,8 @@ func (reading) read(conn *net.TCPConn) (*chunk, int, error) {
 	}
 	return c, n, err
 }
+
+// writing has no state either.
+type writing struct{}
+
+func (writing) write(conn *net.TCPConn, b []byte) (int, error) { return conn.Write(b) }
