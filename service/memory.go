@@ -1,6 +1,7 @@
 package service
 
 import (
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -26,6 +27,8 @@ func newMemory() memory {
 func (m *memory) look() {
 	held, allocated := readMemory()
 	if m.isBurstOver(held, allocated) {
+		runtime.GC()
+		runtime.GC()
 		debug.FreeOSMemory()
 		m.returned = allocated
 	}

@@ -133,9 +133,7 @@ func (t *Tunnel) startTLS(ctx context.Context, c *conn, s *side, role func(net.C
 	start := time.Now()
 	s.wire, s.config = &wire{source: s.tcp, holdTicket: s == c.front}, config
 	tlsConn := role(s.wire, config)
-	done := make(chan error, 1)
-	go handshake(ctx, tlsConn, done)
-	if err := <-done; err != nil {
+	if err := tlsConn.HandshakeContext(ctx); err != nil {
 		return err
 	}
 	s.wire.holdTicket, s.wire.noWait = false, true
@@ -145,10 +143,6 @@ func (t *Tunnel) startTLS(ctx context.Context, c *conn, s *side, role func(net.C
 	s.stream, s.records = tlsConn, recordsOf(tlsConn)
 	return nil
 }
-
-// handshake has a goroutine of its own, since it needs a large stack: that ends
-// with it, and the connection goes on with its small one.
-func handshake(ctx context.Context, c *tls.Conn, done chan<- error) { done <- c.HandshakeContext(ctx) }
 
 // handshakeTurn says whether its connection has asked for a place in
 // t.handshakes and holds one. It travels in the handshake's context, under the
