@@ -35,8 +35,7 @@ func (t *Tunnel) newConn(accepted *net.TCPConn) *conn {
 		accepted: time.Now(),
 		front:    newSide(accepted, byPeer),
 	}
-	// Where the system has no such settings, its own stay in force.
-	_ = accepted.SetKeepAliveConfig(keepAlive(c.settings.Keepalive))
+	keepAlive(accepted, c.settings.Keepalive)
 	if addr, ok := accepted.RemoteAddr().(*net.TCPAddr); ok {
 		ap := addr.AddrPort()
 		c.peer = netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
@@ -110,6 +109,7 @@ func (t *Tunnel) dialTarget(c *conn, target Target) *ending {
 		return t.explainDial(err)
 	}
 	tcp := dialled.(*net.TCPConn)
+	keepAlive(tcp, c.settings.Keepalive)
 	back := newSide(tcp, byTarget)
 	if target.TLS != nil {
 		if err := t.startTLS(t.setup, c, back, tls.Client, target.TLS); err != nil {
