@@ -14,10 +14,11 @@ type side struct {
 	tcp    *source // never closed through TLS, which may wait for its alert
 	name   string  // byPeer or byTarget
 
-	wire   *wire       // of a TLS side; nil on a plain one
-	config *tls.Config // of a TLS side
-	full   bool        // crypto/tls may have more decrypted bytes: a chunk was too small
-	records
+	// Of a TLS side; wire is nil on a plain one.
+	wire    *wire
+	config  *tls.Config
+	records records
+	full    bool // crypto/tls may have more decrypted bytes: a chunk was too small
 
 	whole bool // it has got all that was for it, and its end of stream
 
@@ -64,13 +65,13 @@ func (s *side) receiveTLS() (*chunk, int, error) {
 		}
 		c, n := chunks.Get().(*chunk), 0
 		var err error
-		s.lend()
+		s.records.lend()
 		for err == nil && n < chunkSize && (n == 0 || s.wire.ahead != nil) {
 			var more int
 			more, err = s.stream.Read(c[n:chunkSize])
 			n += more
 		}
-		s.takeBack()
+		s.records.takeBack()
 		s.full = n == chunkSize
 		if err == errNothingYet {
 			err = nil

@@ -47,8 +47,8 @@ func (w *wire) Read(b []byte) (int, error) {
 		}
 		return 0, errNothingYet
 	}
-	b = b[:copy(b, w.ahead[w.next:w.end])]
-	n := w.framing.cut(b)
+	n := w.framing.cut(w.ahead[w.next:min(w.end, w.next+len(b))])
+	copy(b, w.ahead[w.next:w.next+n])
 	if w.next += n; w.next == w.end {
 		chunks.Put(w.ahead)
 		w.ahead = nil
