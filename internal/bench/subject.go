@@ -91,7 +91,9 @@ func (s *subject) awaitReady(ctx context.Context) error {
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
 	for {
-		status, err := service.AskStatus(ctx, s.config)
+		try, cancel := context.WithTimeout(ctx, 2*time.Second)
+		status, err := service.AskStatus(try, s.config)
+		cancel()
 		if err == nil {
 			for _, t := range status.Tunnels {
 				s.addr[t.Name] = t.Listen
