@@ -2,7 +2,7 @@ package bench
 
 import (
 	"crypto/tls"
-	"errors"
+	"fmt"
 	"io"
 	"net"
 	"runtime"
@@ -42,13 +42,22 @@ func reset(c net.Conn) {
 	c.Close()
 }
 
+// patience is for a machine that is too slow for the time that a load is given.
+const patience = 30 * time.Second
+
 // rate is by how much count grows a second. The first part of d is for the load
 // to get going.
-func rate(d time.Duration, count *atomic.Int64) float64 {
+func rate(d time.Duration, count *atomic.Int64) (float64, error) {
 	time.Sleep(d / 4)
 	before, start := count.Load(), time.Now()
 	time.Sleep(d - d/4)
-	return float64(count.Load()-before) / time.Since(start).Seconds()
+	for count.Load() == before {
+		if time.Since(start) > patience {
+			return 0, fmt.Errorf("nothing came through in %v", patience)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return float64(count.Load()-before) / time.Since(start).Seconds(), nil
 }
 
 // stream reads from n connections to the source. It returns MB/s.
@@ -62,10 +71,10 @@ func stream(dial dialer, n int, d time.Duration) (float64, error) {
 	for _, c := range conns {
 		running.Go(func() { receive(c, &received) })
 	}
-	r := rate(d, &received)
+	bytes, err := rate(d, &received)
 	closeAll()
 	running.Wait()
-	return moved(r)
+	return bytes / 1e6, err
 }
 
 // streamUp writes to a connection to the sink, which counts. It returns MB/s.
@@ -76,17 +85,10 @@ func streamUp(s *subject, d time.Duration) (float64, error) {
 	}
 	var running sync.WaitGroup
 	running.Go(func() { send(conns[0]) })
-	r := rate(d, &s.sunk)
+	bytes, err := rate(d, &s.sunk)
 	closeAll()
 	running.Wait()
-	return moved(r)
-}
-
-func moved(bytesPerSecond float64) (float64, error) {
-	if bytesPerSecond == 0 {
-		return 0, errors.New("no byte came through")
-	}
-	return bytesPerSecond / 1e6, nil
+	return bytes / 1e6, err
 }
 
 // connects opens connections one after the other, some at a time, each for a byte
@@ -114,14 +116,14 @@ func connects(s *subject, resume bool, d time.Duration) (float64, error) {
 			}
 		})
 	}
-	r := rate(d, &done)
+	r, err := rate(d, &done)
 	stop.Store(true)
 	running.Wait()
 	select {
 	case err := <-failed:
 		return 0, err
 	default:
-		return r, nil
+		return r, err
 	}
 }
 
