@@ -27,6 +27,8 @@ func newMemory() memory {
 func (m *memory) look() {
 	held, allocated := readMemory()
 	if m.isBurstOver(held, allocated) {
+		// Each collection halves the stacks that handshakes have left, and it takes
+		// two to empty a pool of buffers.
 		runtime.GC()
 		runtime.GC()
 		debug.FreeOSMemory()
