@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// admit says whether the peer may connect at all, and counts it in. When it
-// returns nil, release must follow.
+// admit says whether the peer may connect at all, and counts it in; then
+// release must follow.
 func (t *Tunnel) admit(c *conn) *ending {
 	ip := c.peer.Addr()
 	switch {
@@ -25,6 +25,7 @@ func (t *Tunnel) admit(c *conn) *ending {
 	case c.settings.MaxConnectionsPerIP > 0 && t.perIP[ip] >= c.settings.MaxConnectionsPerIP:
 		return refusal("max_connections_per_ip is reached")
 	}
+	c.admitted = true
 	t.active++
 	t.perIP[ip]++
 	return nil

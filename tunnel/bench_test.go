@@ -188,7 +188,7 @@ func BenchmarkCopy(b *testing.B) {
 	go func() { sent <- errors.Join(send(sender, int64(b.N)<<20), sender.CloseWrite()) }()
 	var c conn
 	src, dst := newSide(accepted.(*net.TCPConn), byPeer), &side{stream: nowhere{}}
-	_, err = (flow{src, dst, &c.toBack}).copy()
+	_, err = (&flow{src: src, dst: dst, moved: &c.toBack}).copy()
 	check(b, err, <-sent)
 }
 

@@ -7,11 +7,15 @@ import "sync"
 const chunkSize = 128 << 10
 
 // chunk holds bytes on their way. Nobody has one while nothing moves: an idle
-// connection is to cost little.
-type chunk [chunkSize + 8*recordOverhead]byte
+// connection is to cost little. Reads leave its first headroom bytes free.
+type chunk [headroom + chunkSize]byte
 
-// recordOverhead is what TLS adds to a record of 16 KiB at the most: its header,
-// and with CBC an IV, a MAC of SHA-384 and padding.
-const recordOverhead = 5 + 16 + 48 + 16
+// headroom is what a record of TLS needs at the most (RFC 5246, section 6.2.3;
+// later ones need less). What came of one goes there, before the rest of it; and
+// there is room for what encryption adds to chunkSize bytes.
+const headroom = 5 + maxRecord + 2048
+
+// maxRecord is what a record of TLS carries at the most (RFC 8446, section 5.1).
+const maxRecord = 16 << 10
 
 var chunks = sync.Pool{New: func() any { return new(chunk) }}

@@ -17,6 +17,7 @@ type conn struct {
 	settings *settings
 	peer     netip.AddrPort
 	accepted time.Time
+	admitted bool
 	front    *side
 	back     *side // nil until dialled
 
@@ -44,11 +45,11 @@ func (t *Tunnel) newConn(accepted *net.TCPConn) *conn {
 }
 
 // serveConn is the way of a connection. A peer that isn't admitted, fails its
-// handshake or isn't authorized never reaches the target.
+// handshake or isn't authorized never reaches the target. It closes c, now or when
+// all is relayed.
 func (t *Tunnel) serveConn(c *conn) {
 	end := t.admit(c)
 	if end == nil {
-		defer t.release(c)
 		end = t.handshakeFront(c)
 	}
 	if end == nil {
@@ -58,7 +59,8 @@ func (t *Tunnel) serveConn(c *conn) {
 		end = t.dial(c)
 	}
 	if end == nil {
-		end = t.relay(c)
+		t.relay(c)
+		return
 	}
 	t.close(c, end)
 }
@@ -193,6 +195,10 @@ func (t *Tunnel) close(c *conn, end *ending) {
 	}
 	t.stats.count(c, end)
 	t.logEnd(c, end)
+	if c.admitted {
+		t.release(c)
+	}
+	t.running.Done()
 }
 
 func (t *Tunnel) logEnd(c *conn, end *ending) {

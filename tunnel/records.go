@@ -4,24 +4,21 @@ import (
 	"bytes"
 	"crypto/tls"
 	"reflect"
-	"sync"
 )
 
-// records are the buffers in which a [tls.Conn] decrypts. It keeps the largest
-// that it ever needed, 18 KiB after a full record, for as long as it lives. Here
-// it is lent one while there is something to decrypt. crypto/tls has no way to ask
-// for that, so it is done behind its back, between two of its calls: then nothing
-// is in its buffers, as wire gives it whole records, unless a record came in part
-// or was more than its reader had room for.
+// records are the buffers in which a [tls.Conn] decrypts. It would copy what it
+// reads into a buffer that grows to the largest record that it ever needed, and is
+// kept for as long as it lives. Here it decrypts in the memory into which the bytes
+// were read, and has none while it waits. crypto/tls has no way to ask for that, so
+// it is done behind its back, between two of its calls.
 //
-// A crypto/tls without these fields keeps its buffers.
+// A crypto/tls without these fields reads as any other does.
 type records struct {
 	raw   *bytes.Buffer // what has come
 	input *bytes.Reader // what is decrypted of it, in the same memory
-	lent  *bytes.Buffer // to be given back; nothing is in it until then
+	lent  *chunk        // the memory of both
+	part  []byte        // of a record, that came last
 }
-
-var lendable = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // recordsOf may be called between two calls of c.
 func recordsOf(c *tls.Conn) records {
@@ -37,22 +34,30 @@ func field[T any](c *tls.Conn, name string) *T {
 	return (*T)(f.Addr().UnsafePointer())
 }
 
-// lend is for before a read.
-func (r *records) lend() {
-	if r.raw == nil || r.input == nil || r.lent != nil || r.raw.Len()+r.input.Len() > 0 {
-		return
+// lend makes b, which c has behind its headroom, what is decrypted next.
+func (r *records) lend(c *chunk, b []byte) (ok bool) {
+	if r.raw == nil || r.input == nil {
+		return false
 	}
-	r.lent = lendable.Get().(*bytes.Buffer)
-	*r.raw, *r.lent = *r.lent, bytes.Buffer{}
+	all := c[headroom-len(r.part) : headroom+len(b)]
+	copy(all, r.part)
+	r.part = r.part[:0]
+	*r.raw, r.lent = *bytes.NewBuffer(all), c
+	return true
 }
 
-// takeBack is for after it.
+// takeBack is for when all that can be decrypted has been read.
 func (r *records) takeBack() {
-	if r.lent == nil || r.raw.Len()+r.input.Len() > 0 {
+	if r.raw == nil || r.input == nil {
 		return
 	}
-	*r.lent, *r.raw = *r.raw, bytes.Buffer{}
+	if r.part = append(r.part, r.raw.Bytes()...); len(r.part) == 0 {
+		r.part = nil
+	}
+	*r.raw = bytes.Buffer{}
 	r.input.Reset(nil)
-	lendable.Put(r.lent)
-	r.lent = nil
+	if r.lent != nil {
+		chunks.Put(r.lent)
+		r.lent = nil
+	}
 }

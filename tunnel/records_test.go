@@ -1,7 +1,12 @@
 package tunnel
 
 import (
+	"bytes"
 	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
 	"testing"
 )
 
@@ -12,21 +17,55 @@ func TestRecordBuffers(t *testing.T) {
 	if r.raw == nil || r.input == nil {
 		t.Fatal("crypto/tls has other buffers than records.go knows")
 	}
-	r.raw.WriteString("part of a record")
-	r.lend()
-	if r.lent != nil || r.raw.Len() == 0 {
-		t.Error("a buffer was lent in place of one that has bytes")
+	for _, part := range []string{"part of", " a record"} {
+		c := new(chunk)
+		if !r.lend(c, c[headroom:headroom+copy(c[headroom:], part)]) {
+			t.Fatal("nothing was lent")
+		}
+		if part == " a record" && r.raw.String() != "part of a record" {
+			t.Errorf("crypto/tls got %q", r.raw)
+		}
+		r.takeBack()
+		if r.raw.Cap() > 0 || r.lent != nil {
+			t.Error("the memory wasn't taken back")
+		}
 	}
-	r.raw.Reset()
-	r.lend()
-	r.raw.WriteString("part of a record")
+	r.lend(new(chunk), nil)
+	r.raw.Next(len("part of a record"))
 	r.takeBack()
-	if r.lent == nil || r.raw.Len() == 0 {
-		t.Error("a buffer with bytes was taken back")
+	if r.part != nil {
+		t.Error("the memory of a part that is done with is kept")
 	}
-	r.raw.Reset()
-	r.takeBack()
-	if r.lent != nil || r.raw.Cap() > 0 {
-		t.Error("an empty buffer wasn't taken back")
-	}
+}
+
+// TestWithoutRecords is what becomes of a crypto/tls with other buffers: it copies
+// more, and that is all.
+func TestWithoutRecords(t *testing.T) {
+	leakCheck(t)
+	l := listen(t)
+	peer := mustDial(t, l.Addr().String())
+	accepted, err := l.Accept()
+	check(t, err)
+	defer accepted.Close()
+	s := newSide(accepted.(*net.TCPConn), byPeer)
+	s.wire = &wire{source: s.tcp}
+	ours := tls.Server(s.wire, serverTLS())
+	check(t, together(ours.Handshake, func() error { return peer.secure(tls.Client, clientTLS()) }))
+	s.stream, s.wire.noWait = ours, true
+
+	const n = 10 << 20
+	var got bytes.Buffer
+	check(t, together(
+		func() error { return errors.Join(send(peer, n), peer.CloseWrite()) },
+		func() error {
+			err := s.receive(func(c *chunk, b []byte) bool {
+				got.Write(b)
+				chunks.Put(c)
+				return true
+			})
+			if err != io.EOF {
+				return fmt.Errorf("got %v, want the end of the stream", err)
+			}
+			return receiveAll(&got, n)
+		}))
 }

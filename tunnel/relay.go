@@ -1,7 +1,6 @@
 package tunnel
 
 import (
-	"context"
 	"io"
 	"log/slog"
 	"sync"
@@ -13,35 +12,39 @@ import (
 type flow struct {
 	src, dst *side
 	moved    *atomic.Int64 // bytes that dst has taken
+	err      error         // why dst takes no more
 }
 
 // copy moves bytes until src's end of stream. On an error it says which side
 // failed.
-func (f flow) copy() (failed *side, err error) {
-	for {
-		c, n, readErr := f.src.receive()
-		if n > 0 {
-			n, err := f.dst.Write(c[:n])
-			chunks.Put(c)
-			f.moved.Add(int64(n))
-			if err != nil {
-				return f.dst, err
-			}
-		}
-		if readErr == io.EOF {
-			return nil, nil
-		}
-		if readErr != nil {
-			return f.src, readErr
-		}
+func (f *flow) copy() (failed *side, err error) {
+	err = f.src.receive(f.pass)
+	switch {
+	case f.err != nil:
+		return f.dst, f.err
+	case err == io.EOF:
+		return nil, nil
+	default:
+		return f.src, err
 	}
+}
+
+// pass is a [taker].
+func (f *flow) pass(c *chunk, b []byte) (more bool) {
+	n, err := f.dst.Write(b)
+	chunks.Put(c)
+	f.moved.Add(int64(n))
+	f.err = err
+	return err == nil
 }
 
 // relaying is what the two directions of a connection share.
 type relaying struct {
 	*conn
-	stall     *stall
-	halfClose time.Duration
+	tunnel   *Tunnel
+	up, down flow
+	left     atomic.Int32 // directions that haven't ended
+	stall    *stall
 
 	mu       sync.Mutex // guards what follows
 	finished *side      // whose end of stream came first
@@ -50,38 +53,37 @@ type relaying struct {
 }
 
 // relay moves bytes both ways, each at its own pace, until both directions have
-// ended.
-func (t *Tunnel) relay(c *conn) *ending {
-	r := &relaying{conn: c, halfClose: c.settings.HalfCloseTimeout}
+// ended. Then it closes c. It doesn't wait for that.
+func (t *Tunnel) relay(c *conn) {
+	r := &relaying{
+		conn:   c,
+		tunnel: t,
+		up:     flow{src: c.front, dst: c.back, moved: &c.toBack},
+		down:   flow{src: c.back, dst: c.front, moved: &c.toFront},
+	}
+	r.left.Store(2)
 	r.stall = watchStall(c, func(reason string) { r.abort(interruption(byTunnel, reason, nil)) })
-	defer r.stall.stop()
 	r.stall.setLimit(c.settings.IdleTimeout, "no progress for idle_timeout")
-	defer context.AfterFunc(t.relays, func() {
-		t.cutShort.Store(true)
-		r.abort(interruption(byTunnel, "shutdown_grace is over", nil))
-	})()
-
-	defer t.watchRevocation(r)()
-
-	var up sync.WaitGroup
-	up.Go(func() { r.run(flow{src: c.front, dst: c.back, moved: &c.toBack}) })
-	r.run(flow{src: c.back, dst: c.front, moved: &c.toFront})
-	up.Wait()
-	return r.ending()
+	t.enter(r)
+	go r.run(&r.up)
+	r.run(&r.down)
 }
 
 // run moves the bytes of one direction. The other goes on after it for as long
 // as it makes progress.
-func (r *relaying) run(f flow) {
+func (r *relaying) run(f *flow) {
 	failed, err := f.copy()
-	// First, for to pass on the end can take as long as to pass on the bytes.
-	r.stall.setLimit(r.halfClose, "no progress for half_close_timeout after one side had ended")
 	r.end(f, failed, err)
+	if r.left.Add(-1) == 0 {
+		r.stall.stop()
+		r.tunnel.leave(r)
+		r.tunnel.close(r.conn, r.ending())
+	}
 }
 
 // end passes on how one direction ended, so that the other can still do what is
 // left to do.
-func (r *relaying) end(f flow, failed *side, err error) {
+func (r *relaying) end(f *flow, failed *side, err error) {
 	switch failed {
 	case nil:
 		r.mu.Lock()
@@ -89,6 +91,7 @@ func (r *relaying) end(f flow, failed *side, err error) {
 			r.finished = f.src
 		}
 		r.mu.Unlock()
+		r.limitHalfClose() // first, for to pass on the end can take as long as to pass on the bytes
 		// An error is of no interest: if dst is gone, reading it says so.
 		_ = f.dst.CloseWrite()
 	case f.dst:
@@ -96,6 +99,7 @@ func (r *relaying) end(f flow, failed *side, err error) {
 		r.mu.Lock()
 		r.deaf = explainRelay(f.dst, err)
 		r.mu.Unlock()
+		r.limitHalfClose()
 	default:
 		end := explainRelay(f.src, err)
 		if f.src == r.back && f.moved.Load() == 0 && isGone(err) {
@@ -106,6 +110,10 @@ func (r *relaying) end(f flow, failed *side, err error) {
 	}
 }
 
+func (r *relaying) limitHalfClose() {
+	r.stall.setLimit(r.settings.HalfCloseTimeout, "no progress for half_close_timeout after one side had ended")
+}
+
 // abort ends both directions at once. The first call says why.
 func (r *relaying) abort(why *ending) {
 	r.mu.Lock()
@@ -113,6 +121,10 @@ func (r *relaying) abort(why *ending) {
 		r.aborted = why
 	}
 	r.mu.Unlock()
+	// To close a connection waits for its reader, which may be waiting for the other
+	// side to take bytes.
+	_ = r.front.tcp.SetWriteDeadline(time.Unix(0, 0))
+	_ = r.back.tcp.SetWriteDeadline(time.Unix(0, 0))
 	r.front.reset()
 	r.back.reset()
 }

@@ -112,40 +112,20 @@ func chainsOf(session *tls.ConnectionState) [][]*x509.Certificate {
 	return session.VerifiedChains
 }
 
-// watchRevocation ends r as soon as its certificate is revoked, until stop is
-// called.
-func (t *Tunnel) watchRevocation(r *relaying) (stop func()) {
-	if r.session == nil || len(r.session.PeerCertificates) == 0 {
-		return func() {}
-	}
-	t.mu.Lock()
-	t.live[r] = struct{}{}
-	t.mu.Unlock()
-	r.abortIfRevoked(t.settings.Load()) // they may have changed since the handshake
-	return func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		delete(t.live, r)
-	}
-}
-
 // abortRevoked ends the connections that s makes those of revoked certificates.
 func (t *Tunnel) abortRevoked(s *settings) {
 	if len(s.RevocationLists) == 0 {
 		return
 	}
-	t.mu.Lock()
-	live := make([]*relaying, 0, len(t.live))
-	for r := range t.live {
-		live = append(live, r)
-	}
-	t.mu.Unlock()
-	for _, r := range live {
+	for _, r := range t.entered() {
 		r.abortIfRevoked(s)
 	}
 }
 
 func (r *relaying) abortIfRevoked(s *settings) {
+	if r.session == nil {
+		return
+	}
 	if why := s.whyRevoked(r.session); why != "" {
 		who := byTarget
 		if r.front.wire != nil {

@@ -158,12 +158,9 @@ func TestRevokedWhileDialling(t *testing.T) {
 	s, _ := complete(Settings{RevocationLists: []*RevocationList{testCA().revoking("2")}})
 	p.tunnels[0].Apply(s)
 	r := &relaying{conn: c}
-	p.tunnels[0].watchRevocation(r)()
+	p.tunnels[0].enter(r)
 	if r.aborted == nil || r.aborted.reason != "the peer's "+revokedText {
 		t.Errorf("got %+v", r.aborted)
-	}
-	if len(p.tunnels[0].live) != 0 {
-		t.Error("the connection is still watched")
 	}
 }
 

@@ -18,7 +18,6 @@ type side struct {
 	wire    *wire
 	config  *tls.Config
 	records records
-	full    bool // crypto/tls may have more decrypted bytes: a chunk was too small
 
 	whole bool // it has got all that was for it, and its end of stream
 
@@ -38,52 +37,69 @@ type stream interface {
 	CloseWrite() error
 }
 
-// receive reads from the stream what there is, as much as a chunk holds, and
-// waits when there is nothing. The caller gives the chunk back.
+// receive gives take what the stream brings, as [source.receive] does.
 //
 // Linux gives the error of a reset to one system call only; when that was a
 // write, the read after it says end of stream, and half a transfer would look
 // like a whole one.
-func (s *side) receive() (c *chunk, n int, err error) {
+func (s *side) receive(take taker) error {
+	var err error
 	if s.wire == nil {
-		c, n, err = s.tcp.receive()
+		err = s.tcp.receive(take)
 	} else {
-		c, n, err = s.receiveTLS()
+		err = s.receiveTLS(take)
 	}
 	if err == io.EOF && s.wasCut() {
 		err = errReset
 	}
-	return c, n, err
+	return err
 }
 
-// receiveTLS waits until there are bytes, and only then takes a chunk for what
-// is decrypted of them.
-func (s *side) receiveTLS() (*chunk, int, error) {
-	for {
-		if !s.full {
-			s.wire.fill()
+func (s *side) receiveTLS(take taker) error {
+	// Some may have come along with the end of the handshake.
+	more, err := s.decrypt(take)
+	if !more {
+		return err
+	}
+	ended := s.tcp.receive(func(c *chunk, b []byte) bool {
+		if !s.records.lend(c, b) {
+			s.wire.put(c, b)
 		}
+		more, err = s.decrypt(take)
+		return more
+	})
+	if !more {
+		return err
+	}
+	// What its end means depends on whether it comes within a record.
+	s.wire.end(ended)
+	s.records.lend(chunks.Get().(*chunk), nil)
+	_, err = s.decrypt(take)
+	return err
+}
+
+// decrypt gives take what can be decrypted of the bytes that are here.
+func (s *side) decrypt(take taker) (more bool, err error) {
+	for more = true; more && err == nil; {
 		c, n := chunks.Get().(*chunk), 0
-		var err error
-		s.records.lend()
-		for err == nil && n < chunkSize && (n == 0 || s.wire.ahead != nil) {
-			var more int
-			more, err = s.stream.Read(c[n:chunkSize])
-			n += more
+		for err == nil && n < len(c) {
+			var read int
+			read, err = s.stream.Read(c[n:])
+			n += read
 		}
-		s.records.takeBack()
-		s.full = n == chunkSize
-		if err == errNothingYet {
-			err = nil
+		if err != nil { // there is no more
+			s.records.takeBack()
 		}
 		if n > 0 {
-			return c, n, err
-		}
-		chunks.Put(c)
-		if err != nil {
-			return nil, 0, err
+			more = take(c, c[:n])
+		} else {
+			chunks.Put(c)
 		}
 	}
+	if err == errNothingYet {
+		err = nil
+	}
+	return more && err == nil, err
 }
 
 func (s *side) wasCut() bool {
@@ -115,9 +131,6 @@ func (s *side) write(b []byte) (int, error) {
 	}
 	return n, err
 }
-
-// maxRecord is what a record of TLS carries at the most (RFC 8446, section 5.1).
-const maxRecord = 16 << 10
 
 // CloseWrite ends the stream to s; it can still be read from.
 func (s *side) CloseWrite() error {

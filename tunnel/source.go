@@ -9,9 +9,14 @@ type source struct {
 	writing writing
 }
 
-// receive waits until there are bytes, and only then takes a chunk for them. The
-// caller gives it back. It isn't for several goroutines at once.
-func (s *source) receive() (c *chunk, n int, err error) { return s.reading.read(s.TCPConn) }
+// taker takes over bytes, and the chunk that they are in, which it gives back. It
+// says whether it wants more.
+type taker func(c *chunk, b []byte) (more bool)
+
+// receive gives take what comes, as soon as it comes, for as long as it wants
+// more; then it returns nil. At the end of the stream it returns io.EOF. There is
+// no chunk while it waits. It isn't for several goroutines at once.
+func (s *source) receive(take taker) error { return s.reading.receive(s.TCPConn, take) }
 
 // Write isn't for several goroutines at once.
 func (s *source) Write(b []byte) (int, error) { return s.writing.write(s.TCPConn, b) }

@@ -9,48 +9,54 @@ import (
 	"syscall"
 )
 
-// reading is the state of a read that is under way.
+// reading is the state of receive.
 type reading struct {
-	raw syscall.RawConn
-	try func(fd uintptr) (done bool) // made once, as to make it allocates
-
-	chunk *chunk
-	n     int
-	err   error
+	raw  syscall.RawConn
+	try  func(fd uintptr) (done bool) // made once, as to make it allocates
+	take taker
+	err  error
 }
 
-// read asks the system first and waits only then: in between, it has no chunk.
-func (r *reading) read(conn *net.TCPConn) (*chunk, int, error) {
+func (r *reading) receive(conn *net.TCPConn, take taker) error {
 	if r.raw == nil {
 		raw, err := conn.SyscallConn()
 		if err != nil {
-			return nil, 0, err
+			return err
 		}
-		r.raw, r.try = raw, r.readOnce
+		r.raw, r.try = raw, r.takeAll
 	}
-	if err := r.raw.Read(r.try); err != nil {
-		return nil, 0, err
-	}
-	switch c := r.chunk; {
-	case r.err != nil:
-		return nil, 0, opError("read", conn, r.err)
-	case c == nil:
-		return nil, 0, io.EOF
+	r.take, r.err = take, nil
+	err := r.raw.Read(r.try)
+	r.take = nil
+	switch {
+	case err != nil:
+		return err
+	case r.err != nil && r.err != io.EOF:
+		return opError("read", conn, r.err)
 	default:
-		r.chunk = nil
-		return c, r.n, nil
+		return r.err
 	}
 }
 
-// readOnce leaves a chunk only if there were bytes.
-func (r *reading) readOnce(fd uintptr) (done bool) {
-	c := chunks.Get().(*chunk)
-	if r.n, r.err = readNow(fd, c[:chunkSize]); r.n > 0 {
-		r.chunk = c
-		return true
+// takeAll takes all that there is. It isn't done when it has to wait for more.
+func (r *reading) takeAll(fd uintptr) (done bool) {
+	for {
+		c := chunks.Get().(*chunk)
+		n, err := readNow(fd, c[headroom:])
+		if n == 0 {
+			chunks.Put(c)
+			if err == syscall.EAGAIN {
+				return false
+			}
+			if r.err = err; err == nil {
+				r.err = io.EOF
+			}
+			return true
+		}
+		if !r.take(c, c[headroom:headroom+n]) {
+			return true
+		}
 	}
-	chunks.Put(c)
-	return r.err != syscall.EAGAIN
 }
 
 // writing is the state of a write that is under way.

@@ -5,26 +5,45 @@ import "net"
 // reading waits with a small buffer, as Windows fills the one that a read began
 // with.
 type reading struct {
-	small [4 << 10]byte
-	more  bool // the last read was as large as it could be
+	small   [4 << 10]byte
+	n       int   // bytes in small that weren't taken
+	err     error // what came with them
+	awaited bool  // n and err are from await
 }
 
-// read takes a chunk to wait with only where more can be expected at once.
-func (r *reading) read(conn *net.TCPConn) (c *chunk, n int, err error) {
-	if r.more {
-		c = chunks.Get().(*chunk)
-		n, err = conn.Read(c[:chunkSize])
-		r.more = n == chunkSize
-	} else if n, err = conn.Read(r.small[:]); n > 0 {
-		c = chunks.Get().(*chunk)
-		copy(c[:], r.small[:n])
-		r.more = n == len(r.small)
+// receive takes a chunk to wait with only where more can be expected at once.
+func (r *reading) receive(conn *net.TCPConn, take taker) error {
+	for {
+		if !r.awaited {
+			r.await(conn)
+		}
+		r.awaited = false
+		if r.n == 0 {
+			return r.err
+		}
+		c := chunks.Get().(*chunk)
+		n := copy(c[headroom:], r.small[:r.n])
+		for full := n == len(r.small); ; full = n == chunkSize {
+			if !take(c, c[headroom:headroom+n]) {
+				return nil
+			}
+			if !full {
+				break
+			}
+			var err error
+			c = chunks.Get().(*chunk)
+			if n, err = conn.Read(c[headroom:]); n == 0 {
+				chunks.Put(c)
+				return err
+			}
+		}
 	}
-	if n == 0 && c != nil {
-		chunks.Put(c)
-		c = nil
-	}
-	return c, n, err
+}
+
+// await waits until there is something to receive, be it an error.
+func (r *reading) await(conn *net.TCPConn) {
+	r.n, r.err = conn.Read(r.small[:])
+	r.awaited = true
 }
 
 // writing has no state.

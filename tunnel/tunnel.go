@@ -19,8 +19,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -86,9 +88,9 @@ type Tunnel struct {
 	handshakes chan struct{}
 
 	// setup ends when the tunnel begins to stop: what has relayed nothing yet
-	// is given up. relays ends when the time to drain is over.
-	setup, relays         context.Context
-	stopSetup, stopRelays context.CancelFunc
+	// is given up.
+	setup     context.Context
+	stopSetup context.CancelFunc
 
 	running  sync.WaitGroup // Serve calls and connections
 	cutShort atomic.Bool    // a connection, because the time to drain was over
@@ -98,7 +100,8 @@ type Tunnel struct {
 	listeners []net.Listener
 	active    int
 	perIP     map[netip.Addr]int
-	live      map[*relaying]struct{} // those with a certificate
+	relays    map[*relaying]struct{}
+	drained   bool // the time to drain is over
 }
 
 // settings are Settings ready for use. A connection keeps those that it began
@@ -115,10 +118,9 @@ func New(s Settings) *Tunnel {
 	t := &Tunnel{
 		handshakes: make(chan struct{}, maxHandshakes),
 		perIP:      make(map[netip.Addr]int),
-		live:       make(map[*relaying]struct{}),
+		relays:     make(map[*relaying]struct{}),
 	}
 	t.setup, t.stopSetup = context.WithCancel(context.Background())
-	t.relays, t.stopRelays = context.WithCancel(context.Background())
 	t.Apply(s)
 	return t
 }
@@ -175,7 +177,8 @@ func (t *Tunnel) Serve(l net.Listener) error {
 		case err == nil:
 			backoff = 0
 			c := t.newConn(accepted.(*net.TCPConn))
-			t.running.Go(func() { t.serveConn(c) })
+			t.running.Add(1)
+			go t.serveConn(c)
 		case t.setup.Err() != nil:
 			return nil
 		case errors.Is(err, net.ErrClosed):
@@ -231,10 +234,52 @@ func (t *Tunnel) Shutdown(ctx context.Context) error {
 	case <-drained:
 	case <-ctx.Done():
 	}
-	t.stopRelays()
+	t.endRelays()
 	<-drained
 	if t.cutShort.Load() {
 		return ctx.Err()
 	}
 	return nil
+}
+
+// endRelays ends the connections that relay, and those that are about to.
+func (t *Tunnel) endRelays() {
+	t.mu.Lock()
+	t.drained = true
+	t.mu.Unlock()
+	for _, r := range t.entered() {
+		t.cutOff(r)
+	}
+}
+
+func (t *Tunnel) cutOff(r *relaying) {
+	t.cutShort.Store(true)
+	r.abort(interruption(byTunnel, "shutdown_grace is over", nil))
+}
+
+// enter is for a connection that begins to relay. Much may have changed since it
+// was admitted.
+func (t *Tunnel) enter(r *relaying) {
+	t.mu.Lock()
+	t.relays[r] = struct{}{}
+	drained := t.drained
+	t.mu.Unlock()
+	if drained {
+		t.cutOff(r)
+	}
+	r.abortIfRevoked(t.settings.Load())
+}
+
+// leave undoes enter.
+func (t *Tunnel) leave(r *relaying) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.relays, r)
+}
+
+// entered are the connections that relay.
+func (t *Tunnel) entered() []*relaying {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Collect(maps.Keys(t.relays))
 }

@@ -10,22 +10,20 @@ import (
 )
 
 // wire is the TCP connection under a [tls.Conn]. It reads more of it at once than
-// the record that crypto/tls asks for, and gives it no more than that record: what
-// waits is here, or nowhere.
+// crypto/tls asks for.
 type wire struct {
 	*source
 
-	ahead     *chunk // what was read and not yet asked for: from next to end
-	next, end int
-	err       error // why there will be no more
-	framing   framing
-	noWait    bool // Read has only what is ahead
+	chunk  *chunk
+	ahead  []byte // in chunk: what was read and not yet asked for
+	err    error  // why there will be no more
+	noWait bool   // Read has only what is ahead
 
 	// What the reading goroutine has seen of the peer: crypto/tls reports a
 	// bare FIN as it does a close_notify.
 	received bool    // at least a byte
 	finished bool    // its FIN
-	tail     [7]byte // the last bytes, as many as an alert has
+	tail     [7]byte // the last bytes of its handshake, as many as an alert has
 
 	// holdTicket is set during the handshake of a server, and ticket is what
 	// Write held back then.
@@ -38,61 +36,35 @@ type wire struct {
 }
 
 func (w *wire) Read(b []byte) (int, error) {
-	if w.ahead == nil && !w.noWait {
-		w.fill()
+	if len(w.ahead) == 0 && w.err == nil && !w.noWait {
+		if err := w.receive(w.put); err != nil {
+			w.end(err)
+		}
 	}
-	if w.ahead == nil {
+	if len(w.ahead) == 0 {
 		if w.err != nil {
 			return 0, w.err
 		}
 		return 0, errNothingYet
 	}
-	n := w.framing.cut(w.ahead[w.next:min(w.end, w.next+len(b))])
-	copy(b, w.ahead[w.next:w.next+n])
-	if w.next += n; w.next == w.end {
-		chunks.Put(w.ahead)
-		w.ahead = nil
+	n := copy(b, w.ahead)
+	if w.ahead = w.ahead[n:]; len(w.ahead) == 0 {
+		chunks.Put(w.chunk)
+		w.chunk, w.ahead = nil, nil
 	}
 	kept := copy(w.tail[:], w.tail[min(n, len(w.tail)):])
 	copy(w.tail[kept:], b[max(0, n-len(w.tail)):n])
 	return n, nil
 }
 
-// fill waits until there is something for Read, be it an error.
-func (w *wire) fill() {
-	if w.ahead != nil || w.err != nil {
-		return
-	}
-	c, n, err := w.receive()
-	if n == 0 {
-		w.err, w.finished = err, err == io.EOF
-		return
-	}
-	w.ahead, w.next, w.end, w.received = c, 0, n, true
+// put makes b, in c, what Read gives next. It wants no more until that is read.
+func (w *wire) put(c *chunk, b []byte) (more bool) {
+	w.chunk, w.ahead, w.received = c, b, true
+	return false
 }
 
-// framing follows the records of TLS in a stream (RFC 8446, section 5.1).
-type framing struct {
-	header [5]byte // type, version, length of the body
-	seen   int     // bytes of the header
-	left   int     // bytes of the body
-}
-
-// cut says how many bytes of b are of the record that is under way, and takes
-// them as seen.
-func (f *framing) cut(b []byte) int {
-	n := 0
-	if f.left == 0 {
-		n = copy(f.header[f.seen:], b)
-		if f.seen += n; f.seen < len(f.header) {
-			return n
-		}
-		f.seen, f.left = 0, int(binary.BigEndian.Uint16(f.header[3:]))
-	}
-	body := min(f.left, len(b)-n)
-	f.left -= body
-	return n + body
-}
+// end makes err what Read says next.
+func (w *wire) end(err error) { w.err, w.finished = err, err == io.EOF }
 
 // errNothingYet is of the kind after which crypto/tls lets one read again.
 var errNothingYet net.Error = nothingYet{}
