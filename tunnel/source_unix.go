@@ -15,6 +15,7 @@ type reading struct {
 	try  func(fd uintptr) (done bool) // made once, as to make it allocates
 	take taker
 	err  error
+	left left
 }
 
 func (r *reading) receive(conn *net.TCPConn, take taker) error {
@@ -42,7 +43,7 @@ func (r *reading) receive(conn *net.TCPConn, take taker) error {
 func (r *reading) takeAll(fd uintptr) (done bool) {
 	for {
 		c := chunks.Get().(*chunk)
-		n, err := readNow(fd, c[headroom:])
+		n, err := r.left.read(fd, c[headroom:])
 		if n == 0 {
 			chunks.Put(c)
 			if err == syscall.EAGAIN {
@@ -55,6 +56,9 @@ func (r *reading) takeAll(fd uintptr) (done bool) {
 		}
 		if !r.take(c, c[headroom:headroom+n]) {
 			return true
+		}
+		if r.left.nothing {
+			return false
 		}
 	}
 }
