@@ -1,8 +1,10 @@
 package tunnel
 
 import (
+	"errors"
 	"io"
 	"log/slog"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,16 +18,22 @@ type flow struct {
 }
 
 // copy moves bytes until src's end of stream. On an error it says which side
-// failed.
+// failed; it is errIdle when src has sent nothing for idleAfter.
 func (f *flow) copy() (failed *side, err error) {
-	err = f.src.receive(f.pass)
-	switch {
-	case f.err != nil:
-		return f.dst, f.err
-	case err == io.EOF:
-		return nil, nil
-	default:
-		return f.src, err
+	for {
+		_ = f.src.tcp.SetReadDeadline(time.Now().Add(idleAfter))
+		before := f.moved.Load()
+		err := f.src.receive(f.pass)
+		switch {
+		case f.err != nil:
+			return f.dst, f.err
+		case err == io.EOF:
+			return nil, nil
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return f.src, err
+		case f.moved.Load() == before:
+			return f.src, errIdle
+		}
 	}
 }
 
@@ -37,6 +45,12 @@ func (f *flow) pass(c *chunk, b []byte) (more bool) {
 	f.err = err
 	return err == nil
 }
+
+// idleAfter is how long a direction keeps its stack at the least after its last
+// bytes, and at the most twice as long.
+const idleAfter = 2 * time.Second
+
+var errIdle = errors.New("nothing comes")
 
 // relaying is what the two directions of a connection share.
 type relaying struct {
@@ -73,12 +87,23 @@ func (t *Tunnel) relay(c *conn) {
 // as it makes progress.
 func (r *relaying) run(f *flow) {
 	failed, err := f.copy()
+	if err == errIdle {
+		// A goroutine keeps the stack that TLS has made it take, a new one has less.
+		go r.await(f)
+		return
+	}
 	r.end(f, failed, err)
 	if r.left.Add(-1) == 0 {
 		r.stall.stop()
 		r.tunnel.leave(r)
 		r.tunnel.close(r.conn, r.ending())
 	}
+}
+
+// await goes on with f once something comes.
+func (r *relaying) await(f *flow) {
+	f.src.tcp.await()
+	r.run(f)
 }
 
 // end passes on how one direction ended, so that the other can still do what is

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 )
 
@@ -70,6 +71,9 @@ func (s *side) receiveTLS(take taker) error {
 	})
 	if !more {
 		return err
+	}
+	if errors.Is(ended, os.ErrDeadlineExceeded) {
+		return ended
 	}
 	// What its end means depends on whether it comes within a record.
 	s.wire.end(ended)

@@ -1,6 +1,9 @@
 package tunnel
 
-import "net"
+import (
+	"net"
+	"time"
+)
 
 // source is a TCP connection, read and written as suits this system best.
 type source struct {
@@ -17,6 +20,13 @@ type taker func(c *chunk, b []byte) (more bool)
 // more; then it returns nil. At the end of the stream it returns io.EOF. There is
 // no chunk while it waits. It isn't for several goroutines at once.
 func (s *source) receive(take taker) error { return s.reading.receive(s.TCPConn, take) }
+
+// await waits until receive would have something to give or to say, for as long as
+// that takes. It needs no more memory than a new goroutine has.
+func (s *source) await() {
+	_ = s.SetReadDeadline(time.Time{})
+	s.reading.await(s.TCPConn)
+}
 
 // Write isn't for several goroutines at once.
 func (s *source) Write(b []byte) (int, error) { return s.writing.write(s.TCPConn, b) }

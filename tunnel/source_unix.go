@@ -7,6 +7,8 @@ import (
 	"net"
 	"os"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // reading is the state of receive.
@@ -61,6 +63,20 @@ func (r *reading) takeAll(fd uintptr) (done bool) {
 			return false
 		}
 	}
+}
+
+// await waits until there is something to receive, be it an error.
+func (r *reading) await(conn *net.TCPConn) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Read(func(fd uintptr) bool {
+		// Not by a look at the bytes: that would take the error of a reset away.
+		events := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		n, err := unix.Poll(events, 0)
+		return n > 0 || err != nil && err != unix.EINTR
+	})
 }
 
 // writing is the state of a write that is under way.
