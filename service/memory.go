@@ -19,43 +19,44 @@ type memory struct {
 }
 
 func newMemory() memory {
-	_, allocated := readMemory()
-	return memory{allocated, allocated}
+	now := readMemory()
+	return memory{now.allocated, now.allocated}
 }
 
 // look is called every memoryInterval.
 func (m *memory) look() {
-	held, allocated := readMemory()
-	if m.isBurstOver(held, allocated) {
-		// Each collection halves the stacks that handshakes have left, and it takes
-		// two to empty a pool of buffers.
-		runtime.GC()
+	now := readMemory()
+	if m.isBurstOver(now) {
+		// A pool of buffers is empty after two collections, of which this is one.
 		runtime.GC()
 		debug.FreeOSMemory()
-		m.returned = allocated
+		m.returned = now.allocated
 	}
-	m.allocated = allocated
+	m.allocated = now.allocated
 }
 
-func (m *memory) isBurstOver(held, allocated uint64) bool {
+func (m *memory) isBurstOver(now memoryUse) bool {
 	const calm, burst = 1 << 20, 4 << 20 // bytes
-	return allocated-m.allocated < calm && allocated-m.returned > burst+held/8
+	much := burst + now.held/8
+	return now.allocated-m.allocated < calm && (now.allocated-m.returned > much || now.free > much)
 }
 
-// readMemory says what the process holds of the system's memory, and what it has
-// allocated since its start, freed or not, both in bytes. Of the program itself,
-// which the system can load again, nothing counts as held.
-func readMemory() (held, allocated uint64) {
+// memoryUse is what the runtime says, in bytes.
+type memoryUse struct {
+	held      uint64 // of the system's memory; of the program itself, which it can load again, nothing
+	free      uint64 // of that, what isn't used
+	allocated uint64 // since the start, freed or not
+}
+
+func readMemory() memoryUse {
 	m := []metrics.Sample{
 		{Name: "/memory/classes/total:bytes"},
 		{Name: "/memory/classes/heap/released:bytes"},
+		{Name: "/memory/classes/heap/free:bytes"},
 		{Name: "/gc/heap/allocs:bytes"},
 	}
 	metrics.Read(m)
-	return m[0].Value.Uint64() - m[1].Value.Uint64(), m[2].Value.Uint64()
+	return memoryUse{m[0].Value.Uint64() - m[1].Value.Uint64(), m[2].Value.Uint64(), m[3].Value.Uint64()}
 }
 
-func memoryHeld() uint64 {
-	held, _ := readMemory()
-	return held
-}
+func memoryHeld() uint64 { return readMemory().held }

@@ -29,19 +29,20 @@ func TestMemoryGoesBack(t *testing.T) {
 func TestIsBurstOver(t *testing.T) {
 	const mib = 1 << 20
 	for _, test := range []struct {
-		name            string
-		memory          memory
-		held, allocated uint64
-		want            bool
+		name   string
+		memory memory
+		now    memoryUse
+		want   bool
 	}{
-		{"nothing happened", memory{100 * mib, 100 * mib}, 10 * mib, 100 * mib, false},
-		{"a burst goes on", memory{150 * mib, 100 * mib}, 40 * mib, 160 * mib, false},
-		{"a burst is over", memory{160 * mib, 100 * mib}, 40 * mib, 160 * mib, true},
-		{"a little while others wait", memory{110 * mib, 100 * mib}, 400 * mib, 110 * mib, false},
-		{"a trickle", memory{103 * mib, 100 * mib}, 10 * mib, 103*mib + 1, false},
-		{"the sum of a trickle", memory{106 * mib, 100 * mib}, 10 * mib, 106*mib + 1, true},
+		{"nothing happened", memory{100 * mib, 100 * mib}, memoryUse{10 * mib, 1 * mib, 100 * mib}, false},
+		{"a burst goes on", memory{150 * mib, 100 * mib}, memoryUse{40 * mib, 20 * mib, 160 * mib}, false},
+		{"a burst is over", memory{160 * mib, 100 * mib}, memoryUse{40 * mib, 0, 160 * mib}, true},
+		{"a little while others wait", memory{110 * mib, 100 * mib}, memoryUse{400 * mib, 0, 110 * mib}, false},
+		{"a trickle", memory{103 * mib, 100 * mib}, memoryUse{10 * mib, 0, 103*mib + 1}, false},
+		{"the sum of a trickle", memory{106 * mib, 100 * mib}, memoryUse{10 * mib, 0, 106*mib + 1}, true},
+		{"connections have become idle since", memory{160 * mib, 160 * mib}, memoryUse{80 * mib, 16 * mib, 160 * mib}, true},
 	} {
-		if got := test.memory.isBurstOver(test.held, test.allocated); got != test.want {
+		if got := test.memory.isBurstOver(test.now); got != test.want {
 			t.Errorf("%s: got %v, want %v", test.name, got, test.want)
 		}
 	}

@@ -10,9 +10,10 @@ import (
 
 // left reads, and knows without another read whether anything is left to be read.
 // It asks Linux for that (TCP_INQ) once a connection has shown that it is one of
-// many small messages: a read that finds nothing is a fifth of their system calls.
-// The end of the stream counts as something. A reset doesn't; if it comes together
-// with the last bytes, it is seen when the direction parks.
+// many small messages: reads that find nothing are a third of their system calls.
+// The end of the stream counts as something. A reset doesn't, and old kernels forget
+// the end: what comes together with the last bytes is then seen at the next call of
+// receive, idleAfter later at the most.
 type left struct {
 	nothing bool // not by mistake
 
@@ -46,7 +47,7 @@ func (l *left) readAndAsk(fd uintptr, b []byte) (int, error) {
 	m := unix.Msghdr{Iov: &to, Control: (*byte)(unsafe.Pointer(&control))}
 	m.SetIovlen(1)
 	m.SetControllen(int(unsafe.Sizeof(control)))
-	n, err := rawIO(syscall.SYS_RECVMSG, fd, unsafe.Pointer(&m), 0)
-	l.nothing = n > 0 && control.Type == unix.TCP_CM_INQ && binary.NativeEndian.Uint32(control.left[:]) == 0
+	n, err := rawIO(unix.SYS_RECVMSG, fd, unsafe.Pointer(&m), 0)
+	l.nothing = n > 0 && control.Level == unix.IPPROTO_TCP && control.Type == unix.TCP_CM_INQ && binary.NativeEndian.Uint32(control.left[:]) == 0
 	return n, err
 }

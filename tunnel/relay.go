@@ -18,7 +18,7 @@ type flow struct {
 }
 
 // copy moves bytes until src's end of stream. On an error it says which side
-// failed; it is errIdle when src has sent nothing for idleAfter.
+// failed; it is errIdle when nothing could be passed on for idleAfter.
 func (f *flow) copy() (failed *side, err error) {
 	for {
 		_ = f.src.tcp.SetReadDeadline(time.Now().Add(idleAfter))
@@ -57,7 +57,7 @@ type relaying struct {
 	*conn
 	tunnel   *Tunnel
 	up, down flow
-	left     atomic.Int32 // directions that haven't ended
+	running  atomic.Int32 // directions that haven't ended
 	stall    *stall
 
 	mu       sync.Mutex // guards what follows
@@ -75,7 +75,7 @@ func (t *Tunnel) relay(c *conn) {
 		up:     flow{src: c.front, dst: c.back, moved: &c.toBack},
 		down:   flow{src: c.back, dst: c.front, moved: &c.toFront},
 	}
-	r.left.Store(2)
+	r.running.Store(2)
 	r.stall = watchStall(c, func(reason string) { r.abort(interruption(byTunnel, reason, nil)) })
 	r.stall.setLimit(c.settings.IdleTimeout, "no progress for idle_timeout")
 	t.enter(r)
@@ -93,7 +93,7 @@ func (r *relaying) run(f *flow) {
 		return
 	}
 	r.end(f, failed, err)
-	if r.left.Add(-1) == 0 {
+	if r.running.Add(-1) == 0 {
 		r.stall.stop()
 		r.tunnel.leave(r)
 		r.tunnel.close(r.conn, r.ending())

@@ -159,6 +159,7 @@ func TestRevokedWhileDialling(t *testing.T) {
 	p.tunnels[0].Apply(s)
 	r := &relaying{conn: c}
 	p.tunnels[0].enter(r)
+	p.tunnels[0].leave(r)
 	if r.aborted == nil || r.aborted.reason != "the peer's "+revokedText {
 		t.Errorf("got %+v", r.aborted)
 	}

@@ -77,33 +77,31 @@ func (s *side) receiveTLS(take taker) error {
 	}
 	// What its end means depends on whether it comes within a record.
 	s.wire.end(ended)
-	s.records.lend(chunks.Get().(*chunk), nil)
+	if c := chunks.Get().(*chunk); !s.records.lend(c, nil) {
+		chunks.Put(c)
+	}
 	_, err = s.decrypt(take)
 	return err
 }
 
-// decrypt gives take what can be decrypted of the bytes that are here.
+// decrypt gives take what can be decrypted of the bytes that are here. It all fits
+// into a chunk: there is no more of it than was read into one, and a part of a record.
 func (s *side) decrypt(take taker) (more bool, err error) {
-	for more = true; more && err == nil; {
-		c, n := chunks.Get().(*chunk), 0
-		for err == nil && n < len(c) {
-			var read int
-			read, err = s.stream.Read(c[n:])
-			n += read
-		}
-		if err != nil { // there is no more
-			s.records.takeBack()
-		}
-		if n > 0 {
-			more = take(c, c[:n])
-		} else {
-			chunks.Put(c)
-		}
+	c, n := chunks.Get().(*chunk), 0
+	for err == nil {
+		var read int
+		read, err = s.stream.Read(c[n:])
+		n += read
 	}
+	s.records.takeBack()
 	if err == errNothingYet {
 		err = nil
 	}
-	return more && err == nil, err
+	if n == 0 {
+		chunks.Put(c)
+		return err == nil, err
+	}
+	return take(c, c[:n]) && err == nil, err
 }
 
 func (s *side) wasCut() bool {

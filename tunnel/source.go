@@ -17,8 +17,9 @@ type source struct {
 type taker func(c *chunk, b []byte) (more bool)
 
 // receive gives take what comes, as soon as it comes, for as long as it wants
-// more; then it returns nil. At the end of the stream it returns io.EOF. There is
-// no chunk while it waits. It isn't for several goroutines at once.
+// more; then it returns nil. At the end of the stream it returns io.EOF. It has no
+// chunk while it waits, but on Windows after a large read. It isn't for several
+// goroutines at once.
 func (s *source) receive(take taker) error { return s.reading.receive(s.TCPConn, take) }
 
 // await waits until receive would have something to give or to say, for as long as

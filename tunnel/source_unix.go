@@ -65,17 +65,16 @@ func (r *reading) takeAll(fd uintptr) (done bool) {
 	}
 }
 
-// await waits until there is something to receive, be it an error.
-func (r *reading) await(conn *net.TCPConn) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return
-	}
-	_ = raw.Read(func(fd uintptr) bool {
+// await is for after receive.
+func (r *reading) await(*net.TCPConn) {
+	_ = r.raw.Read(func(fd uintptr) bool {
 		// Not by a look at the bytes: that would take the error of a reset away.
 		events := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		n, err := unix.Poll(events, 0)
-		return n > 0 || err != nil && err != unix.EINTR
+		for {
+			if n, err := unix.Poll(events, 0); err != unix.EINTR {
+				return n > 0 || err != nil
+			}
+		}
 	})
 }
 

@@ -14,8 +14,7 @@ import (
 type wire struct {
 	*source
 
-	chunk  *chunk
-	ahead  []byte // in chunk: what was read and not yet asked for
+	ahead  []byte // what was read and not yet asked for
 	err    error  // why there will be no more
 	noWait bool   // Read has only what is ahead
 
@@ -23,7 +22,7 @@ type wire struct {
 	// bare FIN as it does a close_notify.
 	received bool    // at least a byte
 	finished bool    // its FIN
-	tail     [7]byte // the last bytes of its handshake, as many as an alert has
+	tail     [7]byte // the last bytes that crypto/tls got in the handshake, as many as an alert has
 
 	// holdTicket is set during the handshake of a server, and ticket is what
 	// Write held back then.
@@ -49,17 +48,18 @@ func (w *wire) Read(b []byte) (int, error) {
 	}
 	n := copy(b, w.ahead)
 	if w.ahead = w.ahead[n:]; len(w.ahead) == 0 {
-		chunks.Put(w.chunk)
-		w.chunk, w.ahead = nil, nil
+		w.ahead = nil
 	}
 	kept := copy(w.tail[:], w.tail[min(n, len(w.tail)):])
 	copy(w.tail[kept:], b[max(0, n-len(w.tail)):n])
 	return n, nil
 }
 
-// put makes b, in c, what Read gives next. It wants no more until that is read.
+// put makes b what Read gives next. It keeps no chunk: a peer that hasn't proved
+// anything yet may let us wait.
 func (w *wire) put(c *chunk, b []byte) (more bool) {
-	w.chunk, w.ahead, w.received = c, b, true
+	w.ahead, w.received = bytes.Clone(b), true
+	chunks.Put(c)
 	return false
 }
 

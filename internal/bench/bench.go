@@ -61,21 +61,21 @@ type load struct {
 const manyStreams = 16
 
 // wholeTime is the sum of the shares, and what is left for the start.
-const wholeTime = 20
+const wholeTime = 40
 
 // loads begin with the memory, before others have left theirs.
 var loads = []load{
-	{Memory, "TLS on one side, after 1 KiB", 6, idleMemory},
-	{Throughput, "plain TCP, no tunnel", 2, func(s *subject, d time.Duration) (float64, error) { return stream(s.source.dial, 1, d) }},
-	{Throughput, "to the peer", 2, func(s *subject, d time.Duration) (float64, error) { return stream(s.dialer("source"), 1, d) }},
-	{Throughput, "to the target", 2, streamUp},
-	{Throughput, fmt.Sprintf("to the peer, %d connections", manyStreams), 2, func(s *subject, d time.Duration) (float64, error) {
+	{Memory, "TLS on one side, after 1 KiB", 17, idleMemory},
+	{Throughput, "plain TCP, no tunnel", 3, func(s *subject, d time.Duration) (float64, error) { return stream(s.source.dial, 1, d) }},
+	{Throughput, "to the peer", 3, func(s *subject, d time.Duration) (float64, error) { return stream(s.dialer("source"), 1, d) }},
+	{Throughput, "to the target", 3, streamUp},
+	{Throughput, fmt.Sprintf("to the peer, %d connections", manyStreams), 3, func(s *subject, d time.Duration) (float64, error) {
 		return stream(s.dialer("source"), manyStreams, d)
 	}},
-	{Connects, "full handshake", 2, func(s *subject, d time.Duration) (float64, error) { return connects(s, false, d) }},
-	{Connects, "resumed session", 2, func(s *subject, d time.Duration) (float64, error) { return connects(s, true, d) }},
-	{RoundTrip, "plain TCP, no tunnel", 1, func(s *subject, d time.Duration) (float64, error) { return roundTrip(s.echo.dial, d) }},
-	{RoundTrip, "through the tunnel", 1, func(s *subject, d time.Duration) (float64, error) { return roundTrip(s.dialer("echo"), d) }},
+	{Connects, "full handshake", 3, func(s *subject, d time.Duration) (float64, error) { return connects(s, false, d) }},
+	{Connects, "resumed session", 3, func(s *subject, d time.Duration) (float64, error) { return connects(s, true, d) }},
+	{RoundTrip, "plain TCP, no tunnel", 2, func(s *subject, d time.Duration) (float64, error) { return roundTrip(s.echo.dial, d) }},
+	{RoundTrip, "through the tunnel", 2, func(s *subject, d time.Duration) (float64, error) { return roundTrip(s.dialer("echo"), d) }},
 }
 
 // Run measures for about as long as it is given. The program is started as

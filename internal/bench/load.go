@@ -173,6 +173,7 @@ const idleConnections = 1000
 // idleMemory is what the service holds more for each connection that has moved a
 // little and waits, in KiB.
 func idleMemory(s *subject, d time.Duration) (float64, error) {
+	end := time.Now().Add(d)
 	before, err := s.memory()
 	if err != nil {
 		return 0, err
@@ -187,7 +188,7 @@ func idleMemory(s *subject, d time.Duration) (float64, error) {
 			return 0, err
 		}
 	}
-	time.Sleep(d - d/4) // the service is to return what it needed on the way
+	time.Sleep(time.Until(end)) // in 6 seconds, the service returns what it doesn't need any more
 	after, err := s.memory()
 	return (after - before) / idleConnections / 1024, err
 }
