@@ -177,18 +177,14 @@ func tunnelTo(b testing.TB) (addr string) {
 // BenchmarkCopy is the copy loop alone, from a socket to nowhere: once it runs, it
 // must not allocate.
 func BenchmarkCopy(b *testing.B) {
-	l := listen(b)
-	sender := mustDial(b, l.Addr().String())
-	accepted, err := l.Accept()
-	check(b, err)
-	defer accepted.Close()
+	sender, accepted := connect(b)
 	sent := make(chan error, 1)
 	b.SetBytes(1 << 20)
 	b.ReportAllocs()
 	go func() { sent <- errors.Join(send(sender, int64(b.N)<<20), sender.CloseWrite()) }()
 	var c conn
-	src, dst := newSide(accepted.(*net.TCPConn), byPeer), &side{stream: nowhere{}}
-	_, err = (&flow{src: src, dst: dst, moved: &c.toBack}).copy()
+	src, dst := newSide(accepted, byPeer), &side{stream: nowhere{}}
+	_, err := (&flow{src: src, dst: dst, moved: &c.toBack}).copy()
 	check(b, err, <-sent)
 }
 

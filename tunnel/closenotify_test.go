@@ -91,12 +91,8 @@ func TestCloseNotifyIsSent(t *testing.T) {
 // in that time still gets it.
 func TestLateCloseNotify(t *testing.T) {
 	leakCheck(t)
-	l := listen(t)
-	peer := mustDial(t, l.Addr().String())
-	accepted, err := l.Accept()
-	check(t, err)
-	defer accepted.Close()
-	late := &lateWire{wire: &wire{source: &source{TCPConn: accepted.(*net.TCPConn)}}}
+	peer, accepted := connect(t)
+	late := &lateWire{wire: &wire{source: &source{TCPConn: accepted}}}
 	ours := tls.Server(late, serverTLS())
 	check(t, together(ours.Handshake, func() error { return peer.secure(tls.Client, clientTLS()) }))
 

@@ -289,6 +289,17 @@ func mustDial(t testing.TB, addr string) *end {
 	return e
 }
 
+// connect makes a connection over loopback. Ours is the end that was accepted.
+func connect(t testing.TB) (theirs *end, ours *net.TCPConn) {
+	t.Helper()
+	l := listen(t)
+	theirs = mustDial(t, l.Addr().String())
+	accepted, err := l.Accept()
+	check(t, err)
+	t.Cleanup(func() { accepted.Close() })
+	return theirs, accepted.(*net.TCPConn)
+}
+
 func mustDialTLS(t testing.TB, addr string, config *tls.Config) *end {
 	t.Helper()
 	e := mustDial(t, addr)

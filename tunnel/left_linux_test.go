@@ -22,11 +22,7 @@ func TestLeft(t *testing.T) {
 	}
 	for _, test := range tests {
 		for _, asked := range []bool{false, true} {
-			l := listen(t)
-			peer := mustDial(t, l.Addr().String())
-			accepted, err := l.Accept()
-			check(t, err)
-			defer accepted.Close()
+			peer, accepted := connect(t)
 			inFD(t, accepted, func(fd uintptr) {
 				b := make([]byte, 10)
 				var left left
@@ -51,8 +47,8 @@ func TestLeft(t *testing.T) {
 }
 
 // inFD calls f with the file descriptor of c.
-func inFD(t *testing.T, c net.Conn, f func(fd uintptr)) {
-	raw, err := c.(*net.TCPConn).SyscallConn()
+func inFD(t *testing.T, c *net.TCPConn, f func(fd uintptr)) {
+	raw, err := c.SyscallConn()
 	check(t, err, raw.Control(f))
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"testing"
 )
 
@@ -42,12 +41,8 @@ func TestRecordBuffers(t *testing.T) {
 // more, and that is all.
 func TestWithoutRecords(t *testing.T) {
 	leakCheck(t)
-	l := listen(t)
-	peer := mustDial(t, l.Addr().String())
-	accepted, err := l.Accept()
-	check(t, err)
-	defer accepted.Close()
-	s := newSide(accepted.(*net.TCPConn), byPeer)
+	peer, accepted := connect(t)
+	s := newSide(accepted, byPeer)
 	s.wire = &wire{source: s.tcp}
 	ours := tls.Server(s.wire, serverTLS())
 	check(t, together(ours.Handshake, func() error { return peer.secure(tls.Client, clientTLS()) }))

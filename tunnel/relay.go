@@ -23,7 +23,7 @@ func (f *flow) copy() (failed *side, err error) {
 	for {
 		_ = f.src.tcp.SetReadDeadline(time.Now().Add(idleAfter))
 		before := f.moved.Load()
-		err := f.src.receive(f.pass)
+		err = f.src.receive(f.pass)
 		switch {
 		case f.err != nil:
 			return f.dst, f.err

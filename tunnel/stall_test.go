@@ -138,11 +138,8 @@ func TestStallWhileEndIsPassedOn(t *testing.T) {
 	s, logs := complete(Settings{HalfCloseTimeout: 100 * time.Millisecond})
 	tun := New(s)
 	newSide := func(name string) (ours *side, theirs *end) {
-		l := listen(t)
-		theirs = mustDial(t, l.Addr().String())
-		accepted, err := l.Accept()
-		check(t, err)
-		return newSide(accepted.(*net.TCPConn), name), theirs
+		theirs, accepted := connect(t)
+		return newSide(accepted, name), theirs
 	}
 	front, _ := newSide(byPeer)
 	back, target := newSide(byTarget)
