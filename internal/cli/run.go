@@ -31,6 +31,7 @@ and to stderr when that is a terminal.`,
 // runForeground runs until a signal. A Windows service takes none: there SIGTERM
 // is also that some user has logged off.
 func (a *app) runForeground(ctx context.Context) error {
+	allowTimerSlack()
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// A reader of our stderr that goes away must not take the tunnels along.

@@ -41,6 +41,7 @@ journal_has "Started tlstunnel.service"
 
 step "the same privileges as from a package"
 has_few_privileges
+has_timer_slack
 
 step "installed again, it goes on"
 pid=$(property MainPID)

@@ -67,6 +67,7 @@ same "untrusted again" "$(tlstunnel ca untrust | cut -d ' ' -f 1)" present
 
 step "it runs with few privileges"
 has_few_privileges
+has_timer_slack
 
 step "reloads under load"
 reloads_under_load

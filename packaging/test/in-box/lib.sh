@@ -114,6 +114,14 @@ has_few_privileges() {
 	same "its config" "$(stat -c '%U:%G %a' /etc/tlstunnel "$config")" $'root:tlstunnel 750\nroot:tlstunnel 640'
 }
 
+# All its threads let the system put off their timers, that of Go's monitor too.
+has_timer_slack() {
+	local thread
+	for thread in "/proc/$(property MainPID)"/task/*; do
+		same "the slack of $thread" "$(cat "/proc/${thread##*/}/timerslack_ns")" 2000000
+	done
+}
+
 # Another TLS implementation takes our certificate for what it is.
 speaks_tls() {
 	{ echo "a line"; sleep 1; } | openssl s_client -quiet -no_ign_eof -connect 127.0.0.1:2762 -CAfile /var/lib/tlstunnel/pki/ca.crt \
