@@ -1,6 +1,7 @@
 package service
 
 import (
+	"os"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
@@ -10,15 +11,21 @@ import (
 // memoryInterval is how often memory looks whether there is a burst.
 const memoryInterval = 2 * time.Second
 
+// gcPercent is how much garbage there may be for what is in use (debug.SetGCPercent).
+// Connections that come and go leave much and use little.
+const gcPercent = 200
+
 // memory returns to the system what a burst of connections has left, once it is
-// over. By itself, the runtime keeps as much in reserve as is in use, for as long
-// as nobody needs it.
+// over. By itself, the runtime keeps it in reserve for as long as nobody needs it.
 type memory struct {
 	allocated uint64 // bytes since the start, when it was looked at last
 	returned  uint64 // the same, when the system got memory back last
 }
 
 func newMemory() memory {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	now := readMemory()
 	return memory{now.allocated, now.allocated}
 }
