@@ -132,6 +132,7 @@ func (t *Tunnel) dialTarget(c *conn, target Target) *ending {
 func (t *Tunnel) startTLS(ctx context.Context, c *conn, s *side, role func(net.Conn, *tls.Config) *tls.Conn, config *tls.Config) error {
 	ctx, cancel := context.WithTimeout(ctx, c.settings.HandshakeTimeout)
 	defer cancel()
+	growStack()
 	start := time.Now()
 	s.wire, s.config = &wire{source: s.tcp, holdTicket: s == c.front}, config
 	tlsConn := role(s.wire, config)
@@ -145,6 +146,18 @@ func (t *Tunnel) startTLS(ctx context.Context, c *conn, s *side, role func(net.C
 	s.stream, s.records = tlsConn, recordsOf(tlsConn)
 	return nil
 }
+
+// growStack makes the stack as large as a handshake needs it, while there is little
+// on it to be moved. By itself it would grow three times.
+//
+//go:noinline
+func growStack() {
+	var b [10 << 10]byte
+	keepOnStack(&b)
+}
+
+//go:noinline
+func keepOnStack(*[10 << 10]byte) {}
 
 // handshakeTurn says whether its connection has asked for a place in
 // t.handshakes and holds one. It travels in the handshake's context, under the
