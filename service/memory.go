@@ -16,18 +16,22 @@ const memoryInterval = 2 * time.Second
 const gcPercent = 200
 
 // memory returns to the system what a burst of connections has left, once it is
-// over. By itself, the runtime keeps it in reserve for as long as nobody needs it.
+// over. By itself, the runtime keeps most of it in reserve, whoever needs it.
 type memory struct {
 	allocated uint64 // bytes since the start, when it was looked at last
 	returned  uint64 // the same, when the system got memory back last
 }
 
 func newMemory() memory {
+	now := readMemory()
+	return memory{now.allocated, now.allocated}
+}
+
+// collectLess makes gcPercent the setting of the process, if nobody has chosen one.
+func collectLess() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	now := readMemory()
-	return memory{now.allocated, now.allocated}
 }
 
 // look is called every memoryInterval.

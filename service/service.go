@@ -109,6 +109,7 @@ func (s *Service) supervise(ctx context.Context, signals <-chan os.Signal, asked
 	defer watchdog.Stop()
 	look := time.NewTimer(0)
 	defer look.Stop()
+	collectLess()
 	memory, lookAtMemory := newMemory(), time.NewTicker(memoryInterval)
 	defer lookAtMemory.Stop()
 	for {

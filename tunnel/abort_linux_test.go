@@ -26,9 +26,8 @@ func TestPeerLeavesBeforeTheAnswer(t *testing.T) {
 	peer.tcp.Close()
 	check(t, send(target, 1))
 	eventually(t, "the tunnel knows that nobody is there", func() bool { return isDead(front) })
-	check(t, send(target, 1))
+	check(t, send(target, n), receiveAll(target, n), target.CloseWrite())
 	r.logs.expect(t, 0, slog.LevelInfo, "connection interrupted", byPeer, "the peer reset the connection")
-	check(t, receiveAll(target, n))
 }
 
 // keepingListener hands the test the connections that a tunnel accepts.

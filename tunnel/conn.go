@@ -120,6 +120,7 @@ func (t *Tunnel) dialTarget(c *conn, target Target) *ending {
 		}
 		if why := t.whyRevoked(c); why != "" {
 			back.reset()
+			c.session = nil // of a target that isn't this connection's
 			return &ending{dialFailed, slog.LevelWarn, byTunnel, "tlstunnel refused the target's certificate: it " + why, nil}
 		}
 	}
@@ -132,7 +133,6 @@ func (t *Tunnel) dialTarget(c *conn, target Target) *ending {
 func (t *Tunnel) startTLS(ctx context.Context, c *conn, s *side, role func(net.Conn, *tls.Config) *tls.Conn, config *tls.Config) error {
 	ctx, cancel := context.WithTimeout(ctx, c.settings.HandshakeTimeout)
 	defer cancel()
-	growStack()
 	start := time.Now()
 	s.wire, s.config = &wire{source: s.tcp, holdTicket: s == c.front}, config
 	tlsConn := role(s.wire, config)
@@ -147,8 +147,8 @@ func (t *Tunnel) startTLS(ctx context.Context, c *conn, s *side, role func(net.C
 	return nil
 }
 
-// growStack makes the stack as large as a handshake needs it, while there is little
-// on it to be moved. By itself it would grow three times.
+// growStack makes the stack as large as the rest of a handshake needs it. By itself it
+// would grow step by step, and each time all that is on it is moved.
 //
 //go:noinline
 func growStack() {
@@ -174,6 +174,7 @@ func (t *Tunnel) awaitHandshakeTurn(next func(*tls.ClientHelloInfo) (*tls.Config
 		select {
 		case t.handshakes <- struct{}{}:
 			turn.held = true
+			growStack()
 		case <-hello.Context().Done():
 			return nil, hello.Context().Err()
 		}

@@ -46,6 +46,12 @@ func (f *flow) pass(c *chunk, b []byte) (more bool) {
 	return err == nil
 }
 
+// discard is a [taker].
+func discard(c *chunk, _ []byte) (more bool) {
+	chunks.Put(c)
+	return true
+}
+
 // idleAfter is how long a direction keeps its stack at the least after its last
 // bytes, and at the most twice as long.
 const idleAfter = 2 * time.Second
@@ -125,6 +131,12 @@ func (r *relaying) end(f *flow, failed *side, err error) {
 		r.deaf = explainRelay(f.dst, err)
 		r.mu.Unlock()
 		r.limitHalfClose()
+		if f.src == r.back {
+			// To close a connection before all that came is read resets it, and the
+			// target would lose what it hasn't yet got of the peer's.
+			_ = f.src.tcp.SetReadDeadline(time.Time{})
+			_ = f.src.receive(discard)
+		}
 	default:
 		end := explainRelay(f.src, err)
 		if f.src == r.back && f.moved.Load() == 0 && isGone(err) {

@@ -3,6 +3,7 @@
 package bench
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -13,7 +14,9 @@ import (
 // memory of two small stacks and of its TLS state, and no buffer.
 func TestGuardMemory(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "tlstunnel")
-	if out, err := exec.Command("go", "build", "-o", program, "tlstunnel").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-o", program, "tlstunnel")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	report, err := Run(t.Context(), program, 20*time.Second)

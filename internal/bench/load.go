@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -47,21 +48,31 @@ const patience = 30 * time.Second
 
 // rate is by how much count grows a second. The first part of d is for the load
 // to get going.
-func rate(d time.Duration, count *atomic.Int64) (float64, error) {
-	time.Sleep(d / 4)
+func rate(ctx context.Context, d time.Duration, count *atomic.Int64) (float64, error) {
+	wait(ctx, d/4)
 	before, start := count.Load(), time.Now()
-	time.Sleep(d - d/4)
+	wait(ctx, d-d/4)
 	for count.Load() == before {
 		if time.Since(start) > patience {
 			return 0, fmt.Errorf("nothing came through in %v", patience)
 		}
-		time.Sleep(10 * time.Millisecond)
+		if wait(ctx, 10*time.Millisecond); ctx.Err() != nil {
+			return 0, ctx.Err()
+		}
 	}
 	return float64(count.Load()-before) / time.Since(start).Seconds(), nil
 }
 
+// wait waits for d, or until ctx is done.
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
 // stream reads from n connections to the source. It returns MB/s.
-func stream(dial dialer, n int, d time.Duration) (float64, error) {
+func stream(ctx context.Context, dial dialer, n int, d time.Duration) (float64, error) {
 	conns, closeAll, err := dial.open(n)
 	if err != nil {
 		return 0, err
@@ -71,21 +82,21 @@ func stream(dial dialer, n int, d time.Duration) (float64, error) {
 	for _, c := range conns {
 		running.Go(func() { receive(c, &received) })
 	}
-	bytes, err := rate(d, &received)
+	bytes, err := rate(ctx, d, &received)
 	closeAll()
 	running.Wait()
 	return bytes / 1e6, err
 }
 
 // streamUp writes to a connection to the sink, which counts. It returns MB/s.
-func streamUp(s *subject, d time.Duration) (float64, error) {
+func streamUp(ctx context.Context, s *subject, d time.Duration) (float64, error) {
 	conns, closeAll, err := s.dialer("sink").open(1)
 	if err != nil {
 		return 0, err
 	}
 	var running sync.WaitGroup
 	running.Go(func() { send(conns[0]) })
-	bytes, err := rate(d, &s.sunk)
+	bytes, err := rate(ctx, d, &s.sunk)
 	closeAll()
 	running.Wait()
 	return bytes / 1e6, err
@@ -93,7 +104,7 @@ func streamUp(s *subject, d time.Duration) (float64, error) {
 
 // connects opens connections one after the other, some at a time, each for a byte
 // there and back. It returns how many a second.
-func connects(s *subject, resume bool, d time.Duration) (float64, error) {
+func connects(ctx context.Context, s *subject, resume bool, d time.Duration) (float64, error) {
 	var done atomic.Int64
 	var stop atomic.Bool
 	failed := make(chan error, 1)
@@ -116,7 +127,7 @@ func connects(s *subject, resume bool, d time.Duration) (float64, error) {
 			}
 		})
 	}
-	r, err := rate(d, &done)
+	r, err := rate(ctx, d, &done)
 	stop.Store(true)
 	running.Wait()
 	select {
@@ -172,7 +183,7 @@ const idleConnections = 1000
 
 // idleMemory is what the service holds more for each connection that has moved a
 // little and waits, in KiB.
-func idleMemory(s *subject, d time.Duration) (float64, error) {
+func idleMemory(ctx context.Context, s *subject, d time.Duration) (float64, error) {
 	end := time.Now().Add(d)
 	before, err := s.memory()
 	if err != nil {
@@ -188,7 +199,7 @@ func idleMemory(s *subject, d time.Duration) (float64, error) {
 			return 0, err
 		}
 	}
-	time.Sleep(time.Until(end)) // in 6 seconds, the service returns what it doesn't need any more
+	wait(ctx, time.Until(end)) // in 6 seconds, the service returns what it doesn't need any more
 	after, err := s.memory()
 	return (after - before) / idleConnections / 1024, err
 }

@@ -2,11 +2,13 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 	"unicode/utf8"
 
@@ -44,13 +46,16 @@ func (a *app) bench(ctx context.Context, duration time.Duration) error {
 	if err != nil {
 		return err
 	}
-	// Ctrl-C must not leave the folder with its keys behind.
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
+	// None of these may leave the folder with its keys behind, and the service.
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	if isInteractive(a.stderr) {
 		fmt.Fprintf(a.stderr, "tlstunnel: measuring for %v...\n", duration)
 	}
 	report, err := bench.Run(ctx, program, duration)
+	if ctx.Err() != nil {
+		return errors.New("interrupted")
+	}
 	if err != nil {
 		return fmt.Errorf("measuring: %w", err)
 	}

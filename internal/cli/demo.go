@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -42,8 +43,8 @@ both; and show what happened.`,
 }
 
 func (a *app) demo(ctx context.Context) error {
-	// Ctrl-C must not leave the folder with its keys behind.
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
+	// None of these may leave the folder with its keys behind.
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	d, err := startDemo(ctx)
 	if d != nil {

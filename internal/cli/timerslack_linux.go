@@ -8,7 +8,9 @@ import (
 )
 
 // timerSlack is how late the system may be with our timers, so as to wake us for
-// several at once. Nothing that we time is more exact.
+// several at once. Nothing that we time is more exact. Go's scheduler would be: before
+// a thread takes over what another's goroutine has just started it waits 3 µs, which
+// become as many as these. So more isn't better.
 const timerSlack = 2 * time.Millisecond
 
 // allowTimerSlack is for all threads, those to come as well. One of Go's looks every
