@@ -1,9 +1,12 @@
 package tunnel
 
 import (
+	"errors"
 	"log/slog"
 	"net"
+	"os"
 	"testing"
+	"time"
 )
 
 // A peer that sends all it has, ends its stream and leaves without waiting for
@@ -42,4 +45,27 @@ func (l *keepingListener) Accept() (net.Conn, error) {
 		l.accepted <- c.(*net.TCPConn)
 	}
 	return c, err
+}
+
+// A peer that goes while the target takes nothing: nobody reads up to its reset.
+func TestUnseenEnd(t *testing.T) {
+	leakCheck(t)
+	p := newPath(t, "server", func(s *Settings) { s.HalfCloseTimeout = 400 * time.Millisecond })
+	peer, _ := p.open(t)
+	check(t, fill(peer), peer.tcp.SetLinger(0), peer.tcp.Close())
+	p.tunnels[0].logs.expect(t, 0, slog.LevelInfo, "connection interrupted", byTunnel, "no progress for half_close_timeout after one side had ended")
+}
+
+// fill sends until nothing is taken any more.
+func fill(e *end) error {
+	for {
+		if err := e.tcp.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
+			return err
+		}
+		if _, err := e.Write(make([]byte, 1<<20)); errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
 }

@@ -14,6 +14,7 @@ import (
 type flow struct {
 	src, dst *side
 	moved    *atomic.Int64 // bytes that dst has taken
+	passing  atomic.Bool   // a write to dst is under way
 	err      error         // why dst takes no more
 }
 
@@ -39,7 +40,9 @@ func (f *flow) copy() (failed *side, err error) {
 
 // pass is a [taker].
 func (f *flow) pass(c *chunk, b []byte) (more bool) {
+	f.passing.Store(true)
 	n, err := f.dst.Write(b)
+	f.passing.Store(false)
 	chunks.Put(c)
 	f.moved.Add(int64(n))
 	f.err = err

@@ -209,6 +209,9 @@ func (t *Tunnel) register(l net.Listener) bool {
 		return false
 	}
 	t.running.Add(1)
+	if t.listeners == nil {
+		t.running.Go(t.watchUnseenEnds)
+	}
 	t.listeners = append(t.listeners, l)
 	return true
 }

@@ -18,7 +18,10 @@ const timerSlack = 2 * time.Millisecond
 // usual it takes up to a fifth of the processor's time that new connections need.
 //
 // A build with cgo can't do it, and a sandbox may forbid it: then we are slower, and
-// that is all.
+// that is all. Where threads can't be sent signals, Go would wait for them for ever.
 func allowTimerSlack() {
+	if unix.Tgkill(unix.Getpid(), unix.Gettid(), 0) != nil {
+		return
+	}
 	_, _, _ = syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_SET_TIMERSLACK, uintptr(timerSlack), 0)
 }
