@@ -133,6 +133,7 @@ func (t *Tunnel) dialTarget(c *conn, target Target) *ending {
 func (t *Tunnel) startTLS(ctx context.Context, c *conn, s *side, role func(net.Conn, *tls.Config) *tls.Conn, config *tls.Config) error {
 	ctx, cancel := context.WithTimeout(ctx, c.settings.HandshakeTimeout)
 	defer cancel()
+	growStack()
 	start := time.Now()
 	s.wire, s.config = &wire{source: s.tcp, holdTicket: s == c.front}, config
 	tlsConn := role(s.wire, config)
@@ -147,8 +148,9 @@ func (t *Tunnel) startTLS(ctx context.Context, c *conn, s *side, role func(net.C
 	return nil
 }
 
-// growStack makes the stack as large as the rest of a handshake needs it. By itself it
-// would grow step by step, and each time all that is on it is moved.
+// growStack makes the stack as large as a handshake needs it, while there is little
+// on it: by itself it would grow step by step, and each time all that is on it is
+// moved. A peer that then says nothing holds it until a collection.
 //
 //go:noinline
 func growStack() {
@@ -174,7 +176,6 @@ func (t *Tunnel) awaitHandshakeTurn(next func(*tls.ClientHelloInfo) (*tls.Config
 		select {
 		case t.handshakes <- struct{}{}:
 			turn.held = true
-			growStack()
 		case <-hello.Context().Done():
 			return nil, hello.Context().Err()
 		}
