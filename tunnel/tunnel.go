@@ -92,6 +92,8 @@ type Tunnel struct {
 	setup     context.Context
 	stopSetup context.CancelFunc
 
+	unseen *time.Timer // calls lookForUnseenEnds
+
 	running  sync.WaitGroup // Serve calls and connections
 	cutShort atomic.Bool    // a connection, because the time to drain was over
 
@@ -121,6 +123,8 @@ func New(s Settings) *Tunnel {
 		relays:     make(map[*relaying]struct{}),
 	}
 	t.setup, t.stopSetup = context.WithCancel(context.Background())
+	t.unseen = time.AfterFunc(time.Hour, t.lookForUnseenEnds)
+	t.unseen.Stop() // until there is a connection
 	t.Apply(s)
 	return t
 }
@@ -209,9 +213,6 @@ func (t *Tunnel) register(l net.Listener) bool {
 		return false
 	}
 	t.running.Add(1)
-	if t.listeners == nil {
-		t.running.Go(t.watchUnseenEnds)
-	}
 	t.listeners = append(t.listeners, l)
 	return true
 }
@@ -264,7 +265,9 @@ func (t *Tunnel) cutOff(r *relaying) {
 // was admitted.
 func (t *Tunnel) enter(r *relaying) {
 	t.mu.Lock()
-	t.relays[r] = struct{}{}
+	if t.relays[r] = struct{}{}; len(t.relays) == 1 {
+		t.unseen.Reset(t.unseenInterval())
+	}
 	drained := t.drained
 	t.mu.Unlock()
 	if drained {

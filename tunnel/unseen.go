@@ -2,27 +2,24 @@ package tunnel
 
 import "time"
 
-// watchUnseenEnds makes half_close_timeout count for ends that nobody sees: a
+// lookForUnseenEnds makes half_close_timeout count for ends that nobody sees: a
 // direction that can't pass on its bytes, as the other side takes none, doesn't read
-// on, not up to an end of stream and not up to a reset. It returns when t begins to
-// stop.
-func (t *Tunnel) watchUnseenEnds() {
-	for {
-		again := time.Minute
-		if limit := t.settings.Load().HalfCloseTimeout; limit > 0 {
-			again = limit / checksPerLimit
-		}
-		select {
-		case <-time.After(again):
-		case <-t.setup.Done():
-			return
-		}
-		for _, r := range t.entered() {
-			if r.up.hidesEnd() || r.down.hidesEnd() {
-				r.limitHalfClose()
-			}
+// on, not up to an end of stream and not up to a reset. It looks again for as long as
+// there are connections that relay.
+func (t *Tunnel) lookForUnseenEnds() {
+	relays := t.entered()
+	for _, r := range relays {
+		if r.up.hidesEnd() || r.down.hidesEnd() {
+			r.limitHalfClose()
 		}
 	}
+	if len(relays) > 0 {
+		t.unseen.Reset(t.unseenInterval())
+	}
+}
+
+func (t *Tunnel) unseenInterval() time.Duration {
+	return max(t.settings.Load().HalfCloseTimeout/checksPerLimit, 10*time.Millisecond)
 }
 
 func (f *flow) hidesEnd() bool { return f.passing.Load() && hasEnded(f.src.tcp.TCPConn) }
