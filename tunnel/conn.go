@@ -93,6 +93,9 @@ func (t *Tunnel) dial(c *conn) *ending {
 	var end *ending
 	for _, target := range c.settings.Targets {
 		c.target = target
+		if target.TLS != nil {
+			c.session = nil // the one before's
+		}
 		if end = t.dialTarget(c, target); end == nil || t.setup.Err() != nil {
 			break
 		}
@@ -120,7 +123,6 @@ func (t *Tunnel) dialTarget(c *conn, target Target) *ending {
 		}
 		if why := t.whyRevoked(c); why != "" {
 			back.reset()
-			c.session = nil // of a target that isn't this connection's
 			return &ending{dialFailed, slog.LevelWarn, byTunnel, "tlstunnel refused the target's certificate: it " + why, nil}
 		}
 	}
