@@ -55,7 +55,7 @@ var units = map[string]string{Throughput: "MB/s", Connects: "1/s", RoundTrip: "Â
 type load struct {
 	measure, name string
 	share         time.Duration // of the whole time, in parts of wholeTime
-	run           func(context.Context, *subject, time.Duration) (float64, error)
+	run           func(*subject, time.Duration) (float64, error)
 }
 
 const manyStreams = 16
@@ -66,28 +66,16 @@ const wholeTime = 40
 // loads begin with the memory, before others have left theirs.
 var loads = []load{
 	{Memory, "TLS on one side, after 1 KiB", 17, idleMemory},
-	{Throughput, "plain TCP, no tunnel", 3, func(ctx context.Context, s *subject, d time.Duration) (float64, error) {
-		return stream(ctx, s.source.dial, 1, d)
-	}},
-	{Throughput, "to the peer", 3, func(ctx context.Context, s *subject, d time.Duration) (float64, error) {
-		return stream(ctx, s.dialer("source"), 1, d)
-	}},
+	{Throughput, "plain TCP, no tunnel", 3, func(s *subject, d time.Duration) (float64, error) { return stream(s, s.source.dial, 1, d) }},
+	{Throughput, "to the peer", 3, func(s *subject, d time.Duration) (float64, error) { return stream(s, s.dialer("source"), 1, d) }},
 	{Throughput, "to the target", 3, streamUp},
-	{Throughput, fmt.Sprintf("to the peer, %d connections", manyStreams), 3, func(ctx context.Context, s *subject, d time.Duration) (float64, error) {
-		return stream(ctx, s.dialer("source"), manyStreams, d)
+	{Throughput, fmt.Sprintf("to the peer, %d connections", manyStreams), 3, func(s *subject, d time.Duration) (float64, error) {
+		return stream(s, s.dialer("source"), manyStreams, d)
 	}},
-	{Connects, "full handshake", 3, func(ctx context.Context, s *subject, d time.Duration) (float64, error) {
-		return connects(ctx, s, false, d)
-	}},
-	{Connects, "resumed session", 3, func(ctx context.Context, s *subject, d time.Duration) (float64, error) {
-		return connects(ctx, s, true, d)
-	}},
-	{RoundTrip, "plain TCP, no tunnel", 2, func(_ context.Context, s *subject, d time.Duration) (float64, error) {
-		return roundTrip(s.echo.dial, d)
-	}},
-	{RoundTrip, "through the tunnel", 2, func(_ context.Context, s *subject, d time.Duration) (float64, error) {
-		return roundTrip(s.dialer("echo"), d)
-	}},
+	{Connects, "full handshake", 3, func(s *subject, d time.Duration) (float64, error) { return connects(s, false, d) }},
+	{Connects, "resumed session", 3, func(s *subject, d time.Duration) (float64, error) { return connects(s, true, d) }},
+	{RoundTrip, "plain TCP, no tunnel", 2, func(s *subject, d time.Duration) (float64, error) { return roundTrip(s.echo.dial, d) }},
+	{RoundTrip, "through the tunnel", 2, func(s *subject, d time.Duration) (float64, error) { return roundTrip(s.dialer("echo"), d) }},
 }
 
 // Run measures for about as long as it is given. The program is started as
@@ -109,7 +97,7 @@ func Run(ctx context.Context, program string, duration time.Duration) (*Report, 
 		return nil, err
 	}
 	for _, l := range loads {
-		value, err := l.run(ctx, s, duration*l.share/wholeTime)
+		value, err := l.run(s, duration*l.share/wholeTime)
 		if ctx.Err() != nil {
 			return nil, ctx.Err() // it has ended the service, too
 		}

@@ -1,8 +1,8 @@
 package bench
 
 import (
-	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -48,31 +48,24 @@ const patience = 30 * time.Second
 
 // rate is by how much count grows a second. The first part of d is for the load
 // to get going.
-func rate(ctx context.Context, d time.Duration, count *atomic.Int64) (float64, error) {
-	wait(ctx, d/4)
+func (s *subject) rate(d time.Duration, count *atomic.Int64) (float64, error) {
+	s.pause(d / 4)
 	before, start := count.Load(), time.Now()
-	wait(ctx, d-d/4)
-	for count.Load() == before {
+	s.pause(d - d/4)
+	for count.Load() == before && !s.ended() {
 		if time.Since(start) > patience {
 			return 0, fmt.Errorf("nothing came through in %v", patience)
 		}
-		if wait(ctx, 10*time.Millisecond); ctx.Err() != nil {
-			return 0, ctx.Err()
-		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if s.ended() {
+		return 0, errors.New("the service has ended")
 	}
 	return float64(count.Load()-before) / time.Since(start).Seconds(), nil
 }
 
-// wait waits for d, or until ctx is done.
-func wait(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
-}
-
 // stream reads from n connections to the source. It returns MB/s.
-func stream(ctx context.Context, dial dialer, n int, d time.Duration) (float64, error) {
+func stream(s *subject, dial dialer, n int, d time.Duration) (float64, error) {
 	conns, closeAll, err := dial.open(n)
 	if err != nil {
 		return 0, err
@@ -82,21 +75,21 @@ func stream(ctx context.Context, dial dialer, n int, d time.Duration) (float64, 
 	for _, c := range conns {
 		running.Go(func() { receive(c, &received) })
 	}
-	bytes, err := rate(ctx, d, &received)
+	bytes, err := s.rate(d, &received)
 	closeAll()
 	running.Wait()
 	return bytes / 1e6, err
 }
 
 // streamUp writes to a connection to the sink, which counts. It returns MB/s.
-func streamUp(ctx context.Context, s *subject, d time.Duration) (float64, error) {
+func streamUp(s *subject, d time.Duration) (float64, error) {
 	conns, closeAll, err := s.dialer("sink").open(1)
 	if err != nil {
 		return 0, err
 	}
 	var running sync.WaitGroup
 	running.Go(func() { send(conns[0]) })
-	bytes, err := rate(ctx, d, &s.sunk)
+	bytes, err := s.rate(d, &s.sunk)
 	closeAll()
 	running.Wait()
 	return bytes / 1e6, err
@@ -104,7 +97,7 @@ func streamUp(ctx context.Context, s *subject, d time.Duration) (float64, error)
 
 // connects opens connections one after the other, some at a time, each for a byte
 // there and back. It returns how many a second.
-func connects(ctx context.Context, s *subject, resume bool, d time.Duration) (float64, error) {
+func connects(s *subject, resume bool, d time.Duration) (float64, error) {
 	var done atomic.Int64
 	var stop atomic.Bool
 	failed := make(chan error, 1)
@@ -127,7 +120,7 @@ func connects(ctx context.Context, s *subject, resume bool, d time.Duration) (fl
 			}
 		})
 	}
-	r, err := rate(ctx, d, &done)
+	r, err := s.rate(d, &done)
 	stop.Store(true)
 	running.Wait()
 	select {
@@ -183,7 +176,7 @@ const idleConnections = 1000
 
 // idleMemory is what the service holds more for each connection that has moved a
 // little and waits, in KiB.
-func idleMemory(ctx context.Context, s *subject, d time.Duration) (float64, error) {
+func idleMemory(s *subject, d time.Duration) (float64, error) {
 	end := time.Now().Add(d)
 	before, err := s.memory()
 	if err != nil {
@@ -199,7 +192,7 @@ func idleMemory(ctx context.Context, s *subject, d time.Duration) (float64, erro
 			return 0, err
 		}
 	}
-	wait(ctx, time.Until(end)) // in 6 seconds, the service returns what it doesn't need any more
+	s.pause(time.Until(end)) // in 6 seconds, the service returns what it doesn't need any more
 	after, err := s.memory()
 	return (after - before) / idleConnections / 1024, err
 }

@@ -84,6 +84,23 @@ func (s *subject) wait() {
 	close(s.exited)
 }
 
+func (s *subject) ended() bool {
+	select {
+	case <-s.exited:
+		return true
+	default:
+		return false
+	}
+}
+
+// pause is for a load to go on for d, or for as long as the service runs.
+func (s *subject) pause(d time.Duration) {
+	select {
+	case <-s.exited:
+	case <-time.After(d):
+	}
+}
+
 // awaitReady asks the service how it does until it says.
 func (s *subject) awaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
