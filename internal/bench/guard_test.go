@@ -23,7 +23,7 @@ func TestGuardMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const most = 20 // KiB
+	const most = 22 // KiB
 	for _, f := range report.Figures {
 		t.Logf("%s, %s: %.4g %s", f.Measure, f.Load, f.Value, f.Unit)
 		if f.Measure == Memory && f.Value > most {
