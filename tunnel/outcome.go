@@ -3,7 +3,6 @@ package tunnel
 import (
 	"log/slog"
 	"strings"
-	"sync/atomic"
 )
 
 // outcome is how far a connection came.
@@ -93,52 +92,4 @@ func clipTo(text string, most int) string {
 		return text
 	}
 	return strings.ToValidUTF8(text[:most], "") + "..." // no half of a character
-}
-
-// Stats are a tunnel's counts since it was made.
-type Stats struct {
-	Active          int64 `json:"active"`  // connections now
-	Refused         int64 `json:"refused"` // by an address rule, a limit, or as not authorized
-	HandshakeFailed int64 `json:"handshake_failed"`
-	TargetFailed    int64 `json:"target_failed"`
-	Interrupted     int64 `json:"interrupted"`
-	Completed       int64 `json:"completed"`
-	NoCloseNotify   int64 `json:"no_close_notify"` // of the completed, those that a TLS side ended without close_notify
-	ToTarget        int64 `json:"to_target"`       // bytes
-	ToPeer          int64 `json:"to_peer"`         // bytes
-}
-
-type counters struct {
-	outcomes         [completed + 1]atomic.Int64
-	noCloseNotify    atomic.Int64
-	toTarget, toPeer atomic.Int64
-}
-
-func (n *counters) count(c *conn, end *ending) {
-	n.outcomes[end.outcome].Add(1)
-	n.toTarget.Add(c.toBack.Load())
-	n.toPeer.Add(c.toFront.Load())
-	if end.outcome == completed && c.back != nil && (c.front.truncated() || c.back.truncated()) {
-		n.noCloseNotify.Add(1)
-	}
-}
-
-// Stats may be called at any time. Connections are counted at their end, but for
-// Active.
-func (t *Tunnel) Stats() Stats {
-	t.mu.Lock()
-	active := t.active
-	t.mu.Unlock()
-	n := &t.stats
-	return Stats{
-		Active:          int64(active),
-		Refused:         n.outcomes[refused].Load(),
-		HandshakeFailed: n.outcomes[handshakeFailed].Load(),
-		TargetFailed:    n.outcomes[dialFailed].Load(),
-		Interrupted:     n.outcomes[interrupted].Load(),
-		Completed:       n.outcomes[completed].Load(),
-		NoCloseNotify:   n.noCloseNotify.Load(),
-		ToTarget:        n.toTarget.Load(),
-		ToPeer:          n.toPeer.Load(),
-	}
 }

@@ -1,0 +1,43 @@
+package service
+
+import (
+	"crypto/x509"
+	"fmt"
+
+	"tlstunnel/internal/config"
+	"tlstunnel/internal/dn"
+	"tlstunnel/pki"
+)
+
+func (tr *translator) pool(key string, files []string) *x509.CertPool {
+	pool := x509.NewCertPool()
+	add := func(cert *x509.Certificate) {
+		tr.digest.Write(cert.Raw)
+		tr.trust(cert)
+		pool.AddCert(cert)
+	}
+	for i, file := range files {
+		if file == config.Own {
+			if tr.store != nil {
+				for _, ca := range tr.store.Trusted {
+					add(ca)
+				}
+			}
+			continue
+		}
+		certs, err := pki.LoadCertificates(file)
+		if err != nil {
+			tr.problem(fmt.Sprintf("%s[%d]", key, i), err.Error())
+		}
+		for _, cert := range certs {
+			if !cert.IsCA {
+				tr.warn(fmt.Sprintf("%s[%d]", key, i), fmt.Sprintf("%q holds the certificate %q, which isn't a CA's: it is trusted until the other side renews it; better take the certificate of its CA", file, dn.Text(cert.Subject)))
+			}
+			add(cert)
+		}
+		if err := pki.CheckCAs(file, certs, tr.now); err != nil {
+			tr.warn(fmt.Sprintf("%s[%d]", key, i), err.Error())
+		}
+	}
+	return pool
+}

@@ -1,0 +1,96 @@
+package service
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"tlstunnel/internal/config"
+	"tlstunnel/internal/dn"
+	"tlstunnel/pki"
+)
+
+func (tr *translator) keyPair() []tls.Certificate {
+	cert, err := pki.LoadKeyPair(tr.tunnel.Cert, tr.tunnel.Key, tr.tunnel.KeyPasswordFile, tr.now)
+	if err != nil {
+		tr.problem("cert", err.Error())
+		return nil
+	}
+	if tr.tunnel.Key != "" {
+		tr.warnOfAccess("key", "key", tr.tunnel.Key)
+	} else {
+		tr.warnOfAccess("cert", "key", tr.tunnel.Cert)
+	}
+	if file := tr.tunnel.KeyPasswordFile; file != "" {
+		tr.warnOfAccess("key_password_file", "password file", file)
+	}
+	if err := pki.CheckChain(cert); err != nil {
+		tr.warn("cert", err.Error())
+	}
+	return tr.show("cert", cert)
+}
+
+// warnOfAccess warns when others may read a secret file that key names.
+func (tr *translator) warnOfAccess(key, what, file string) {
+	if text := pki.AccessWarning(what, file); text != "" {
+		tr.warn(key, text)
+	}
+}
+
+// CertFile is the file with the certificate that a tunnel of cfg shows, "" if it shows
+// none. With acme it may not be there yet.
+func CertFile(cfg *config.Config, t config.Tunnel) string {
+	switch {
+	case t.ACME.Enabled():
+		return acmeOf(cfg, t.ACME).CertFile()
+	case t.Cert == config.Own, t.Cert == "" && t.Mode == config.ModeServer:
+		return filepath.Join(cfg.PKI.Dir, "server.crt")
+	}
+	return t.Cert
+}
+
+// own is our own server certificate, once there is one.
+func (tr *translator) own(key string) []tls.Certificate {
+	if tr.store == nil {
+		return nil
+	}
+	return tr.show(key, tr.store.Server)
+}
+
+// endSoon says that cert ends soon, and what to do; "" if it doesn't. Our own has
+// renewed itself before the last quarter of its life, unless something is wrong.
+func (tr *translator) endSoon(cert *x509.Certificate) string {
+	left := cert.NotAfter.Sub(tr.now)
+	own := tr.store != nil && cert.Equal(tr.store.Server.Leaf)
+	if left >= expirySoon || own && left >= cert.NotAfter.Sub(cert.NotBefore)/4 {
+		return ""
+	}
+	text := fmt.Sprintf("the certificate %q expires on %s, in %d days: ", dn.Text(cert.Subject), cert.NotAfter.Local().Format(time.DateOnly), left/(24*time.Hour))
+	switch {
+	case !own:
+		return text + "renew it"
+	case !cert.NotAfter.Before(tr.store.CA.NotAfter):
+		return text + "its CA ends with it, `tlstunnel ca rotate` makes the next one"
+	default:
+		return text + "it should have renewed itself, `tlstunnel cert renew` does it or says why not"
+	}
+}
+
+// show makes cert what the tunnel proves its identity with; key is the one in
+// the config that a warning is about.
+func (tr *translator) show(key string, cert tls.Certificate) []tls.Certificate {
+	if text := tr.endSoon(cert.Leaf); text != "" {
+		p := tr.warn(key, text)
+		if !slices.Contains(tr.expiring, p) {
+			tr.expiring = append(tr.expiring, p)
+		}
+	}
+	for _, der := range cert.Certificate {
+		tr.digest.Write(der)
+	}
+	tr.shown = append(tr.shown, cert.Leaf)
+	return []tls.Certificate{cert}
+}

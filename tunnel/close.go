@@ -1,0 +1,86 @@
+package tunnel
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"time"
+
+	"tlstunnel/internal/dn"
+)
+
+// close closes both sides and writes the connection's one log line. An end that
+// isn't the end of stream of both sides is passed on as a reset, so that half a
+// transfer never looks like a whole one. A side that has got all that was for it
+// is closed without, as a reset would lose what is still on its way there; so is
+// a failed handshake, for the sake of the alert that tells the peer why.
+func (t *Tunnel) close(c *conn, end *ending) {
+	for _, s := range []*side{c.front, c.back} {
+		if s == nil {
+			continue
+		}
+		if s.whole || end.outcome == handshakeFailed {
+			s.tcp.Close()
+		} else {
+			s.reset()
+		}
+	}
+	t.stats.count(c, end)
+	t.logEnd(c, end)
+	if c.admitted {
+		t.release(c)
+	}
+	t.running.Done()
+}
+
+func (t *Tunnel) logEnd(c *conn, end *ending) {
+	skipped := int64(0)
+	if end.outcome == refused && c.session == nil { // who has a certificate is somebody we know
+		var ok bool
+		if skipped, ok = t.refusals.take(time.Now()); !ok {
+			return
+		}
+	}
+	ctx := context.Background()
+	if !c.settings.log.Enabled(ctx, end.level) {
+		return
+	}
+	c.settings.log.LogAttrs(ctx, end.level, end.outcome.message(), append(c.attrs(), end.attrs(skipped)...)...)
+}
+
+// attrs are what is known of c, in the order in which it became known.
+func (c *conn) attrs() []slog.Attr {
+	a := []slog.Attr{slog.String("peer", c.peer.String())}
+	if c.target.Address != "" {
+		a = append(a, slog.String("target", c.target.Address))
+	}
+	if len(c.failed) > 1 || len(c.failed) == 1 && c.back != nil {
+		a = append(a, slog.Any("failed", c.failed))
+	}
+	if c.session != nil {
+		if id := identity(c.session); id != "" && c.front.wire != nil {
+			a = append(a, slog.String("identity", id))
+		}
+		if c.allowedBy != "" {
+			a = append(a, slog.String("allow", clip(c.allowedBy)))
+		}
+		a = append(a,
+			slog.String("tls", tls.VersionName(c.session.Version)),
+			slog.String("cipher", tls.CipherSuiteName(c.session.CipherSuite)),
+			slog.String("key_exchange", c.session.CurveID.String()),
+			slog.Bool("resumed", c.session.DidResume),
+			slog.Duration("handshake", c.handshake.Round(time.Microsecond)))
+	}
+	return append(a,
+		slog.Int64("to_target", c.toBack.Load()),
+		slog.Int64("to_peer", c.toFront.Load()),
+		slog.Duration("duration", time.Since(c.accepted).Round(time.Microsecond)))
+}
+
+// identity is the subject of the certificate that the peer proved, if any.
+func identity(session *tls.ConnectionState) string {
+	if len(session.PeerCertificates) == 0 {
+		return ""
+	}
+	return clip(dn.Text(session.PeerCertificates[0].Subject))
+}
