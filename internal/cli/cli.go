@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/service"
 )
 
 // app is what the commands share.
@@ -67,9 +68,11 @@ own CA and server certificate on its first run.`,
   tlstunnel check     # find every mistake in the config
   tlstunnel run       # serve
   tlstunnel install   # as a service of this machine`,
+		Version:       service.Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	root.SetVersionTemplate(builtFrom().text())
 	root.PersistentPreRun = func(*cobra.Command, []string) {
 		a.parsed, a.configGiven = true, root.PersistentFlags().Changed("config")
 	}
