@@ -43,7 +43,7 @@ func TestLinks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range append(files, "README.md") {
+	for _, file := range append(files, "README.md", "CONTRIBUTING.md", "SECURITY.md", "examples/README.md") {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
