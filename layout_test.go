@@ -15,15 +15,16 @@ import (
 // isn't listed may import none.
 var mayImport = map[string][]string{
 	".":                   {"internal/cli"},
-	"internal/cli":        {"installer", "service", "pki", "internal/bench", "internal/config", "internal/atomicfile", "internal/dn"},
+	"internal/cli":        {"installer", "service", "pki", "internal/bench", "internal/config", "internal/atomicfile", "internal/dn", "internal/quote"},
 	"internal/bench":      {"service"},
-	"installer":           {"service", "pki", "internal/config", "internal/atomicfile", "internal/dn"},
-	"service":             {"tunnel", "pki", "internal/config", "internal/atomicfile", "internal/dn"},
-	"pki":                 {"internal/atomicfile", "internal/dn"},
-	"tunnel":              {"internal/dn"},
-	"internal/config":     nil,
+	"installer":           {"service", "pki", "internal/config", "internal/atomicfile", "internal/dn", "internal/quote"},
+	"service":             {"tunnel", "pki", "internal/config", "internal/atomicfile", "internal/dn", "internal/quote"},
+	"pki":                 {"internal/atomicfile", "internal/dn", "internal/quote"},
+	"tunnel":              {"internal/dn", "internal/quote"},
+	"internal/config":     {"internal/quote"},
 	"internal/atomicfile": nil,
 	"internal/dn":         nil,
+	"internal/quote":      nil,
 }
 
 // TestImports keeps the layers apart: the data plane knows no files, the config

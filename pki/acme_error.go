@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/acme"
+
+	"tlstunnel/internal/quote"
 )
 
 // ACMEError is why there is no new certificate, and what to do.
@@ -166,10 +168,10 @@ func (o *ordering) networkAdvice(err error) string {
 	return ""
 }
 
-// clip bounds what a CA can make us write into a line.
+// clip makes one line of a bounded length of what may be a CA's words.
 func clip(text string) string {
 	const most = 1000
-	text = strings.Join(strings.Fields(text), " ")
+	text = quote.Text(strings.Join(strings.Fields(text), " "))
 	if len(text) > most {
 		text = strings.ToValidUTF8(text[:most], "") + "..."
 	}

@@ -190,7 +190,7 @@ func ask(ctx context.Context, configFile, method, path string, request, reply an
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("the service answered %s: is it another version?", resp.Status)
+		return fmt.Errorf("the service answered %q: is it another version?", resp.Status)
 	}
 	return json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(reply)
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+
+	"tlstunnel/internal/quote"
 )
 
 // EventID says in the Windows Event Log what has happened. The numbers are what
@@ -94,7 +96,7 @@ func eventText(r slog.Record) string {
 	var b strings.Builder
 	b.WriteString(r.Message)
 	r.Attrs(func(a slog.Attr) bool {
-		fmt.Fprintf(&b, "\r\n%s: %s", a.Key, strings.ReplaceAll(a.Value.String(), "\n", "\r\n  "))
+		fmt.Fprintf(&b, "\r\n%s: %s", a.Key, strings.ReplaceAll(quote.Lines(a.Value.String()), "\n", "\r\n  "))
 		return true
 	})
 	if b.Len() > maxEventText {

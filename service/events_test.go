@@ -22,12 +22,14 @@ func TestEvents(t *testing.T) {
 	log.WithGroup("tunnel").Error(FatalMessage)
 	log.Warn(msgExpiry, "warning", "in 5 days")
 	log.Error(FatalMessage, "err", "c.toml:1:1: this\nc.toml:2:2: that")
+	log.Error(msgACMEFailed, "err", "the CA says \x1b[2J\u009b")
 	fmt.Fprint(eventConsole{h}, "tlstunnel: writing log file \"x\": no space\n")
 	fmt.Fprint(eventConsole{h}, "time=now level=INFO msg=\"connection closed\"\n")
 	want := []string{
 		"100 INFO started\r\ntunnels: 2",
 		"200 WARN a certificate expires soon\r\nwarning: in 5 days",
 		"301 ERROR tlstunnel can't run\r\nerr: c.toml:1:1: this\r\n  c.toml:2:2: that",
+		`203 ERROR no new certificate, the CA is asked again later` + "\r\n" + `err: the CA says \u001b[2J\u009b`,
 		"201 WARN writing log file \"x\": no space",
 	}
 	if strings.Join(got, "|") != strings.Join(want, "|") {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/quote"
 )
 
 // OpenLog returns the log that cfg describes and what closes it. Lines go to the
@@ -57,7 +58,7 @@ func logHandler(cfg config.Log, w io.Writer) slog.Handler {
 	_ = level.UnmarshalText([]byte(cfg.Level))
 	opts := &slog.HandlerOptions{Level: level}
 	if cfg.Format == "json" {
-		return slog.NewJSONHandler(w, opts)
+		return slog.NewJSONHandler(quote.Writer(w), opts) // slog leaves 8-bit control characters as they are
 	}
 	return slog.NewTextHandler(w, opts)
 }

@@ -49,9 +49,9 @@ func TestLogInteractive(t *testing.T) {
 	cfg, console := logConfig(t), new(logText)
 	cfg.Format = "json"
 	log, closeLog := OpenLog(cfg, console, true)
-	log.Info("hello")
+	log.Info("hello", "peer", "\x1b[2J\u009b")
 	closeLog()
-	if got := readLog(t, cfg.File); got != console.String() || !strings.Contains(got, `"msg":"hello"}`) {
+	if got := readLog(t, cfg.File); got != console.String() || !strings.Contains(got, `"msg":"hello","peer":"\u001b[2J\u009b"}`) {
 		t.Errorf("file %q, console %q", got, console)
 	}
 }

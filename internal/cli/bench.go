@@ -49,7 +49,7 @@ func (a *app) bench(ctx context.Context, duration time.Duration) error {
 	// None of these may leave the folder with its keys behind, and the service.
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	if isInteractive(a.stderr) {
+	if isInteractive(a.console) {
 		fmt.Fprintf(a.stderr, "tlstunnel: measuring for %v...\n", duration)
 	}
 	report, err := bench.Run(ctx, program, duration)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/quote"
 	"tlstunnel/pki"
 )
 
@@ -152,12 +153,12 @@ func (s *shownServer) writeText(w io.Writer) error {
 	if s.ClientAuth {
 		wants = "yes"
 	}
-	fmt.Fprintf(&b, "\n%-16s %s, as %s\n%-16s %s\n", "TLS:", s.TLS, s.ServerName, "asks for yours:", wants)
+	fmt.Fprintf(&b, "\n%-16s %s, as %s\n%-16s %s\n", "TLS:", s.TLS, quote.Text(s.ServerName), "asks for yours:", wants)
 	for _, t := range s.Trust {
 		if t.Trusted {
-			fmt.Fprintf(&b, "%-16s by %s\n", "trusted:", t.By)
+			fmt.Fprintf(&b, "%-16s by %s\n", "trusted:", quote.Text(t.By))
 		} else {
-			fmt.Fprintf(&b, "%-16s by %s: %s\n", "not trusted:", t.By, t.Why)
+			fmt.Fprintf(&b, "%-16s by %s: %s\n", "not trusted:", quote.Text(t.By), quote.Text(t.Why))
 		}
 	}
 	_, err := io.WriteString(w, b.String())

@@ -16,13 +16,16 @@ import (
 	"golang.org/x/term"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/quote"
 	"tlstunnel/service"
 )
 
-// app is what the commands share.
+// app is what the commands share. What goes to stdout and stderr is quoted on the
+// way: names, answers and errors may be somebody else's words.
 type app struct {
 	stdout, stderr io.Writer
-	example        []byte // the commented config that init writes
+	console        io.Writer // stderr itself, for the log
+	example        []byte    // the commented config that init writes
 	configFile     string
 	configGiven    bool // by the flag
 	json           bool
@@ -32,11 +35,11 @@ type app struct {
 // Main runs the command line args, without the program's name, and returns the
 // exit code. The example is the config that init writes.
 func Main(args []string, example []byte, stdout, stderr io.Writer) int {
-	a := &app{stdout: stdout, stderr: stderr, example: example}
+	a := &app{stdout: quote.Writer(stdout), stderr: quote.Writer(stderr), console: stderr, example: example}
 	root := a.rootCommand()
 	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
 	err := root.Execute()
 	switch {
 	case err == nil:
@@ -123,7 +126,7 @@ func (a *app) complain(err error) {
 	}
 }
 
-func (a *app) hint(text string) { fmt.Fprintf(a.stderr, "tlstunnel: hint: %s\n", text) }
+func (a *app) hint(text string) { fmt.Fprintf(a.stderr, "tlstunnel: hint: %s\n", quote.Text(text)) }
 
 func (a *app) answerJSON(v any) error {
 	e := json.NewEncoder(a.stdout)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tlstunnel/internal/quote"
 	"tlstunnel/service"
 )
 
@@ -82,7 +83,7 @@ func (a *app) showChanges(c service.Changes, dryRun bool) {
 	}
 	a.showEndpoints("unchanged", c.Unchanged)
 	if len(c.AtRestart) > 0 {
-		fmt.Fprintf(a.stdout, "%-13s %s\n", "at restart", strings.Join(c.AtRestart, ", "))
+		fmt.Fprintf(a.stdout, "%-13s %s\n", "at restart", quote.Text(strings.Join(c.AtRestart, ", ")))
 	}
 	if len(c.Opened)+len(c.Closed)+len(c.Changed)+len(c.AtRestart) == 0 {
 		fmt.Fprintln(a.stdout, "nothing has changed")
@@ -91,6 +92,6 @@ func (a *app) showChanges(c service.Changes, dryRun bool) {
 
 func (a *app) showEndpoints(word string, endpoints []service.Endpoint) {
 	for _, e := range endpoints {
-		fmt.Fprintf(a.stdout, "%-13s %s, listen %s\n", word, e.Tunnel, e.Listen)
+		fmt.Fprintf(a.stdout, "%-13s %s, listen %s\n", word, quote.Text(e.Tunnel), quote.Text(e.Listen))
 	}
 }

@@ -47,7 +47,7 @@ func (a *app) run(ctx context.Context, host service.Host) error {
 		// Its defaults say where the log is, which must tell why we didn't start.
 		cfg, _ = config.Parse(a.configFile, nil)
 	}
-	console := a.stderr
+	console := a.console
 	if host.Console != nil {
 		console = host.Console
 	}

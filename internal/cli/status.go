@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/quote"
 	"tlstunnel/service"
 )
 
@@ -161,7 +162,7 @@ func (s *statusAnswer) checkExpiry(now time.Time) {
 			if at := t.ACME.NotBefore; now.Before(at) {
 				sooner = fmt.Sprintf(", and not before %s by `tlstunnel reload` either, as the CA wants", at.Local().Format(time.DateTime))
 			}
-			s.problem("tunnel %q: %s; the CA is asked again at %s%s", t.Name, t.ACME.Failure, t.ACME.Next.Local().Format(time.DateTime), sooner)
+			s.problem("tunnel %q: %s; the CA is asked again at %s%s", t.Name, quote.Text(t.ACME.Failure), t.ACME.Next.Local().Format(time.DateTime), sooner)
 		} else if t.ACME != nil && t.Expires.IsZero() {
 			s.problem("tunnel %q: there is no certificate yet, the CA is being asked for one: nobody can connect", t.Name)
 		}
@@ -180,10 +181,10 @@ func (a *app) showStatus(s *statusAnswer) error {
 	state := string(s.State)
 	if !s.Started.IsZero() {
 		state += fmt.Sprintf(" since %s (%s), version %s, process %d", s.Started.Local().Format(time.DateTime),
-			time.Since(s.Started).Round(time.Second), s.Version, s.PID)
+			time.Since(s.Started).Round(time.Second), quote.Text(s.Version), s.PID)
 	}
 	fmt.Fprintf(w, "state\t%s\n", state)
-	fmt.Fprintf(w, "config\t%s\n", s.Config)
+	fmt.Fprintf(w, "config\t%s\n", quote.Text(s.Config))
 	if s.Source == sourceService {
 		fmt.Fprintf(w, "last reload\t%s\n", reloadText(s.LastReload))
 		if s.Renewal != nil && !s.Renewal.Due.IsZero() {
@@ -198,7 +199,7 @@ func (a *app) showStatus(s *statusAnswer) error {
 		fmt.Fprintf(w, "CA expires\t%s\n", s.CA.Expires.Local().Format(time.DateTime))
 	}
 	if s.CA != nil && s.CA.Next != "" {
-		fmt.Fprintf(w, "next CA\t%s, `tlstunnel ca rotate` says what to do\n", s.CA.Next)
+		fmt.Fprintf(w, "next CA\t%s, `tlstunnel ca rotate` says what to do\n", quote.Text(s.CA.Next))
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -214,7 +215,7 @@ func (a *app) showStatus(s *statusAnswer) error {
 		fmt.Fprintf(a.stdout, "problem: %s\n", strings.ReplaceAll(p, "\n", "\n  "))
 	}
 	for _, n := range s.notes {
-		fmt.Fprintf(a.stdout, "note: %s\n", n)
+		fmt.Fprintf(a.stdout, "note: %s\n", quote.Text(n))
 	}
 	return nil
 }
@@ -243,7 +244,7 @@ func (a *app) showTunnels(s *statusAnswer) {
 		if !t.Expires.IsZero() {
 			expires = fmt.Sprintf("%s (%d days)", t.Expires.Local().Format(time.DateOnly), time.Until(t.Expires)/(24*time.Hour))
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.Name, t.Mode, t.Listen, strings.Join(t.Target, ", "), active, finished, failed, expires)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", quote.Text(t.Name), quote.Text(t.Mode), quote.Text(t.Listen), quote.Text(strings.Join(t.Target, ", ")), active, finished, failed, expires)
 	}
 	w.Flush()
 }

@@ -1,10 +1,11 @@
 package config
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/BurntSushi/toml"
+
+	"tlstunnel/internal/quote"
 )
 
 // typographic holds the quotes that word processors and mail programs make of
@@ -68,9 +69,8 @@ func isTOML(text string) bool {
 
 // quoted is text as a value of TOML, for a user to copy.
 func quoted(text string) string {
-	text = printable(text)
 	if strings.ContainsAny(text, `"\`) {
-		return "'" + text + "'"
+		return "'" + quote.Text(text) + "'"
 	}
-	return fmt.Sprintf(`"%s"`, text)
+	return `"` + quote.Text(text) + `"`
 }

@@ -4,10 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/BurntSushi/toml"
+
+	"tlstunnel/internal/quote"
 )
 
 const backslashes = `in double quotes a backslash starts an escape such as \n; ` +
@@ -65,19 +66,9 @@ func syntaxProblem(p *positions, err error) Problem {
 		at := p.at(parseErr.Position.Start)
 		line := strings.Split(p.src, "\n")[at.line-1]
 		problem.Line, problem.Col = at.line, at.col
-		problem.Text = printable(explain(parseErr.Message, strings.TrimSpace(line))) + onlyThis
+		problem.Text = quote.Text(explain(parseErr.Message, strings.TrimSpace(line))) + onlyThis
 	}
 	return problem
-}
-
-// printable replaces what a terminal would obey: text may quote the file.
-func printable(text string) string {
-	return strings.Map(func(c rune) rune {
-		if !unicode.IsPrint(c) {
-			return unicode.ReplacementChar
-		}
-		return c
-	}, text)
 }
 
 // explain turns the library's message about a line into one for somebody who
