@@ -3,37 +3,82 @@ package tunnel
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	"net"
+
+	"tlstunnel/tunnel/pool"
 )
 
-// dial opens the back to the first target that takes the connection.
+// dial opens the back to the first target that takes the connection. Those that are
+// known to be down come last, and are tried again in the background.
 func (t *Tunnel) dial(c *conn) *ending {
 	var end *ending
-	for _, target := range c.settings.Targets {
+	for _, target := range pool.Order(t.targets, c.settings.Targets, addressOf) {
 		c.target = target
 		if target.TLS != nil {
 			c.session = nil // the one before's
 		}
-		if end = t.dialTarget(c, target); end == nil || t.setup.Err() != nil {
+		if end = t.dialTarget(c, target, ""); end == nil || t.setup.Err() != nil {
 			break
 		}
 		c.failed = append(c.failed, target.Address+": "+clip(end.reason))
+	}
+	if end == nil {
+		t.tryDown(c.settings)
 	}
 	return end
 }
 
 // dialTarget opens the back to target, in client mode with TLS and full
-// verification.
-func (t *Tunnel) dialTarget(c *conn, target Target) *ending {
-	ctx, cancel := context.WithTimeout(t.setup, c.settings.ConnectTimeout)
-	defer cancel()
-	dialled, err := c.settings.dialer.DialContext(ctx, "tcp", target.Address)
-	if err != nil {
-		return t.explainDial(err)
+// verification, and notes whether it could. With only set, it takes only that one of
+// the target's addresses.
+func (t *Tunnel) dialTarget(c *conn, target Target, only string) *ending {
+	tcp, end := t.dialTCP(c.settings, target, only)
+	if end == nil {
+		end = t.secureBack(c, target, tcp)
+		t.note(c.settings.addresses[target.Address], tcp.RemoteAddr().String(), end)
 	}
-	tcp := dialled.(*net.TCPConn)
-	keepAlive(tcp, c.settings.Keepalive)
+	if only == "" {
+		t.note(t.targets, target.Address, end)
+	}
+	return end
+}
+
+// note tells p how it went with one of its places.
+func (t *Tunnel) note(p *pool.Pool, name string, end *ending) {
+	switch {
+	case end == nil:
+		p.Works(name)
+	case t.setup.Err() == nil && !errors.Is(end.err, errTooMany): // else it is our own fault
+		p.Failed(name, clip(end.reason))
+	}
+}
+
+func (t *Tunnel) dialTCP(s *settings, target Target, only string) (*net.TCPConn, *ending) {
+	timeout := s.ConnectTimeout
+	if only != "" {
+		timeout = min(timeout, headStart) // later, another one would win
+	}
+	ctx, cancel := context.WithTimeout(t.setup, timeout)
+	defer cancel()
+	addresses, err := []string{only}, error(nil)
+	if only == "" {
+		addresses, err = s.resolve(ctx, target)
+	}
+	if err != nil {
+		return nil, t.explainDial(err)
+	}
+	tcp, err := t.dialFirst(ctx, s, target, addresses)
+	if err != nil {
+		return nil, t.explainDial(err)
+	}
+	keepAlive(tcp, s.Keepalive)
+	return tcp, nil
+}
+
+// secureBack makes tcp the back. On failure it closes it.
+func (t *Tunnel) secureBack(c *conn, target Target, tcp *net.TCPConn) *ending {
 	back := newSide(tcp, byTarget)
 	if target.TLS != nil {
 		if err := t.startTLS(t.setup, c, back, tls.Client, target.TLS); err != nil {
@@ -48,3 +93,5 @@ func (t *Tunnel) dialTarget(c *conn, target Target) *ending {
 	c.back = back
 	return nil
 }
+
+func addressOf(target Target) string { return target.Address }

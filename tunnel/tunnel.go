@@ -26,6 +26,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"tlstunnel/tunnel/pool"
 )
 
 // maxHandshakes is how many peers of one tunnel may be between their
@@ -49,7 +51,8 @@ type Settings struct {
 	// targets in client mode.
 	RevocationLists []*RevocationList
 
-	// Targets are tried in order until one takes the connection.
+	// Targets are tried in order until one takes the connection, but those last that
+	// are known to be down.
 	Targets []Target
 
 	AllowFrom []netip.Prefix // empty: anybody
@@ -94,6 +97,8 @@ type Tunnel struct {
 
 	unseen *time.Timer // calls lookForUnseenEnds
 
+	targets *pool.Pool // those of the settings
+
 	running  sync.WaitGroup // Serve calls and connections
 	cutShort atomic.Bool    // a connection, because the time to drain was over
 
@@ -113,6 +118,8 @@ type settings struct {
 	allow  []rule
 	log    *slog.Logger
 	dialer net.Dialer
+
+	addresses map[string]*pool.Pool // of each target, if its host name has several
 }
 
 // New returns a tunnel that does as s says once [Tunnel.Serve] is called.
@@ -121,6 +128,7 @@ func New(s Settings) *Tunnel {
 		handshakes: make(chan struct{}, maxHandshakes),
 		perIP:      make(map[netip.Addr]int),
 		relays:     make(map[*relaying]struct{}),
+		targets:    pool.New(time.Now),
 	}
 	t.setup, t.stopSetup = context.WithCancel(context.Background())
 	t.unseen = time.AfterFunc(time.Hour, t.lookForUnseenEnds)
@@ -146,6 +154,7 @@ func (t *Tunnel) Apply(s Settings) {
 	for _, r := range s.Allow {
 		next.allow = append(next.allow, newRule(r))
 	}
+	t.keepTargets(next)
 	t.settings.Store(next)
 	t.abortRevoked(next)
 }

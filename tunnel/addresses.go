@@ -1,0 +1,113 @@
+package tunnel
+
+import (
+	"cmp"
+	"context"
+	"net"
+	"net/netip"
+	"time"
+
+	"tlstunnel/tunnel/pool"
+)
+
+// headStart is what an address of a name gets before the next one is tried beside it.
+// It is what RFC 8305 (Happy Eyeballs), section 5, says, rounded up as package net has it.
+const headStart = 300 * time.Millisecond
+
+// resolve finds the addresses of target, in the order in which to try them: as the
+// resolver has them, but those that failed of late last. A failure is forgotten with
+// the address.
+func (s *settings) resolve(ctx context.Context, target Target) ([]string, error) {
+	host, port, err := net.SplitHostPort(target.Address)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return []string{target.Address}, nil
+	}
+	ips, err := s.dialer.Resolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: err}
+	}
+	addresses := make([]string, len(ips))
+	for i, ip := range ips {
+		addresses[i] = net.JoinHostPort(ip.Unmap().String(), port)
+	}
+	if len(addresses) == 1 {
+		return addresses, nil // the target itself says whether it is down
+	}
+	known := s.addresses[target.Address]
+	known.Set(addresses)
+	return pool.Order(known, addresses, func(address string) string { return address }), nil
+}
+
+// noAnswer is why an address of a name is down that another one was faster than.
+const noAnswer = "it doesn't answer"
+
+// An attempt is what came of one address.
+type attempt struct {
+	index int
+	conn  net.Conn
+	err   error
+}
+
+// dialFirst connects to the first of the addresses that answers. The next one is tried
+// when the one before has failed, or hasn't answered within headStart. It notes those
+// that were tried in vain.
+func (t *Tunnel) dialFirst(ctx context.Context, s *settings, target Target, addresses []string) (*net.TCPConn, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	attempts, begun := make(chan attempt), 0
+	next := time.NewTimer(headStart)
+	defer next.Stop()
+	begin := func() {
+		if begun < len(addresses) && ctx.Err() == nil {
+			go s.dialAddress(ctx, addresses[begun], begun, attempts)
+			begun++
+			next.Reset(headStart)
+		}
+	}
+	var won attempt
+	var firstErr error
+	begin()
+	for ended := 0; ended < begun; {
+		select {
+		case <-next.C:
+			begin()
+		case a := <-attempts:
+			ended++
+			switch {
+			case won.conn != nil && a.conn != nil:
+				a.conn.Close()
+			case won.conn != nil && a.index < won.index:
+				s.addresses[target.Address].Failed(addresses[a.index], noAnswer)
+			case won.conn != nil: // it had no time
+			case a.err == nil:
+				won = a
+				cancel()
+			default:
+				s.addresses[target.Address].Failed(addresses[a.index], t.whyDown(a.err))
+				firstErr = cmp.Or(firstErr, a.err)
+				begin()
+			}
+		}
+	}
+	if won.conn == nil {
+		return nil, firstErr
+	}
+	return won.conn.(*net.TCPConn), nil
+}
+
+func (s *settings) dialAddress(ctx context.Context, address string, index int, attempts chan<- attempt) {
+	conn, err := s.dialer.DialContext(ctx, "tcp", address)
+	attempts <- attempt{index, conn, err}
+}
+
+// whyDown is why an address can't be reached. How long it was waited for depends on
+// the other addresses.
+func (t *Tunnel) whyDown(err error) string {
+	if isTimeout(err) {
+		return noAnswer
+	}
+	return clip(t.explainDial(err).reason)
+}

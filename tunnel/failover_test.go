@@ -1,0 +1,235 @@
+package tunnel
+
+import (
+	"context"
+	"encoding/binary"
+	"net"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+)
+
+// deadTarget is an address that takes no connection, and as slowly as the system
+// allows.
+func deadTarget(t testing.TB) string {
+	if address := deafPort(t); address != "" {
+		return address
+	}
+	return closedPort(t)
+}
+
+// wantServed makes a connection through r that l takes.
+func wantServed(t testing.TB, r *running, l net.Listener) {
+	t.Helper()
+	peer := mustDial(t, r.addr)
+	accepted, err := l.Accept()
+	check(t, err)
+	target := newEnd(accepted)
+	defer target.tcp.Close()
+	check(t, exchange(peer, target))
+	check(t, peer.CloseWrite(), receiveEnd(target), target.CloseWrite(), receiveEnd(peer))
+}
+
+func TestDeadTargetIsTriedLast(t *testing.T) {
+	leakCheck(t)
+	dead, up := deadTarget(t), listen(t)
+	s := toTargets(dead, up.Addr().String())
+	s.ConnectTimeout = 200 * time.Millisecond
+	r := start(t, s)
+	for i := range 4 {
+		wantServed(t, r, up)
+		if failed := r.logs.next(t, i).text("failed"); (failed != "") != (i == 0) {
+			t.Errorf("connection %d: failed is %q", i+1, failed)
+		}
+	}
+	states := r.Targets()
+	if states[0].Address != dead || states[0].DownSince.IsZero() || states[0].LastError == "" || !states[1].DownSince.IsZero() {
+		t.Errorf("got %+v", states)
+	}
+}
+
+// TestStateOutlivesApply is for reloads: the targets that stay are known, those that
+// go are forgotten.
+func TestStateOutlivesApply(t *testing.T) {
+	leakCheck(t)
+	dead, up := closedPort(t), listen(t)
+	s, _ := complete(toTargets(dead, up.Addr().String()))
+	r := start(t, s)
+	wantServed(t, r, up)
+	since := r.Targets()[0].DownSince
+	r.Apply(s)
+	if got := r.Targets()[0].DownSince; since.IsZero() || !got.Equal(since) {
+		t.Errorf("down since %v, and %v after Apply", since, got)
+	}
+	without := s
+	without.Targets = s.Targets[1:]
+	r.Apply(without)
+	r.Apply(s)
+	if got := r.Targets()[0].DownSince; !got.IsZero() {
+		t.Errorf("a target that was gone is down since %v", got)
+	}
+}
+
+func TestTargetComesBack(t *testing.T) {
+	leakCheck(t)
+	first, second := closedPort(t), listen(t)
+	r := start(t, toTargets(first, second.Addr().String()))
+	wantServed(t, r, second)
+	l, err := net.Listen("tcp", first)
+	if err != nil {
+		t.Skip("somebody else took the port:", err)
+	}
+	defer l.Close()
+	r.targets.TryAll() // its back-off is over
+	wantServed(t, r, second)
+	asked, err := l.Accept() // in the background
+	check(t, err)
+	check(t, receiveEnd(newEnd(asked)))
+	asked.Close()
+	eventually(t, "the first target works", func() bool { return r.Targets()[0].DownSince.IsZero() })
+	wantServed(t, r, l)
+}
+
+// TestSilentTLSTarget is about a target that takes connections, and says nothing.
+func TestSilentTLSTarget(t *testing.T) {
+	leakCheck(t)
+	silent, p := listen(t), newPath(t, "client", nil)
+	s := Settings{HandshakeTimeout: 200 * time.Millisecond, Targets: []Target{
+		{Address: silent.Addr().String(), TLS: clientTLS()}, {Address: p.target.Addr().String(), TLS: clientTLS()}}}
+	r := start(t, s)
+	p.tunnels[0] = r
+	for i := range 2 {
+		peer, target := p.open(t)
+		check(t, exchange(peer, target))
+		check(t, peer.CloseWrite(), receiveEnd(target), target.CloseWrite(), receiveEnd(peer))
+		if failed := r.logs.next(t, i).text("failed"); (failed != "") != (i == 0) {
+			t.Errorf("connection %d: failed is %q", i+1, failed)
+		}
+	}
+}
+
+// TestStopWhileTrying: what is tried in the background holds up nobody.
+func TestStopWhileTrying(t *testing.T) {
+	leakCheck(t)
+	dead, up := deadTarget(t), listen(t)
+	r := start(t, toTargets(dead, up.Addr().String()))
+	r.targets.Failed(dead, "silent")
+	r.targets.TryAll()
+	wantServed(t, r, up)
+	check(t, r.Shutdown(t.Context()))
+}
+
+// TestAllDown: when every target is down, each is tried again by each connection.
+func TestAllDown(t *testing.T) {
+	leakCheck(t)
+	first, second := closedPort(t), closedPort(t)
+	r := start(t, toTargets(first, second))
+	dialInVain(t, r.addr)
+	l, err := net.Listen("tcp", first)
+	if err != nil {
+		t.Skip("somebody else took the port:", err)
+	}
+	defer l.Close()
+	wantServed(t, r, l)
+}
+
+// named makes the tunnel resolve every name to ips.
+func named(r *running, ips ...string) {
+	next := *r.settings.Load()
+	next.dialer.Resolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		here, there := net.Pipe()
+		go answerDNS(there, ips)
+		return here, nil
+	}}
+	r.settings.Store(&next)
+}
+
+// answerDNS answers one question, as over TCP (RFC 1035, section 4.2.2).
+func answerDNS(c net.Conn, ips []string) {
+	defer c.Close()
+	buf := make([]byte, 512)
+	n, err := c.Read(buf)
+	if err != nil {
+		return
+	}
+	question := buf[2:n]
+	end := 12 + slices.Index(question[12:], 0) + 5
+	answer := slices.Concat(question[:2], []byte{0x84, 0, 0, 1, 0, 0, 0, 0, 0, 0}, question[12:end])
+	for _, ip := range ips {
+		addr := netip.MustParseAddr(ip)
+		kind := byte(1) // A
+		if addr.Is6() {
+			kind = 28 // AAAA
+		}
+		if question[end-3] == kind {
+			answer[7]++
+			answer = slices.Concat(answer, []byte{0xc0, 12, 0, kind, 0, 1, 0, 0, 0, 60, 0, byte(addr.BitLen() / 8)}, addr.AsSlice())
+		}
+	}
+	_, _ = c.Write(binary.BigEndian.AppendUint16(nil, uint16(len(answer))))
+	_, _ = c.Write(answer)
+}
+
+func TestDeadAddressIsTriedLast(t *testing.T) {
+	leakCheck(t)
+	up := listen(t)
+	_, port, _ := net.SplitHostPort(up.Addr().String())
+	target := net.JoinHostPort("pacs.clinic.example", port)
+	r := start(t, toTargets(target))
+	named(r, "127.0.0.9", "127.0.0.1") // nothing listens at the first one
+	addresses := func() []string {
+		s := r.settings.Load()
+		got, err := s.resolve(t.Context(), s.Targets[0])
+		check(t, err)
+		return got
+	}
+	dead, good := net.JoinHostPort("127.0.0.9", port), net.JoinHostPort("127.0.0.1", port)
+	if got := addresses(); !slices.Equal(got, []string{dead, good}) {
+		t.Fatalf("got %v", got)
+	}
+	wantServed(t, r, up)
+	if got := addresses(); !slices.Equal(got, []string{good, dead}) {
+		t.Errorf("got %v, want the dead one last", got)
+	}
+	states := r.Targets()
+	if at := states[0]; !at.DownSince.IsZero() || len(at.Addresses) != 1 || at.Addresses[0].Address != dead || at.Addresses[0].LastError == "" {
+		t.Errorf("got %+v", states)
+	}
+
+	l, err := net.Listen("tcp", dead)
+	if err != nil {
+		t.Skip("not to be had on this system:", err)
+	}
+	defer l.Close()
+	r.settings.Load().addresses[target].TryAll()
+	wantServed(t, r, up)
+	eventually(t, "the first address works", func() bool { return r.Targets()[0].Addresses == nil })
+	asked, err := l.Accept()
+	check(t, err)
+	asked.Close()
+	wantServed(t, r, l)
+}
+
+// TestSilentAddress is about an address that doesn't answer at all: the next one is
+// tried beside it, and from then on before it.
+func TestSilentAddress(t *testing.T) {
+	leakCheck(t)
+	dead, up := deafPort(t), listen(t)
+	if dead == "" {
+		t.Skip("not to be had on this system")
+	}
+	r := start(t, toTargets("pacs.clinic.example:104"))
+	s := r.settings.Load()
+	target, addresses := s.Targets[0], []string{dead, up.Addr().String()}
+	s.addresses[target.Address].Set(addresses)
+	tcp, err := r.dialFirst(t.Context(), s, target, addresses)
+	check(t, err)
+	defer tcp.Close()
+	if got := tcp.RemoteAddr().String(); got != addresses[1] {
+		t.Errorf("connected to %s", got)
+	}
+	if got := s.addresses[target.Address].States()[0]; got.Since.IsZero() || got.Reason != noAnswer {
+		t.Errorf("got %+v", got)
+	}
+}
