@@ -1,14 +1,21 @@
 package tunnel
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // chunkSize is what one read takes at the most: twelve TLS records. With fewer,
 // system calls cost more; with more, it is only memory that does.
 const chunkSize = 192 << 10
 
+// smallChunk is what one read takes at first: the largest record that there may be,
+// and some. All of a small chunk, with its headroom, is 40 KiB.
+const smallChunk = 40<<10 - headroom
+
 // chunk holds bytes on their way. Nobody has one while nothing moves: an idle
 // connection is to cost little. Reads leave its first headroom bytes free.
-type chunk [headroom + chunkSize]byte
+type chunk struct{ b []byte }
 
 // headroom is what a record of TLS needs at the most (RFC 5246, section 6.2.3;
 // later ones need less). What came of one goes there, before the rest of it; and
@@ -18,4 +25,64 @@ const headroom = 5 + maxRecord + 2048
 // maxRecord is what a record of TLS carries at the most (RFC 8446, section 5.1).
 const maxRecord = 16 << 10
 
-var chunks = sync.Pool{New: func() any { return new(chunk) }}
+var (
+	smallChunks = sync.Pool{New: func() any { return &chunk{make([]byte, headroom+smallChunk)} }}
+	largeChunks = sync.Pool{New: func() any { return &chunk{make([]byte, headroom+chunkSize)} }}
+)
+
+// takeChunk is a chunk for size bytes behind its headroom, at most chunkSize.
+func takeChunk(size int) *chunk {
+	if size <= smallChunk {
+		return smallChunks.Get().(*chunk)
+	}
+	return largeChunks.Get().(*chunk)
+}
+
+// giveBack is for when nobody needs what c holds any more.
+func (c *chunk) giveBack() {
+	if c.size() <= smallChunk {
+		smallChunks.Put(c)
+	} else {
+		largeChunks.Put(c)
+	}
+}
+
+// size is what a read into c takes at the most.
+func (c *chunk) size() int { return len(c.b) - headroom }
+
+// pace is how much a direction reads at once. While it can't pass on a chunk, it
+// holds it, and a second one with the TLS records made of it. So chunks are small
+// until more has been passed on than the buffers of the system hold: then there is
+// somebody who reads. They are small again after one of them took long to pass on.
+type pace struct {
+	passed int64
+	full   bool // the last read filled at least a small chunk
+}
+
+const (
+	flowing  = 8 << 20 // Linux has some 4 MiB for a connection whose peer doesn't read
+	longPass = time.Second
+)
+
+// next is how much the next read takes at the most.
+func (p *pace) next() int {
+	if p.full && p.passed >= flowing {
+		return chunkSize
+	}
+	return smallChunk
+}
+
+// take has c, of which n bytes were read, passed on.
+func (p *pace) take(take taker, c *chunk, n int) (more bool) {
+	p.full = n >= smallChunk
+	if c.size() == smallChunk {
+		p.passed += int64(n)
+		return take(c, c.b[headroom:headroom+n])
+	}
+	began := time.Now()
+	more = take(c, c.b[headroom:headroom+n])
+	if time.Since(began) > longPass {
+		p.passed = 0
+	}
+	return more
+}

@@ -5,6 +5,7 @@ import (
 	"net"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 )
@@ -80,18 +81,22 @@ func TestIdle(t *testing.T) {
 	}
 }
 
-// countChunks counts those that the collector hasn't freed. There are none yet.
+// countChunks counts the bytes of those that the collector hasn't freed. There are
+// none yet.
 func countChunks(t *testing.T) *atomic.Int64 {
 	runtime.GC()
 	runtime.GC() // for a pool to be empty
-	live, makeChunk := new(atomic.Int64), chunks.New
-	chunks.New = func() any {
-		c := makeChunk().(*chunk)
-		live.Add(1)
-		runtime.AddCleanup(c, func(int) { live.Add(-1) }, 0)
-		return c
+	live := new(atomic.Int64)
+	for _, chunks := range []*sync.Pool{&smallChunks, &largeChunks} {
+		makeChunk := chunks.New
+		chunks.New = func() any {
+			c := makeChunk().(*chunk)
+			live.Add(int64(len(c.b)))
+			runtime.AddCleanup(c, func(size int64) { live.Add(-size) }, int64(len(c.b)))
+			return c
+		}
+		t.Cleanup(func() { chunks.New = makeChunk })
 	}
-	t.Cleanup(func() { chunks.New = makeChunk })
 	return live
 }
 

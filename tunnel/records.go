@@ -39,7 +39,7 @@ func (r *records) lend(c *chunk, b []byte) (ok bool) {
 	if r.raw == nil || r.input == nil {
 		return false
 	}
-	all := c[headroom-len(r.part) : headroom+len(b)]
+	all := c.b[headroom-len(r.part) : headroom+len(b)]
 	copy(all, r.part)
 	r.part = r.part[:0]
 	*r.raw, r.lent = *bytes.NewBuffer(all), c
@@ -57,7 +57,7 @@ func (r *records) takeBack() {
 	*r.raw = bytes.Buffer{}
 	r.input.Reset(nil)
 	if r.lent != nil {
-		chunks.Put(r.lent)
+		r.lent.giveBack()
 		r.lent = nil
 	}
 }

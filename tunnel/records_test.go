@@ -17,8 +17,8 @@ func TestRecordBuffers(t *testing.T) {
 		t.Fatal("crypto/tls has other buffers than records.go knows")
 	}
 	for _, part := range []string{"part of", " a record"} {
-		c := new(chunk)
-		if !r.lend(c, c[headroom:headroom+copy(c[headroom:], part)]) {
+		c := takeChunk(smallChunk)
+		if !r.lend(c, c.b[headroom:headroom+copy(c.b[headroom:], part)]) {
 			t.Fatal("nothing was lent")
 		}
 		if part == " a record" && r.raw.String() != "part of a record" {
@@ -29,7 +29,7 @@ func TestRecordBuffers(t *testing.T) {
 			t.Error("the memory wasn't taken back")
 		}
 	}
-	r.lend(new(chunk), nil)
+	r.lend(takeChunk(smallChunk), nil)
 	r.raw.Next(len("part of a record"))
 	r.takeBack()
 	if r.part != nil {
@@ -55,7 +55,7 @@ func TestWithoutRecords(t *testing.T) {
 		func() error {
 			err := s.receive(func(c *chunk, b []byte) bool {
 				got.Write(b)
-				chunks.Put(c)
+				c.giveBack()
 				return true
 			})
 			if err != io.EOF {

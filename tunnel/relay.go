@@ -43,7 +43,7 @@ func (f *flow) pass(c *chunk, b []byte) (more bool) {
 	f.passing.Store(true)
 	n, err := f.dst.Write(b)
 	f.passing.Store(false)
-	chunks.Put(c)
+	c.giveBack()
 	f.moved.Add(int64(n))
 	f.err = err
 	return err == nil
@@ -51,7 +51,7 @@ func (f *flow) pass(c *chunk, b []byte) (more bool) {
 
 // discard is a [taker].
 func discard(c *chunk, _ []byte) (more bool) {
-	chunks.Put(c)
+	c.giveBack()
 	return true
 }
 

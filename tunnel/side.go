@@ -58,15 +58,16 @@ func (s *side) receive(take taker) error {
 
 func (s *side) receiveTLS(take taker) error {
 	// Some may have come along with the end of the handshake.
-	more, err := s.decrypt(take)
+	more, err := s.decrypt(take, smallChunk)
 	if !more {
 		return err
 	}
 	ended := s.tcp.receive(func(c *chunk, b []byte) bool {
+		size := c.size()
 		if !s.records.lend(c, b) {
 			s.wire.put(c, b)
 		}
-		more, err = s.decrypt(take)
+		more, err = s.decrypt(take, size)
 		return more
 	})
 	if !more {
@@ -77,20 +78,20 @@ func (s *side) receiveTLS(take taker) error {
 	}
 	// What its end means depends on whether it comes within a record.
 	s.wire.end(ended)
-	if c := chunks.Get().(*chunk); !s.records.lend(c, nil) {
-		chunks.Put(c)
+	if c := takeChunk(smallChunk); !s.records.lend(c, nil) {
+		c.giveBack()
 	}
-	_, err = s.decrypt(take)
+	_, err = s.decrypt(take, smallChunk)
 	return err
 }
 
-// decrypt gives take what can be decrypted of the bytes that are here. It all fits
-// into a chunk: there is no more of it than was read into one, and a part of a record.
-func (s *side) decrypt(take taker) (more bool, err error) {
-	c, n := chunks.Get().(*chunk), 0
+// decrypt gives take what can be decrypted of the bytes that are here: size at the
+// most, and a part of a record. That fits into a chunk for size, headroom and all.
+func (s *side) decrypt(take taker, size int) (more bool, err error) {
+	c, n := takeChunk(size), 0
 	for err == nil {
 		var read int
-		read, err = s.stream.Read(c[n:])
+		read, err = s.stream.Read(c.b[n:])
 		n += read
 	}
 	s.records.takeBack()
@@ -98,10 +99,10 @@ func (s *side) decrypt(take taker) (more bool, err error) {
 		err = nil
 	}
 	if n == 0 {
-		chunks.Put(c)
+		c.giveBack()
 		return err == nil, err
 	}
-	return take(c, c[:n]) && err == nil, err
+	return take(c, c.b[:n]) && err == nil, err
 }
 
 func (s *side) wasCut() bool {
@@ -126,7 +127,7 @@ func (s *side) write(b []byte) (int, error) {
 	if s.wire == nil || len(b) <= maxRecord {
 		return s.stream.Write(b)
 	}
-	s.wire.gather()
+	s.wire.gather(len(b))
 	n, err := s.stream.Write(b)
 	if flushed := s.wire.flush(); err == nil && flushed != nil {
 		return 0, flushed

@@ -8,6 +8,7 @@ func TestSlow(t *testing.T) {
 	for name, test := range map[string]func(*testing.T){
 		"stalled handshakes": testStalledHandshakes,
 		"accept backs off":   testAcceptBacksOff,
+		"pace":               testPace,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -18,6 +18,7 @@ type reading struct {
 	take taker
 	err  error
 	left left
+	pace pace
 }
 
 func (r *reading) receive(conn *net.TCPConn, take taker) error {
@@ -44,10 +45,10 @@ func (r *reading) receive(conn *net.TCPConn, take taker) error {
 // takeAll takes all that there is. It isn't done when it has to wait for more.
 func (r *reading) takeAll(fd uintptr) (done bool) {
 	for {
-		c := chunks.Get().(*chunk)
-		n, err := r.left.read(fd, c[headroom:])
+		c := takeChunk(r.pace.next())
+		n, err := r.left.read(fd, c.b[headroom:])
 		if n == 0 {
-			chunks.Put(c)
+			c.giveBack()
 			if err == syscall.EAGAIN {
 				return false
 			}
@@ -56,7 +57,7 @@ func (r *reading) takeAll(fd uintptr) (done bool) {
 			}
 			return true
 		}
-		if !r.take(c, c[headroom:headroom+n]) {
+		if !r.pace.take(r.take, c, n) {
 			return true
 		}
 		if r.left.nothing {

@@ -9,6 +9,7 @@ type reading struct {
 	n       int   // bytes in small that weren't taken
 	err     error // what came with them
 	awaited bool  // n and err are from await
+	pace    pace
 }
 
 // receive takes a chunk to wait with only where more can be expected at once.
@@ -21,19 +22,19 @@ func (r *reading) receive(conn *net.TCPConn, take taker) error {
 		if r.n == 0 {
 			return r.err
 		}
-		c := chunks.Get().(*chunk)
-		n := copy(c[headroom:], r.small[:r.n])
-		for full := n == len(r.small); ; full = n == chunkSize {
-			if !take(c, c[headroom:headroom+n]) {
+		c := takeChunk(smallChunk)
+		n := copy(c.b[headroom:], r.small[:r.n])
+		for full := n == len(r.small); ; full = n == c.size() {
+			if !r.pace.take(take, c, n) {
 				return nil
 			}
 			if !full {
 				break
 			}
 			var err error
-			c = chunks.Get().(*chunk)
-			if n, err = conn.Read(c[headroom:]); n == 0 {
-				chunks.Put(c)
+			c = takeChunk(r.pace.next())
+			if n, err = conn.Read(c.b[headroom:]); n == 0 {
+				c.giveBack()
 				return err
 			}
 		}

@@ -59,7 +59,7 @@ func (w *wire) Read(b []byte) (int, error) {
 // anything yet may let us wait.
 func (w *wire) put(c *chunk, b []byte) (more bool) {
 	w.ahead, w.received = bytes.Clone(b), true
-	chunks.Put(c)
+	c.giveBack()
 	return false
 }
 
@@ -95,12 +95,12 @@ func (w *wire) Write(b []byte) (int, error) {
 	w.sending.Lock()
 	defer w.sending.Unlock()
 	if w.gathered != nil {
-		if w.size+len(b) > len(w.gathered) {
+		if w.size+len(b) > len(w.gathered.b) {
 			if err := w.send(); err != nil {
 				return 0, err
 			}
 		}
-		w.size += copy(w.gathered[w.size:], b)
+		w.size += copy(w.gathered.b[w.size:], b)
 		return len(b), nil
 	}
 	if w.ticket == nil {
@@ -113,13 +113,14 @@ func (w *wire) Write(b []byte) (int, error) {
 	return max(0, n-held), err
 }
 
-// gather makes Write keep what it is given until flush: crypto/tls writes each
-// record by itself, and a system call costs more than a copy.
-func (w *wire) gather() {
+// gather makes Write keep what it is given, of size bytes before encryption, until
+// flush: crypto/tls writes each record by itself, and a system call costs more than
+// a copy.
+func (w *wire) gather(size int) {
 	w.sending.Lock()
 	defer w.sending.Unlock()
-	w.gathered = chunks.Get().(*chunk)
-	w.size = copy(w.gathered[:], w.ticket)
+	w.gathered = takeChunk(size)
+	w.size = copy(w.gathered.b, w.ticket)
 	w.ticket = nil
 }
 
@@ -128,13 +129,13 @@ func (w *wire) flush() error {
 	w.sending.Lock()
 	defer w.sending.Unlock()
 	err := w.send()
-	chunks.Put(w.gathered)
+	w.gathered.giveBack()
 	w.gathered = nil
 	return err
 }
 
 func (w *wire) send() error {
-	_, err := w.source.Write(w.gathered[:w.size])
+	_, err := w.source.Write(w.gathered.b[:w.size])
 	w.size = 0
 	return err
 }
