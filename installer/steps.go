@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/atomicfile"
+	"tlstunnel/internal/filerights"
 	"tlstunnel/pki"
 	"tlstunnel/service"
 )
@@ -146,7 +147,7 @@ func exists(path string) (bool, error) {
 func removeFiles(files []string) error {
 	var failed error
 	for _, file := range files {
-		failed = errors.Join(failed, os.Remove(file))
+		failed = errors.Join(failed, filerights.AsOwner(file, func() error { return os.Remove(file) }))
 	}
 	return failed
 }

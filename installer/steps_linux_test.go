@@ -24,6 +24,7 @@ func testHost(t *testing.T) host {
 		t.Skip("only root can give files away")
 	}
 	root := t.TempDir()
+	check(t, os.Chmod(filepath.Dir(root), 0o755)) // the account must come there
 	for _, dir := range []string{"/etc", "/var/lib", "/var/log", "/usr/local/bin"} {
 		check(t, os.MkdirAll(root+dir, 0o755))
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/atomicfile"
+	"tlstunnel/internal/filerights"
 )
 
 // ACME says how a certificate is got from a CA that speaks ACME (RFC 8555). To
@@ -169,7 +170,7 @@ func removeOrderLeftovers(dir string) error {
 	for _, entry := range entries {
 		name := entry.Name()
 		if filepath.Ext(name) == challengeExt || strings.HasPrefix(name, ".") && filepath.Ext(name) == ".tmp" {
-			if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			if err := filerights.AsOwner(dir, func() error { return os.Remove(filepath.Join(dir, name)) }); err != nil {
 				return err
 			}
 		}

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/crypto/acme"
 
 	"tlstunnel/internal/atomicfile"
+	"tlstunnel/internal/filerights"
 )
 
 // HTTPAnswerer lets a CA find body at path, by HTTP at port 80, until undo is
@@ -237,6 +238,6 @@ func (o *ordering) answerTo(challenge *acme.Challenge) (undo func(), err error) 
 		return nil, err
 	}
 	file := o.challengeFile(o.domain)
-	undo = func() { os.Remove(file) }
+	undo = func() { _ = filerights.AsOwner(file, func() error { return os.Remove(file) }) }
 	return undo, atomicfile.Replace(file, append(key, encodeCertificates(leaf)...), atomicfile.Secret)
 }

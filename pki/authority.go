@@ -19,6 +19,7 @@ import (
 	"unicode/utf8"
 
 	"tlstunnel/internal/atomicfile"
+	"tlstunnel/internal/filerights"
 )
 
 // Authority is our CA with its key, for one process at a time.
@@ -33,7 +34,15 @@ type Authority struct {
 
 // OpenAuthority opens the CA in dir and holds its lock until Close. It first does
 // what a command that was killed has left undone of the CRL.
-func OpenAuthority(ctx context.Context, dir string, now time.Time) (*Authority, error) {
+func OpenAuthority(ctx context.Context, dir string, now time.Time) (a *Authority, err error) {
+	err = filerights.AsOwner(dir, func() error {
+		a, err = lockAuthority(ctx, dir, now)
+		return err
+	})
+	return a, err
+}
+
+func lockAuthority(ctx context.Context, dir string, now time.Time) (*Authority, error) {
 	l := layoutOf(dir)
 	if _, err := l.openCA(now); err != nil { // so that no other folder gets a lock file
 		return nil, adviseRights(err)
@@ -285,6 +294,10 @@ func (a *Authority) Revoke(i Issued, reason string) error {
 	if _, err := reasonCode(reason); err != nil {
 		return err
 	}
+	return filerights.AsOwner(a.dir, func() error { return a.revoke(i, reason) })
+}
+
+func (a *Authority) revoke(i Issued, reason string) error {
 	if !i.Revoked.IsZero() {
 		return fmt.Errorf("certificate %s of %q has been revoked already, on %s: %s", i.Serial, i.Name, date(i.Revoked), i.Reason)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/atomicfile"
+	"tlstunnel/internal/filerights"
 )
 
 // makeMissing makes the pairs that are missing and returns the paths of what it
@@ -58,7 +59,7 @@ func (s Settings) makeMissing(ctx context.Context, now time.Time) ([]string, err
 
 // adviseRights says what to do when the PKI may not be written.
 func adviseRights(err error) error {
-	if errors.Is(err, fs.ErrPermission) {
+	if errors.Is(err, fs.ErrPermission) && !errors.As(err, new(filerights.Refused)) {
 		return fmt.Errorf("%w: run as an administrator (root), or set pki.dir to a folder of your own", err)
 	}
 	return err
@@ -86,7 +87,7 @@ func removeLeftoversOf(files ...string) error {
 		return err
 	}
 	for _, path := range leftovers {
-		if err := os.Remove(path); err != nil {
+		if err := filerights.AsOwner(path, func() error { return os.Remove(path) }); err != nil {
 			return err
 		}
 		atomicfile.TestOnlyStep("leftover removed")
@@ -170,7 +171,7 @@ func publish(files []newFile, record func() error) (created []string, err error)
 		}
 		if err != nil {
 			for _, path := range created {
-				os.Remove(path)
+				_ = filerights.AsOwner(path, func() error { return os.Remove(path) })
 			}
 			created = nil
 		}

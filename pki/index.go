@@ -16,6 +16,7 @@ import (
 
 	"tlstunnel/internal/atomicfile"
 	"tlstunnel/internal/dn"
+	"tlstunnel/internal/filerights"
 )
 
 // Issued is what the index says of one certificate that our CA has signed.
@@ -69,7 +70,11 @@ func ReadIndex(dir string) ([]Issued, error) {
 
 func loadIndex(dir string) ([]Issued, error) {
 	file := indexFile(dir)
-	data, err := os.ReadFile(file)
+	var data []byte
+	err := filerights.AsOwner(dir, func() (err error) {
+		data, err = os.ReadFile(file)
+		return err
+	})
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -122,7 +127,10 @@ func appendIndex(dir string, e indexEvent) error {
 	if err != nil {
 		return err
 	}
-	file := indexFile(dir)
+	return filerights.AsOwner(dir, func() error { return appendTo(indexFile(dir), line) })
+}
+
+func appendTo(file string, line []byte) error {
 	if err := removeLeftoversOf(file); err != nil {
 		return err
 	}

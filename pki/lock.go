@@ -36,6 +36,10 @@ func lock(ctx context.Context, dir string) (unlock func(), err error) {
 			return nil, fmt.Errorf("locking %q: %w", path, err)
 		}
 		if locked {
+			if err := mustBeFolder(dir); err != nil {
+				f.Close()
+				return nil, err
+			}
 			atomicfile.TestOnlyStep("locked")
 			return func() { f.Close() }, nil
 		}

@@ -2,10 +2,22 @@ package pki
 
 import (
 	"errors"
+	"fmt"
 	"os"
 
 	"golang.org/x/sys/windows"
 )
+
+// mustBeFolder refuses, for an administrator, a folder that is a junction or a link: the
+// service's account could have made it one, so that we write to where that account may
+// not. As long as the lock file is open, the folder isn't empty, and can't become one.
+func mustBeFolder(dir string) error {
+	info, err := os.Lstat(dir)
+	if err != nil || info.IsDir() || !windows.GetCurrentProcessToken().IsElevated() {
+		return err
+	}
+	return fmt.Errorf("folder %q is a junction or a link, and the service's account could have made it: set pki.dir to the folder that it leads to", dir)
+}
 
 func tryLock(f *os.File) (bool, error) {
 	const flags = windows.LOCKFILE_EXCLUSIVE_LOCK | windows.LOCKFILE_FAIL_IMMEDIATELY

@@ -19,6 +19,8 @@ import (
 	"io/fs"
 	"slices"
 	"time"
+
+	"tlstunnel/internal/filerights"
 )
 
 // Settings say how the CA and the server certificate are made. They have no
@@ -77,6 +79,14 @@ func Ensure(ctx context.Context, s Settings, now time.Time) (store *Store, creat
 	if err := s.validate(); err != nil {
 		return nil, nil, err
 	}
+	err = filerights.AsOwner(s.Dir, func() error {
+		store, created, err = s.ensure(ctx, now)
+		return err
+	})
+	return store, created, err
+}
+
+func (s Settings) ensure(ctx context.Context, now time.Time) (store *Store, created []string, err error) {
 	created, err = s.makeMissing(ctx, now)
 	if err != nil {
 		return nil, nil, err
@@ -111,14 +121,21 @@ func Open(dir string, now time.Time) (*Store, error) {
 }
 
 // openAnyAge is [Open] for who doesn't mind that the server certificate has expired.
-func openAnyAge(dir string, now time.Time) (*Store, error) {
-	l := layoutOf(dir)
+func openAnyAge(dir string, now time.Time) (store *Store, err error) {
+	err = filerights.AsOwner(dir, func() error {
+		store, err = layoutOf(dir).open(now)
+		return err
+	})
+	return store, err
+}
+
+func (l layout) open(now time.Time) (*Store, error) {
 	have, err := l.present()
 	if err != nil {
 		return nil, err
 	}
 	if have.none() {
-		return nil, fmt.Errorf("opening the PKI in %q: %w: tlstunnel makes one when it starts or with `tlstunnel init`", dir, fs.ErrNotExist)
+		return nil, fmt.Errorf("opening the PKI in %q: %w: tlstunnel makes one when it starts or with `tlstunnel init`", l.dir, fs.ErrNotExist)
 	}
 	if err := l.contradiction(have); err != nil {
 		return nil, err
@@ -130,7 +147,7 @@ func openAnyAge(dir string, now time.Time) (*Store, error) {
 	if !have.server() {
 		return nil, fmt.Errorf("opening %q and %q: %w: tlstunnel makes them from the CA when it starts or with `tlstunnel init`", l.serverCert, l.serverKey, fs.ErrNotExist)
 	}
-	store := &Store{Dir: dir, CA: ca.cert, Warnings: l.accessWarnings()}
+	store := &Store{Dir: l.dir, CA: ca.cert, Warnings: l.accessWarnings()}
 	if err := l.readRotation(store); err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/atomicfile"
+	"tlstunnel/internal/filerights"
 )
 
 // RenewOptions are for who renews by hand.
@@ -93,6 +94,14 @@ func Renew(ctx context.Context, s Settings, now time.Time, opts RenewOptions) (r
 	if err := s.validate(); err != nil {
 		return "", err
 	}
+	err = filerights.AsOwner(s.Dir, func() error {
+		reason, err = s.renew(ctx, now, opts)
+		return err
+	})
+	return reason, err
+}
+
+func (s Settings) renew(ctx context.Context, now time.Time, opts RenewOptions) (reason string, err error) {
 	if _, err := openAnyAge(s.Dir, now); errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/atomicfile"
+	"tlstunnel/internal/filerights"
 )
 
 // A rotation of the CA has two stages. From Rotate on, the next CA exists, and has
@@ -80,6 +81,10 @@ func (s Settings) rotation(ctx context.Context, now time.Time, rotating bool, st
 	if err := s.validate(); err != nil {
 		return err
 	}
+	return filerights.AsOwner(s.Dir, func() error { return s.rotate(ctx, now, rotating, step) })
+}
+
+func (s Settings) rotate(ctx context.Context, now time.Time, rotating bool, step func(layout, *Store) error) error {
 	if _, err := openAnyAge(s.Dir, now); errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -10,7 +10,8 @@
 //
 // What root makes on a Unix system belongs to the owner and group of the folder
 // that it is made in: so an administrator can make files for a service that has
-// an account of its own.
+// an account of its own. On Linux root works with that owner's rights, too; see
+// package filerights.
 //
 //	err := atomicfile.Create("/var/lib/tlstunnel/pki/ca.key", pem, atomicfile.Secret)
 //	if errors.Is(err, fs.ErrExist) { … }
@@ -27,6 +28,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"tlstunnel/internal/filerights"
 )
 
 // Access says who may read what is created.
@@ -71,8 +74,8 @@ func Create(path string, data []byte, access Access) error {
 // gets the old data or the new. When path is a symlink, what it leads to is
 // replaced. After an error the old file is as it was and nothing is left behind.
 func Replace(path string, data []byte, access Access) error {
-	pending, err := Prepare(follow(path), data, access)
-	if err != nil {
+	pending := &Pending{path: follow(path), named: path}
+	if err := pending.prepare(data, access); err != nil {
 		return err
 	}
 	return pending.Replace()
@@ -91,89 +94,113 @@ func follow(path string) string {
 // Pending is a file that is safely on the disk but not under its name yet.
 // End it with Publish, Replace or Discard.
 type Pending struct {
-	path string
-	temp string
+	path  string
+	named string // what leads to path; whose folder that is in, is who works
+	temp  string
 }
+
+func (p *Pending) asOwner(work func() error) error { return filerights.AsOwner(p.named, work) }
 
 // Prepare does all of [Create] that can fail for want of space or permission:
 // who has several files to create prepares them all before publishing any.
 // After an error nothing is left behind.
 func Prepare(path string, data []byte, access Access) (*Pending, error) {
-	temp := tempName(path)
-	f, err := createExclusive(temp, access)
-	if err != nil {
-		return nil, fmt.Errorf("creating %q: %w", path, cause(err))
+	p := &Pending{path: path, named: path}
+	if err := p.prepare(data, access); err != nil {
+		return nil, err
 	}
-	TestOnlyStep("temporary file created")
+	return p, nil
+}
 
-	if err := writeAndSync(f, data); err != nil {
-		os.Remove(temp)
-		return nil, fmt.Errorf("writing %q: %w", path, cause(err))
-	}
-	TestOnlyStep("temporary file synced")
-	return &Pending{path: path, temp: temp}, nil
+func (p *Pending) prepare(data []byte, access Access) error {
+	p.temp = tempName(p.path)
+	return p.asOwner(func() error {
+		f, err := createExclusive(p.temp, access)
+		if err != nil {
+			return fmt.Errorf("creating %q: %w", p.path, cause(err))
+		}
+		TestOnlyStep("temporary file created")
+
+		if err := writeAndSync(f, data); err != nil {
+			os.Remove(p.temp)
+			return fmt.Errorf("writing %q: %w", p.path, cause(err))
+		}
+		TestOnlyStep("temporary file synced")
+		return nil
+	})
 }
 
 // Resume takes up what a killed process left of path after [Prepare]: one of
 // the [Leftovers], under the lock that they need. The caller has made sure that
 // it is whole.
 func Resume(leftover, path string) (*Pending, error) {
-	f, err := os.OpenFile(leftover, os.O_RDWR, 0)
-	if err != nil {
-		return nil, fmt.Errorf("opening %q: %w", leftover, cause(err))
-	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil { // the process may not have come to it
-		return nil, fmt.Errorf("syncing %q: %w", leftover, cause(err))
-	}
-	TestOnlyStep("leftover synced")
-	return &Pending{path: follow(path), temp: leftover}, nil
+	p := &Pending{path: follow(path), named: path, temp: leftover}
+	return p, p.asOwner(func() error {
+		f, err := os.OpenFile(leftover, os.O_RDWR, 0)
+		if err != nil {
+			return fmt.Errorf("opening %q: %w", leftover, cause(err))
+		}
+		if err := errors.Join(f.Sync(), f.Close()); err != nil { // the process may not have come to it
+			return fmt.Errorf("syncing %q: %w", leftover, cause(err))
+		}
+		TestOnlyStep("leftover synced")
+		return nil
+	})
 }
 
 // Publish gives the file its name, as [Create] does, and returns when that too
 // is on the disk. After an error neither the file nor the temporary one is
 // left.
 func (p *Pending) Publish() error {
-	if err := publish(p.temp, p.path); err != nil {
-		p.Discard()
-		return fmt.Errorf("creating %q: %w", p.path, cause(err))
-	}
-	if err := syncDir(filepath.Dir(p.path)); err != nil {
-		os.Remove(p.path)
-		return fmt.Errorf("syncing the folder of %q: %w", p.path, cause(err))
-	}
-	TestOnlyStep("published")
-	return nil
+	return p.asOwner(func() error {
+		if err := publish(p.temp, p.path); err != nil {
+			os.Remove(p.temp)
+			return fmt.Errorf("creating %q: %w", p.path, cause(err))
+		}
+		if err := syncDir(filepath.Dir(p.path)); err != nil {
+			os.Remove(p.path)
+			return fmt.Errorf("syncing the folder of %q: %w", p.path, cause(err))
+		}
+		TestOnlyStep("published")
+		return nil
+	})
 }
 
 // Replace is Publish over the file that has the name now, if there is one. After
 // an error that file is as it was, unless only the folder couldn't be synced.
 func (p *Pending) Replace() error {
-	if err := replace(p.temp, p.path); err != nil {
-		p.Discard()
-		return fmt.Errorf("replacing %q: %w", p.path, cause(err))
-	}
-	TestOnlyStep("replaced")
-	if err := syncDir(filepath.Dir(p.path)); err != nil {
-		return fmt.Errorf("syncing the folder of %q: %w", p.path, cause(err))
-	}
-	TestOnlyStep("replacement synced")
-	return nil
+	return p.asOwner(func() error {
+		if err := replace(p.temp, p.path); err != nil {
+			os.Remove(p.temp)
+			return fmt.Errorf("replacing %q: %w", p.path, cause(err))
+		}
+		TestOnlyStep("replaced")
+		if err := syncDir(filepath.Dir(p.path)); err != nil {
+			return fmt.Errorf("syncing the folder of %q: %w", p.path, cause(err))
+		}
+		TestOnlyStep("replacement synced")
+		return nil
+	})
 }
 
 // Discard removes the temporary file. After Publish or Replace it does nothing.
 func (p *Pending) Discard() {
-	os.Remove(p.temp)
+	_ = p.asOwner(func() error { return os.Remove(p.temp) })
 }
 
 // MkdirAll makes the folder path with access, and the missing ones above it
 // as [Public]. An existing folder is left as it is.
 func MkdirAll(path string, access Access) error {
+	return filerights.AsOwner(path, func() error { return mkdirAll(path, access) })
+}
+
+func mkdirAll(path string, access Access) error {
 	if isDir(path) {
 		return nil
 	}
 	parent := filepath.Dir(path)
 	if parent != path {
-		if err := MkdirAll(parent, Public); err != nil {
+		if err := mkdirAll(parent, Public); err != nil {
 			return err
 		}
 	}
@@ -195,7 +222,15 @@ func MkdirAll(path string, access Access) error {
 
 // OpenSecret opens the file at path for reading and writing. If there is none it
 // makes it first, empty and [Secret].
-func OpenSecret(path string) (*os.File, error) {
+func OpenSecret(path string) (f *os.File, err error) {
+	err = filerights.AsOwner(path, func() error {
+		f, err = openSecret(path)
+		return err
+	})
+	return f, err
+}
+
+func openSecret(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return f, err
