@@ -86,6 +86,7 @@ func TestShutdownWaitsForConnections(t *testing.T) {
 			check(t, exchange(peer, target))
 			done := make(chan error, 1)
 			go func() { done <- r.Shutdown(context.Background()) }()
+			eventually(t, "no connection begins to relay any more", func() bool { return r.setup.Err() != nil })
 			refusedSoon(t, r.addr)
 			check(t, exchange(peer, target))
 			select {
