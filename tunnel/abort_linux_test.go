@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -68,4 +69,62 @@ func fill(e *end) error {
 			return err
 		}
 	}
+}
+
+// Linux gives the error of a reset to one system call only. Whichever write takes
+// it, be it one that crypto/tls makes by itself while we read from it, what was sent
+// before must not look whole.
+func TestResetIsTakenByAWrite(t *testing.T) {
+	half := []byte("half a file")
+	for name, write := range map[string]func(*side) error{
+		"answer to KeyUpdate": func(*side) error { return nil }, // receive makes it
+		"our bytes":           func(s *side) error { _, err := s.Write(half); return err },
+		"our close_notify":    (*side).CloseWrite,
+	} {
+		for _, role := range []string{byPeer, byTarget} {
+			t.Run(name+"/"+role, func(t *testing.T) {
+				leakCheck(t)
+				theirs, ours := connect(t)
+				s, raw := secureSide(t, ours, theirs, role)
+				records := [][]byte{raw.record(t, dataRecord, half)}
+				if name == "answer to KeyUpdate" {
+					records = append(records, raw.record(t, handshakeRecord, keyUpdateRequested))
+				}
+				check(t, raw.sendRecords(records...))
+				theirs.reset()
+				eventually(t, "the reset is here", func() bool { return isDead(ours) })
+				if err := write(s); err != nil && !errors.Is(err, errReset) {
+					t.Fatal(err)
+				}
+
+				got := ""
+				err := s.receive(func(c *chunk, b []byte) bool {
+					got += string(b)
+					c.giveBack()
+					return true
+				})
+				if got != string(half) || !errors.Is(err, errReset) {
+					t.Errorf("got %q and %v, want half a file and a reset", got, err)
+				}
+			})
+		}
+	}
+}
+
+// secureSide makes ours a side with TLS whose other end is of role.
+func secureSide(t *testing.T, ours *net.TCPConn, theirs *end, role string) (*side, *rawTLS) {
+	t.Helper()
+	tun := New(Settings{Logger: slog.New(slog.DiscardHandler)})
+	config, makeConn, theirConfig := serverTLS(), tls.Server, clientTLS()
+	if role == byTarget {
+		config, makeConn, theirConfig = clientTLS(), tls.Client, serverTLS()
+	}
+	s := newSide(ours, role)
+	c := &conn{settings: &settings{Settings: Settings{HandshakeTimeout: patience}}, front: s}
+	var raw *rawTLS
+	done := make(chan error, 1)
+	go func() { done <- tun.startTLS(t.Context(), c, s, makeConn, config) }()
+	raw = secureRaw(t, theirs, theirConfig, role)
+	check(t, <-done)
+	return s, raw
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"sync"
 )
 
 // side is one end of a connection: the accepted or the dialled one.
@@ -21,9 +20,6 @@ type side struct {
 	records records
 
 	whole bool // it has got all that was for it, and its end of stream
-
-	writing sync.Mutex // held while the stream is written to; guards what follows
-	cut     bool       // a write learned that the connection was reset
 }
 
 // newSide is a plain side.
@@ -39,10 +35,6 @@ type stream interface {
 }
 
 // receive gives take what the stream brings, as [source.receive] does.
-//
-// Linux gives the error of a reset to one system call only; when that was a
-// write, the read after it says end of stream, and half a transfer would look
-// like a whole one.
 func (s *side) receive(take taker) error {
 	var err error
 	if s.wire == nil {
@@ -50,8 +42,10 @@ func (s *side) receive(take taker) error {
 	} else {
 		err = s.receiveTLS(take)
 	}
-	if err == io.EOF && s.wasCut() {
-		err = errReset
+	if err == io.EOF && (s.wire == nil || s.wire.finished) { // not a close_notify
+		if cut := s.tcp.cut(); cut != nil {
+			err = cut
+		}
 	}
 	return err
 }
@@ -105,25 +99,8 @@ func (s *side) decrypt(take taker, size int) (more bool, err error) {
 	return take(c, c.b[:n]) && err == nil, err
 }
 
-func (s *side) wasCut() bool {
-	if s.wire != nil && !s.wire.finished || !isDead(s.tcp.TCPConn) {
-		return false
-	}
-	s.writing.Lock() // not for long: nothing waits on a dead connection
-	defer s.writing.Unlock()
-	return s.cut
-}
-
+// Write makes one write of several records.
 func (s *side) Write(b []byte) (int, error) {
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	n, err := s.write(b)
-	s.cut = s.cut || errors.Is(err, errReset)
-	return n, err
-}
-
-// write makes one write of several records.
-func (s *side) write(b []byte) (int, error) {
 	if s.wire == nil || len(b) <= maxRecord {
 		return s.stream.Write(b)
 	}
@@ -137,10 +114,7 @@ func (s *side) write(b []byte) (int, error) {
 
 // CloseWrite ends the stream to s; it can still be read from.
 func (s *side) CloseWrite() error {
-	s.writing.Lock()
-	defer s.writing.Unlock()
 	err := s.stream.CloseWrite()
-	s.cut = s.cut || errors.Is(err, errReset)
 	s.whole = err == nil
 	return err
 }

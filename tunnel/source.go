@@ -1,7 +1,10 @@
 package tunnel
 
 import (
+	"errors"
 	"net"
+	"os"
+	"sync"
 	"time"
 )
 
@@ -9,7 +12,10 @@ import (
 type source struct {
 	*net.TCPConn
 	reading reading
+
+	sending sync.Mutex // held during a write; guards what follows
 	writing writing
+	lost    error // what a write learned of the connection's end
 }
 
 // taker takes over bytes, and the chunk that they are in, which it gives back. It
@@ -29,5 +35,26 @@ func (s *source) await() {
 	s.reading.await(s.TCPConn)
 }
 
-// Write isn't for several goroutines at once.
-func (s *source) Write(b []byte) (int, error) { return s.writing.write(s.TCPConn, b) }
+func (s *source) Write(b []byte) (int, error) {
+	s.sending.Lock()
+	defer s.sending.Unlock()
+	n, err := s.writing.write(s.TCPConn, b)
+	if err != nil && !errors.Is(err, errPipe) && !errors.Is(err, os.ErrDeadlineExceeded) {
+		s.lost = err
+	}
+	return n, err
+}
+
+// cut is the error with which the connection was lost, if a write has taken it.
+// Linux gives the error of a reset or of a peer that vanished to one system call
+// only. If that was a write, the next read says end of stream, and half a transfer
+// would look like a whole one. EPIPE isn't such an error: Linux gives it after an
+// end of stream.
+func (s *source) cut() error {
+	if !isDead(s.TCPConn) {
+		return nil
+	}
+	s.sending.Lock() // not for long: nothing waits on a dead connection
+	defer s.sending.Unlock()
+	return s.lost
+}
