@@ -16,16 +16,22 @@ type Rule struct {
 	// in the subject alternative names, and sha256, the key, as in [Pin].
 	Kind string
 
-	// Pattern is what it must be. A * stands for one label of a DNS name, and
-	// elsewhere for any run of characters, even none; but in a uri not for a /,
-	// and in an email not for an @. Letter case counts but in DNS names.
+	// Pattern is what it must be. A * stands for one label of a DNS name, in a uri
+	// for a segment of the path or a part of one, in an email for any run of
+	// characters but an @, and elsewhere for any run, even none. Letter case counts
+	// but in DNS names.
 	Pattern string
 }
 
 func (r Rule) String() string { return r.Kind + ":" + r.Pattern }
 
-// wildcards are what a * stands for, as regular expressions.
-var wildcards = map[string]string{"dns": `[^.]+`, "uri": `[^/]*`, "email": `[^@]*`}
+// wildcards are what a * stands for, as regular expressions. A wildcard certificate
+// isn't for any one host, so no * in a DNS name stands for its *. What is
+// percent-encoded in a URI may be a slash to whoever decodes it.
+var wildcards = map[string]string{"dns": `[a-z0-9_-]+`, "uri": `[^/?#%\\]+`, "email": `[^@]*`}
+
+// dotSegment is a part of a path by which it leads elsewhere (RFC 3986, section 5.2.4).
+var dotSegment = regexp.MustCompile(`(/|\A)\.\.?([/?#]|\z)`)
 
 // rule is a Rule ready for use.
 type rule struct {
@@ -60,6 +66,9 @@ func fold(name Rule) Rule {
 }
 
 func (r rule) matches(name Rule) bool {
+	if r.Kind == "uri" && strings.Contains(r.Pattern, "*") && dotSegment.MatchString(name.Pattern) {
+		return false
+	}
 	return r.Kind == name.Kind && r.pattern.MatchString(fold(name).Pattern)
 }
 

@@ -32,11 +32,12 @@ func TestRules(t *testing.T) {
 		c.Subject.ExtraNames = []pkix.AttributeTypeAndValue{{Type: oidCN, Value: "first"}, {Type: oidCN, Value: "second"}}
 	}).Leaf
 
-	tests := []struct {
+	type ruleTest struct {
 		cert *x509.Certificate
 		rule string
 		want bool
-	}{
+	}
+	tests := []ruleTest{
 		{cert, "cn:modality-3", true},
 		{cert, "cn:modality-*", true},
 		{cert, "cn:modality-3*", true}, // even an empty run
@@ -87,9 +88,35 @@ func TestRules(t *testing.T) {
 		{star, "cn:*", true},
 		{star, "cn:modality-3", false},
 		{star, "dns:m3.clinic.example", false}, // their * is no wildcard
-		{star, "dns:*.clinic.example", true},
+		{star, "dns:*.clinic.example", false},  // it isn't for one host
+		{star, "dns:*.*.example", false},
 		{two, "cn:first", true},
 		{two, "cn:second", true},
+	}
+	for uri, want := range map[string]bool{
+		"spiffe://clinic.example/ct/3":        true,
+		"spiffe://clinic.example/ct/a.b-c_d~": true,
+		"spiffe://clinic.example/ct/a:b@c":    true,
+		"spiffe://clinic.example/ct/":         false,
+		"spiffe://clinic.example/ct/3/4":      false,
+		"spiffe://clinic.example/ct/3?admin":  false,
+		"spiffe://clinic.example/ct/3#admin":  false,
+		"spiffe://clinic.example/ct/3%2Fmri":  false,
+		"spiffe://clinic.example/ct/3%2fmri":  false,
+		"spiffe://clinic.example/ct/%2E%2E":   false,
+		"spiffe://clinic.example/ct/..":       false,
+		"spiffe://clinic.example/ct/.":        false,
+	} {
+		cert := testCA().issue("", func(c *x509.Certificate) {
+			parsed, err := url.Parse(uri)
+			check(t, err)
+			c.URIs = []*url.URL{parsed}
+		}).Leaf
+		tests = append(tests, ruleTest{cert, "uri:spiffe://clinic.example/ct/*", want}, ruleTest{cert, "uri:" + uri, true})
+	}
+	for _, name := range []string{"m*.clinic.example", "a b.clinic.example", "a\x00.clinic.example", "a/b.clinic.example"} {
+		cert := testCA().issue("", func(c *x509.Certificate) { c.DNSNames = []string{name} }).Leaf
+		tests = append(tests, ruleTest{cert, "dns:*.clinic.example", false})
 	}
 	for _, tt := range tests {
 		kind, pattern, _ := strings.Cut(tt.rule, ":")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -53,12 +54,34 @@ func (r Rule) check() error {
 		return errors.New("has a space at its end or after the colon: remove it")
 	case strings.ContainsFunc(r.Pattern, unicode.IsControl):
 		return errors.New("has a control character")
+	case strings.Contains(r.Pattern, "**"):
+		return fmt.Errorf("has **, which means no more than *: write %q", r.Kind+":"+manyStars.ReplaceAllString(r.Pattern, "*"))
 	case r.Kind == "email" && !strings.Contains(r.Pattern, "@"):
 		return fmt.Errorf("has no @, so it matches no address: write %q for all of that domain", "email:*@clinic.example")
 	case r.Kind == "uri" && !strings.Contains(r.Pattern, ":"):
 		return fmt.Errorf("has no scheme, so it matches no URI: write one such as %q", "uri:spiffe://clinic.example/*")
+	case r.Kind == "uri":
+		return checkURIPattern(r.Pattern)
 	case r.Kind == "dns":
 		return checkDNSPattern(r.Pattern)
+	}
+	return nil
+}
+
+var manyStars = regexp.MustCompile(`\*{2,}`)
+
+// checkURIPattern wants a * in the path alone: a host or a query that may be anything
+// says nothing of who the peer is.
+func checkURIPattern(pattern string) error {
+	_, path, _ := strings.Cut(pattern, ":")
+	if behind, ok := strings.CutPrefix(path, "//"); ok {
+		_, path, _ = strings.Cut(behind, "/")
+	}
+	if end := strings.IndexAny(path, "?#"); end >= 0 {
+		path = path[:end]
+	}
+	if strings.Count(path, "*") < strings.Count(pattern, "*") {
+		return fmt.Errorf("has a * outside of the path: in a URI it stands for a segment of the path, or a part of one, as in %q", "uri:spiffe://clinic.example/*")
 	}
 	return nil
 }
