@@ -28,6 +28,8 @@ type subject struct {
 	t    *testing.T
 	file string
 	log  *logText
+
+	client tls.Certificate // from the own CA, once there is one
 }
 
 // startService starts a service on the config text, after prepare with the folder
@@ -72,14 +74,17 @@ func (s *subject) reload(text string) Changes {
 	return c
 }
 
-// tlsConfig trusts the service's own CA.
+// tlsConfig trusts the service's own CA, and shows a client certificate from it.
 func (s *subject) tlsConfig() *tls.Config {
 	s.t.Helper()
 	store, err := pki.Open(filepath.Join(filepath.Dir(s.file), "pki"), time.Now())
 	check(s.t, err)
+	if s.client.Leaf == nil {
+		s.client = openAuthority(s.t, store).issueClient()
+	}
 	pool := x509.NewCertPool()
 	pool.AddCert(store.CA)
-	return &tls.Config{RootCAs: pool, ServerName: "localhost", Certificates: []tls.Certificate{store.Server}}
+	return &tls.Config{RootCAs: pool, ServerName: "localhost", Certificates: []tls.Certificate{s.client}}
 }
 
 // dial connects to a server tunnel.

@@ -3,9 +3,12 @@ package service
 import (
 	"context"
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -44,6 +47,25 @@ func openAuthority(t *testing.T, store *pki.Store) *authority {
 	key, err := tls.LoadX509KeyPair(filepath.Join(store.Dir, "ca.crt"), filepath.Join(store.Dir, "ca.key"))
 	check(t, err)
 	return &authority{t, store, key}
+}
+
+// issueClient makes a client certificate. The chain is the leaf alone.
+func (a *authority) issueClient() tls.Certificate {
+	a.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	check(a.t, err)
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: big.NewInt(7),
+		Subject:      pkix.Name{CommonName: "modality-7"},
+		DNSNames:     []string{"localhost"},
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     time.Now().Add(time.Hour),
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}, a.key.Leaf, &key.PublicKey, a.key.PrivateKey)
+	check(a.t, err)
+	leaf, err := x509.ParseCertificate(der)
+	check(a.t, err)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
 // revoke writes a list to file that has the CA's server certificate, or none, and
@@ -112,7 +134,7 @@ func TestRevocation(t *testing.T) {
 	second := s.dial("a", trusted)
 	speak(second).expect(t, "one")
 
-	own.revoke(crl, time.Hour, own.store.Server.Leaf)
+	own.revoke(crl, time.Hour, s.client.Leaf)
 	start := time.Now()
 	check(t, s.refresh(t.Context(), "test"))
 	<-ended
@@ -153,7 +175,7 @@ func TestRevocationIsWatched(t *testing.T) {
 	own := openAuthority(t, s.openPKI())
 	c := speak(s.dial("a", s.tlsConfig()))
 	c.expect(t, "one")
-	own.revoke(pki.OwnCRL(own.store.Dir), time.Hour, own.store.Server.Leaf)
+	own.revoke(pki.OwnCRL(own.store.Dir), time.Hour, s.client.Leaf)
 	s.log.await(t, `msg="connection interrupted" tunnel=a`)
 	s.log.await(t, `msg="files read anew" cause="CRL changed" changed=[a]`)
 }
@@ -186,7 +208,7 @@ func TestRevocationWaitsForNothing(t *testing.T) {
 	speak(s.dial("a", s.tlsConfig())).expect(t, "one")
 
 	check(t, os.Rename(filepath.Join(foreign.store.Dir, "server.key"), filepath.Join(foreign.store.Dir, "away")))
-	own.revoke(crl, time.Hour, own.store.Server.Leaf)
+	own.revoke(crl, time.Hour, s.client.Leaf)
 	if err := s.refresh(t.Context(), "test"); err == nil || !strings.Contains(err.Error(), "server.key") {
 		t.Errorf("got %v", err)
 	}
@@ -302,10 +324,11 @@ func TestAskRefresh(t *testing.T) {
 	control := s.serveControl()
 	defer control.close()
 	own := openAuthority(t, s.openPKI())
-	own.revoke(pki.OwnCRL(own.store.Dir), time.Hour, own.store.Server.Leaf)
+	client := s.tlsConfig()
+	own.revoke(pki.OwnCRL(own.store.Dir), time.Hour, s.client.Leaf)
 	s.write("wrong") // isn't read
 	check(t, AskRefresh(t.Context(), s.file))
-	s.refused("a", s.tlsConfig())
+	s.refused("a", client)
 	check(t, replaceFile(pki.OwnCRL(own.store.Dir), "damaged"))
 	if err := AskRefresh(t.Context(), s.file); err == nil || !strings.Contains(err.Error(), "ca.crl") {
 		t.Errorf("got %v", err)

@@ -97,7 +97,8 @@ client_auth = "require"
 	check(t, err)
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	a := s.keepDialling(&wg, "old client", before.Server, before.CA)
+	client := s.tlsConfig().Certificates[0]
+	a := s.keepDialling(&wg, "old client", client, before.CA)
 	stopA := sync.OnceFunc(func() { close(a.stop) })
 	defer stopA()
 	open := speak(s.dial("pacs", a.cfg))
@@ -109,9 +110,9 @@ client_auth = "require"
 	check(t, s.refresh(t.Context(), "test"))
 	during, err := pki.Open(dir, time.Now())
 	check(t, err)
-	b := s.keepDialling(&wg, "new client", before.Server, during.Next)
+	b := s.keepDialling(&wg, "new client", client, during.Next)
 	defer close(b.stop)
-	c := s.keepDialling(&wg, "client with both", before.Server, before.CA, during.Next)
+	c := s.keepDialling(&wg, "client with both", client, before.CA, during.Next)
 	defer close(c.stop)
 	for _, d := range []*dialler{a, b, c} {
 		d.connects(t, 10)

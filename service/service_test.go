@@ -97,6 +97,11 @@ func TestPair(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := server.PKI.Dir
+	ca, err := pki.OpenAuthority(ctx, dir, time.Now())
+	check(t, err)
+	_, files, err := ca.Issue(pki.Request{Name: "modality-7", Client: true, Validity: time.Hour}, "ecdsa-p256", t.TempDir())
+	ca.Close()
+	check(t, err)
 	client := load(t, fmt.Sprintf(`
 		shutdown_grace = "5s"
 		[[tunnel]]
@@ -107,7 +112,7 @@ func TestPair(t *testing.T) {
 		ca = [%q]
 		cert = %q
 		key = %q
-	`, s.Addr("server"), filepath.Join(dir, "ca.crt"), filepath.Join(dir, "server.crt"), filepath.Join(dir, "server.key")))
+	`, s.Addr("server"), filepath.Join(dir, "ca.crt"), files[1], files[0]))
 	c, err := Start(ctx, client, slog.New(slog.NewTextHandler(log, nil)))
 	if err != nil {
 		t.Fatal(err)

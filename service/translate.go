@@ -101,6 +101,7 @@ func (tr *translator) settings() tunnel.Settings {
 	}
 	if t.Mode == config.ModeServer {
 		s.Front = tr.serverTLS()
+		s.Own = tr.ownServers()
 	}
 	for _, address := range t.Target {
 		target := tunnel.Target{Address: address}

@@ -60,6 +60,20 @@ func (tr *translator) own(key string) []tls.Certificate {
 	return tr.show(key, tr.store.Server)
 }
 
+// ownServers are the certificates by which we are a server, in so far as clients of
+// the tunnel might show them: they may well be for both uses and from a CA in client_ca.
+func (tr *translator) ownServers() []*x509.Certificate {
+	if tr.tunnel.ClientAuth != config.ClientAuthRequire {
+		return nil
+	}
+	own := slices.Clone(tr.shown)
+	if tr.store != nil {
+		own = append(own, tr.store.Server.Leaf)
+		tr.digest.Write(tr.store.Server.Leaf.RawSubjectPublicKeyInfo)
+	}
+	return own
+}
+
 // endSoon says that cert ends soon, and what to do; "" if it doesn't. Our own has
 // renewed itself before the last quarter of its life, unless something is wrong.
 func (tr *translator) endSoon(cert *x509.Certificate) string {

@@ -1,11 +1,13 @@
 package tunnel
 
 import (
+	"bytes"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -80,12 +82,15 @@ func (t *Tunnel) authorize(c *conn) *ending {
 	if why := t.whyRevoked(c); why != "" {
 		return refusal("the peer's certificate " + why)
 	}
-	if len(c.settings.allow) == 0 {
-		return nil
-	}
 	var offered []Rule
 	if len(c.session.PeerCertificates) > 0 {
 		offered = namesOf(c.session.PeerCertificates[0])
+	}
+	own := len(offered) > 0 && c.settings.isOwn(c.session.PeerCertificates[0])
+	if own {
+		offered = offered[:1] // only its key: no other rule means ourselves
+	} else if len(c.settings.allow) == 0 {
+		return nil
 	}
 	for _, r := range c.settings.allow {
 		for _, name := range offered {
@@ -95,8 +100,18 @@ func (t *Tunnel) authorize(c *conn) *ending {
 			}
 		}
 	}
+	if own {
+		return refusal("the peer has the key of this machine's own server certificate, which is no client's: give it a certificate of its own (`tlstunnel cert issue NAME --client`); if it is this machine, or the key is shared on purpose, write " + fmt.Sprintf("%q in allow", offered[0]))
+	}
 	return refusal(fmt.Sprintf("nothing in the peer's certificate is in allow: it has %s; allow has %s",
 		quoteRules(offered), quoteRules(c.settings.Allow)))
+}
+
+// isOwn tells whether cert has the key of a certificate of ours.
+func (s *settings) isOwn(cert *x509.Certificate) bool {
+	return slices.ContainsFunc(s.Own, func(own *x509.Certificate) bool {
+		return bytes.Equal(own.RawSubjectPublicKeyInfo, cert.RawSubjectPublicKeyInfo)
+	})
 }
 
 // oidCN is X.520's commonName. Of several, [pkix.Name] has the last one only.

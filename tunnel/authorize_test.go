@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -189,6 +190,46 @@ func TestAllowWithoutCertificate(t *testing.T) {
 	refusedTLS(t, p.tunnels[0].addr, clientTLS())
 	p.tunnels[0].logs.expect(t, 0, slog.LevelWarn, "connection refused", byTunnel,
 		`nothing in the peer's certificate is in allow: it has nothing; allow has "cn:*"`)
+}
+
+// TestOwnKeyIsNoClient: who has the key of our server certificate isn't a client for
+// that, unless a rule names the key.
+func TestOwnKeyIsNoClient(t *testing.T) {
+	own := testCA().issue(serverName, nil)
+	for _, tt := range []struct {
+		name  string
+		allow []Rule
+		want  bool
+	}{
+		{"no rules", nil, false},
+		{"a rule that it would match", []Rule{{"cn", "*"}, {"dns", serverName}}, false},
+		{"a rule for another key", []Rule{{"sha256", strings.TrimPrefix(pinOf(clientCert().Leaf), "sha256:")}}, false},
+		{"a rule for its key", []Rule{{"sha256", strings.TrimPrefix(pinOf(own.Leaf), "sha256:")}}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			leakCheck(t)
+			p := newPath(t, "server", func(s *Settings) {
+				requireCert(s)
+				// Another certificate of the key, as after a renewal.
+				renewed := sign(own.Leaf, testCA().cert, own.PrivateKey.(*ecdsa.PrivateKey), testCA().key)
+				s.Own, s.Allow = []*x509.Certificate{serverCert().Leaf, renewed}, tt.allow
+			})
+			config := clientTLS()
+			config.Certificates = []tls.Certificate{own}
+			if !tt.want {
+				refusedTLS(t, p.tunnels[0].addr, config)
+				rec := p.tunnels[0].logs.next(t, 0)
+				if reason := rec.text("reason"); rec.message != "connection refused" || !strings.Contains(reason, "own server certificate") || !strings.Contains(reason, pinOf(own.Leaf)) {
+					t.Error(rec)
+				}
+				return
+			}
+			peer := mustDialTLS(t, p.tunnels[0].addr, config)
+			target, err := p.accept()
+			check(t, err, exchange(peer, target))
+			closeBoth(t, p, 0, peer, target)
+		})
+	}
 }
 
 // refusedTLS connects and checks that it gets nothing but an error.

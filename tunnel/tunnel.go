@@ -17,6 +17,7 @@ package tunnel
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"log/slog"
 	"maps"
@@ -46,6 +47,11 @@ type Settings struct {
 	// Allow are the peers that may connect, by their certificate; each rule is
 	// enough. Empty: all that Front lets in.
 	Allow []Rule
+
+	// Own are the certificates by which this machine is a server. A peer with the key
+	// of one of them may not connect, unless a rule of Allow names the key: it is on
+	// this machine for another purpose, and may be in each of its backups.
+	Own []*x509.Certificate
 
 	// RevocationLists are for the certificates of peers in server mode, and of
 	// targets in client mode.
