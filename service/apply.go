@@ -13,7 +13,8 @@ import (
 	"tlstunnel/tunnel"
 )
 
-// plan is a config with all its files read, ready to be applied.
+// plan is a config whose files have been read as far as they can be, ready to be
+// applied.
 type plan struct {
 	cfg     *config.Config
 	tunnels []prepared
@@ -21,7 +22,8 @@ type plan struct {
 
 // apply makes the running tunnels what p says: all of it or, on an error,
 // nothing. A tunnel that keeps its listen address keeps its socket and its
-// connections. The caller holds s.mu, or is alone.
+// connections; one that is left out is tried again. The caller holds changing, or
+// is alone.
 func (s *Service) apply(ctx context.Context, p plan) error {
 	next, err := s.openListeners(ctx, p)
 	if err != nil {
@@ -29,13 +31,11 @@ func (s *Service) apply(ctx context.Context, p plan) error {
 	}
 	for i, r := range next {
 		switch {
-		case r.tunnel == nil:
+		case r.tunnel == nil && r.out == nil:
 			s.start(r)
+		case r.tunnel == nil:
 		case r.digest != p.tunnels[i].digest:
-			r.acme.stop()
-			r.prepared = p.tunnels[i]
-			r.tunnel.Apply(r.settings)
-			r.acme.start(s.log)
+			s.change(r, p.tunnels[i])
 		default:
 			r.acme.tryAgain()
 		}
@@ -45,28 +45,49 @@ func (s *Service) apply(ctx context.Context, p plan) error {
 			s.drain(r)
 		}
 	}
-	s.cfg, s.tunnels = p.cfg, next
+	s.publish(p.cfg, next)
 	s.passMarks(time.Now()) // the warnings are in the log already
 	s.files.follow(filesOf(p.cfg))
 	s.crls.follow(crlsOf(p.cfg))
 	return nil
 }
 
+// change makes t what r does with new connections.
+func (s *Service) change(r *running, t prepared) {
+	r.acme.stop()
+	s.mu.Lock()
+	r.prepared = t
+	s.mu.Unlock()
+	r.tunnel.Apply(r.settings)
+	r.acme.start(s.log)
+}
+
+// publish makes next the tunnels of the service, and logs which of them are newly
+// left out, and which no longer.
+func (s *Service) publish(cfg *config.Config, next []*running) {
+	for _, r := range next {
+		s.logLeftOut(r, leftOutNamed(s.tunnels, r.config.Name))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cfg, s.tunnels = cfg, next
+}
+
 // openListeners finds the running tunnel for each listen address in p and opens
-// the sockets of the new ones. On an error it leaves none of those open.
+// the sockets of the others. One that can't be opened is left out, if it may be;
+// otherwise that is an error, and no new socket stays open.
 func (s *Service) openListeners(ctx context.Context, p plan) ([]*running, error) {
 	var next, opened []*running
 	var problems config.Problems
 	for i, t := range p.tunnels {
 		r := find(s.tunnels, t.config)
 		if r == nil {
-			l, err := listen(ctx, t.config)
-			if err != nil {
-				problems = append(problems, p.cfg.Problem(i, "listen", s.explainTaken(t.config, err)))
-				continue
+			r = s.attempt(ctx, p.cfg, i, t, time.Now())
+			if r.out == nil {
+				opened = append(opened, r)
+			} else if !s.mayBeLeftOut(t.config, r.out.Reason) {
+				problems = append(problems, r.out.problems...)
 			}
-			r = &running{prepared: t, listener: l}
-			opened = append(opened, r)
 		}
 		next = append(next, r)
 	}
@@ -83,7 +104,7 @@ func (s *Service) openListeners(ctx context.Context, p plan) ([]*running, error)
 func (s *Service) explainTaken(t config.Tunnel, err error) string {
 	_, port, _ := net.SplitHostPort(t.Listen)
 	for _, r := range s.tunnels {
-		if _, taken, _ := net.SplitHostPort(r.config.Listen); errors.Is(err, errInUse) && taken == port {
+		if _, taken, _ := net.SplitHostPort(r.config.Listen); errors.Is(err, errInUse) && r.out == nil && taken == port {
 			return fmt.Sprintf("listening on %q: tunnel %q has this port now, at %q; a reload can't move it to another address of the same port, a restart can",
 				t.Listen, r.config.Name, r.config.Listen)
 		}
@@ -94,7 +115,7 @@ func (s *Service) explainTaken(t config.Tunnel, err error) string {
 // find returns the tunnel that has the socket that t asks for, or nil.
 func find(tunnels []*running, t config.Tunnel) *running {
 	for _, r := range tunnels {
-		if sameSocket(r.config, t) {
+		if r.out == nil && sameSocket(r.config, t) {
 			return r
 		}
 	}

@@ -77,10 +77,12 @@ func storeProblems(cfg *config.Config, store *pki.Store) (problems config.Proble
 }
 
 func needsPKI(cfg *config.Config) bool {
-	return slices.ContainsFunc(cfg.Tunnels, func(t config.Tunnel) bool {
-		return t.Mode == config.ModeServer && t.Cert == "" && !t.ACME.Enabled() || t.Cert == config.Own ||
-			trustsOwn(t)
-	})
+	return slices.ContainsFunc(cfg.Tunnels, usesPKI)
+}
+
+// usesPKI reports whether the tunnel can't do without our own PKI.
+func usesPKI(t config.Tunnel) bool {
+	return t.Mode == config.ModeServer && t.Cert == "" && !t.ACME.Enabled() || t.Cert == config.Own || trustsOwn(t)
 }
 
 // LogWarnings logs those of the problems of a config that are warnings.

@@ -17,10 +17,11 @@ type EventID uint32
 
 // The events of the source [Name].
 const (
-	EventStarted       EventID = 100 // every tunnel listens
+	EventStarted       EventID = 100 // every tunnel that can listens
 	EventStopped       EventID = 101 // as asked
 	EventReloaded      EventID = 102
 	EventRenewed       EventID = 103 // our own server certificate
+	EventLetIn         EventID = 104 // a tunnel that was left out listens
 	EventExpiry        EventID = 200 // a certificate expires soon
 	EventLogFile       EventID = 201 // the log file can't be written
 	EventConfig        EventID = 202 // another warning about the config
@@ -29,6 +30,7 @@ const (
 	EventFatal         EventID = 301 // the service can't start, or go on
 	EventRefresh       EventID = 302 // a changed CRL or certificate can't be used
 	EventRenewalFailed EventID = 303 // it is tried again
+	EventLeftOut       EventID = 304 // a tunnel can't run yet; it is tried again
 )
 
 // Messages of the log that are events, too.
@@ -37,6 +39,8 @@ const (
 	msgStopped        = "stopped"
 	msgReloaded       = "reloaded"
 	msgRenewed        = "server certificate renewed"
+	msgLetIn          = "the tunnel was left out, and listens now"
+	msgLeftOut        = "the tunnel is left out, and tried again"
 	msgRenewalFailed  = "server certificate not renewed"
 	msgReloadRefused  = "reload refused, nothing was changed"
 	msgACMEFailed     = "no new certificate, the CA is asked again later"
@@ -55,6 +59,8 @@ var eventOf = map[string]EventID{
 	msgStopped:        EventStopped,
 	msgReloaded:       EventReloaded,
 	msgRenewed:        EventRenewed,
+	msgLetIn:          EventLetIn,
+	msgLeftOut:        EventLeftOut,
 	msgRenewalFailed:  EventRenewalFailed,
 	msgReloadRefused:  EventReloadRefused,
 	msgExpiry:         EventExpiry,

@@ -2,6 +2,7 @@ package service
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -31,8 +32,11 @@ func (s *Service) notify(state string) {
 }
 
 func (s *Service) summary() string {
-	st := s.Status()
+	st, _ := s.snapshot()
 	text := fmt.Sprintf("tunnels: %d", len(st.Tunnels))
+	if out := s.leftOutNames(); len(out) > 0 {
+		text += ", left out: " + strings.Join(out, " ")
+	}
 	if first := st.firstExpiry(); !first.IsZero() {
 		text += ", first certificate expires on " + first.Local().Format(time.DateOnly)
 	}

@@ -128,19 +128,19 @@ func TestNotifyWatchdog(t *testing.T) {
 	check(t, stop())
 }
 
-// TestNotifyFailedStart: a service that can't start is never ready.
-func TestNotifyFailedStart(t *testing.T) {
+// TestNotifyLeftOut: a tunnel that can't listen doesn't keep the service from
+// being ready, and systemd hears when it can.
+func TestNotifyLeftOut(t *testing.T) {
 	m := newManager(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
 	defer taken.Close()
-	cfg := load(t, serverTunnel("a", taken.Addr().String(), "127.0.0.1:1", ""))
-	if err := Run(t.Context(), cfg, slog.New(slog.DiscardHandler), Host{}); err == nil {
-		t.Error("no error")
+	_, stop := runService(t, serverTunnel("a", taken.Addr().String(), "127.0.0.1:1", ""))
+	if got := m.next(); len(got) != 2 || got[0] != "READY=1" || !strings.HasPrefix(got[1], "STATUS=tunnels: 1, left out: a") {
+		t.Errorf("got %q", got)
 	}
-	check(t, m.conn.SetReadDeadline(time.Now()))
-	buf := make([]byte, 4096)
-	if n, err := m.conn.Read(buf); err == nil {
-		t.Errorf("got %q", buf[:n])
+	taken.Close()
+	for got := m.next(); !strings.HasPrefix(got[1], "STATUS=tunnels: 1, first"); got = m.next() {
 	}
+	check(t, stop())
 }

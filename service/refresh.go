@@ -24,14 +24,13 @@ func (s *Service) refresh(ctx context.Context, cause string) error {
 
 // readFilesAgain returns the names of the tunnels that it has changed.
 func (s *Service) readFilesAgain(ctx context.Context) (changed []string, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.stopped {
+	if !s.begin() {
 		return nil, errStopping
 	}
+	defer s.changing.Unlock()
 	store, err := pki.Open(s.cfg.PKI.Dir, time.Now())
-	p, err := prepareAll(s.cfg, store, err, s.log)
-	if err != nil {
+	p := prepareAll(s.cfg, store, err, s.log)
+	if err := s.refuse(p); err != nil {
 		return s.applyCRLs(), err
 	}
 	changed = names(s.compare(p).Changed)
@@ -40,9 +39,12 @@ func (s *Service) readFilesAgain(ctx context.Context) (changed []string, err err
 
 // applyCRLs reads the CRLs alone: a revocation doesn't wait until another file, a
 // certificate that has expired say, is mended. A tunnel with a CRL that can't be
-// read keeps those that it has. The caller holds s.mu.
+// read keeps those that it has. The caller holds changing.
 func (s *Service) applyCRLs() (changed []string) {
 	for i, r := range s.tunnels {
+		if r.out != nil {
+			continue
+		}
 		tr := translator{cfg: s.cfg, store: &pki.Store{Dir: s.cfg.PKI.Dir}, now: time.Now(), index: i, tunnel: r.config, digest: sha256.New(), trusted: r.trusted}
 		lists := tr.revocationLists()
 		if tr.problems.Err() != nil || len(lists)+len(r.settings.RevocationLists) == 0 {

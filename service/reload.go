@@ -18,6 +18,7 @@ type Changes struct {
 	Closed    []Endpoint `json:"closed"`  // drains
 	Changed   []Endpoint `json:"changed"` // for new connections; the socket stays
 	Unchanged []Endpoint `json:"unchanged"`
+	LeftOut   []Endpoint `json:"left_out"` // were so before, and still are, or would be tried again
 
 	// AtRestart names what has changed too, but takes effect at a restart only.
 	AtRestart []string `json:"at_restart"`
@@ -42,11 +43,15 @@ type ReloadResult struct {
 // shutdown_grace that was in force is over, and those of a certificate that was
 // revoked, at once. With dryRun it only says what it would do, but for whether the new ports are free.
 func (s *Service) Reload(ctx context.Context, dryRun bool) (Changes, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.stopped {
+	if !s.begin() {
 		return s.compare(plan{}), errStopping
 	}
+	defer s.changing.Unlock()
+	return s.reload(ctx, dryRun)
+}
+
+// reload is Reload. The caller holds changing.
+func (s *Service) reload(ctx context.Context, dryRun bool) (Changes, error) {
 	log := s.log
 	if dryRun {
 		log = slog.New(slog.DiscardHandler) // `tlstunnel status` may ask every minute
@@ -62,7 +67,21 @@ func (s *Service) Reload(ctx context.Context, dryRun bool) (Changes, error) {
 	if err := s.apply(ctx, p); err != nil {
 		return s.compare(plan{}), err
 	}
+	changes.settle(s.tunnels)
 	return changes, nil
+}
+
+// settle says which of the tunnels that were tried listen now.
+func (c *Changes) settle(tunnels []*running) {
+	tried := slices.Concat(c.Opened, c.LeftOut)
+	c.Opened, c.LeftOut = []Endpoint{}, []Endpoint{}
+	for _, e := range tried {
+		if leftOutNamed(tunnels, e.Tunnel) == nil {
+			c.Opened = append(c.Opened, e)
+		} else {
+			c.LeftOut = append(c.LeftOut, e)
+		}
+	}
 }
 
 var errStopping = errors.New("the service is stopping")
@@ -83,18 +102,21 @@ func (s *Service) readAgain(log *slog.Logger) (plan, error) {
 	LogWarnings(log, problems)
 	// A PKI that is gone is not made anew here: new keys are for a first run.
 	store, err := pki.Open(cfg.PKI.Dir, time.Now())
-	return prepareAll(cfg, store, err, log)
+	p := prepareAll(cfg, store, err, log)
+	return p, s.refuse(p)
 }
 
 // compare says how p differs from what runs. An empty p changes nothing.
 func (s *Service) compare(p plan) Changes {
-	c := Changes{Opened: []Endpoint{}, Closed: []Endpoint{}, Changed: []Endpoint{}, Unchanged: []Endpoint{}, AtRestart: []string{}}
+	c := Changes{Opened: []Endpoint{}, Closed: []Endpoint{}, Changed: []Endpoint{}, Unchanged: []Endpoint{}, LeftOut: []Endpoint{}, AtRestart: []string{}}
 	if p.cfg == nil {
 		return c
 	}
 	for _, t := range p.tunnels {
 		at := Endpoint{t.config.Name, t.config.Listen}
 		switch r := find(s.tunnels, t.config); {
+		case r == nil && s.isLeftOut(t.config):
+			c.LeftOut = append(c.LeftOut, at)
 		case r == nil:
 			c.Opened = append(c.Opened, at)
 		case r.digest != t.digest:
@@ -104,7 +126,7 @@ func (s *Service) compare(p plan) Changes {
 		}
 	}
 	for _, r := range s.tunnels {
-		if !slices.ContainsFunc(p.tunnels, func(t prepared) bool { return sameSocket(t.config, r.config) }) {
+		if r.out == nil && !slices.ContainsFunc(p.tunnels, func(t prepared) bool { return sameSocket(t.config, r.config) }) {
 			c.Closed = append(c.Closed, Endpoint{r.config.Name, r.config.Listen})
 		}
 	}
@@ -116,11 +138,13 @@ func (s *Service) compare(p plan) Changes {
 
 // reloadLogged is Reload for who isn't there to read the answer.
 func (s *Service) reloadLogged(ctx context.Context, cause string) (Changes, error) {
-	s.reloading.Lock()
-	defer s.reloading.Unlock()
+	if !s.begin() {
+		return s.compare(plan{}), errStopping
+	}
+	defer s.changing.Unlock()
 	s.notify(notifyReloading)
 	defer s.notify(notifyReady)
-	changes, err := s.Reload(ctx, false)
+	changes, err := s.reload(ctx, false)
 	s.mu.Lock()
 	s.lastReload = ReloadResult{Time: time.Now(), Changes: changes}
 	if err != nil {
@@ -132,7 +156,7 @@ func (s *Service) reloadLogged(ctx context.Context, cause string) (Changes, erro
 		return changes, err
 	}
 	s.log.Info(msgReloaded, "cause", cause, "opened", names(changes.Opened), "closed", names(changes.Closed),
-		"changed", names(changes.Changed), "at_restart", changes.AtRestart)
+		"changed", names(changes.Changed), "at_restart", changes.AtRestart, "left_out", names(changes.LeftOut))
 	return changes, nil
 }
 

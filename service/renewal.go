@@ -34,7 +34,8 @@ type RenewalStatus struct {
 	Retry time.Time `json:"retry,omitzero"`  // after a failure
 }
 
-// renewal is what the service remembers of its renewals. Service.mu guards it.
+// renewal is what the service remembers of its renewals. Service.mu guards it, but
+// for warned, which Service.changing guards.
 type renewal struct {
 	RenewalStatus
 	failures int
@@ -150,8 +151,10 @@ func passedMark(cert *x509.Certificate, marks []int, now time.Time) int {
 
 // warnOfExpiry warns once at each day-mark, also when nothing else happens.
 func (s *Service) warnOfExpiry(now time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if !s.begin() {
+		return
+	}
+	defer s.changing.Unlock()
 	if !s.passMarks(now) {
 		return
 	}

@@ -15,6 +15,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tlstunnel/internal/config"
@@ -32,31 +33,36 @@ type Service struct {
 	crls    *fileWatch // these always, as a certificate is revoked at once
 
 	serving, draining sync.WaitGroup
+	stopping          atomic.Bool
 
-	// reloading is held while a reload is told to others, before and after.
-	reloading sync.Mutex
+	// changing is held through whatever changes the tunnels, however long it
+	// takes: a reload, a refresh, a new attempt, a stop. See begin.
+	changing sync.Mutex
+	madePKI  bool // whether our own PKI could be opened since the start
 
-	// mu guards what follows, and is held through a whole reload.
+	// mu guards what follows, and is held for moments only, so that Status never
+	// waits. Only holders of changing write cfg and tunnels: they may read them
+	// without mu.
 	mu         sync.Mutex
-	stopped    bool
 	cfg        *config.Config
-	logged     config.Log // what the log was opened with; a reload doesn't change it
 	tunnels    []*running // in the order of the config
+	logged     config.Log // what the log was opened with; a reload doesn't change it
 	lastReload ReloadResult
 	renewal    renewal
 }
 
-// running is a tunnel with its socket.
+// running is a tunnel of the config with its socket, or one that is left out.
 type running struct {
 	prepared
-	tunnel   *tunnel.Tunnel
-	listener net.Listener
+	tunnel   *tunnel.Tunnel // nil while it is left out
+	listener net.Listener   // likewise
+	out      *leftOut       // nil while it isn't
 }
 
 // Run starts the tunnels of cfg and serves until ctx is done; then it stops them
 // and returns nil. It reloads when asked to by a signal, the host, the control
-// channel or a change of the files. An error means that the tunnels couldn't
-// start, or that one ended by itself.
+// channel or a change of the files, and tries again what is left out. An error
+// means that a listener ended by itself.
 func Run(ctx context.Context, cfg *config.Config, log *slog.Logger, host Host) error {
 	signals, stopSignals := reloadSignals() // first: by itself SIGHUP would end the process
 	defer stopSignals()
@@ -67,10 +73,10 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger, host Host) e
 	if err != nil {
 		return err
 	}
-	defer s.Stop()
 	control := s.serveControl()
-	defer control.close()
-	log.Info(msgStarted, "version", Version, "config", cfg.File, "tunnels", len(cfg.Tunnels))
+	defer control.close() // at the end, so that it can say that we are stopping
+	defer s.Stop()
+	log.Info(msgStarted, "version", Version, "config", cfg.File, "tunnels", len(cfg.Tunnels), "left_out", s.leftOutNames())
 	s.notify(notifyReady)
 	defer s.notify(notifyStopping)
 	if host.Ready != nil {
@@ -79,25 +85,23 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger, host Host) e
 	return s.supervise(ctx, signals, host.Reload)
 }
 
-// Start makes the PKI if there is none, reads what cfg names, and opens every
-// listener before it serves the first connection, so that it starts whole or not
-// at all. The caller must call [Service.Stop].
+// Start makes the PKI if there is none, reads what cfg names, and opens the
+// listeners. A tunnel whose files or address aren't as they must be is left out,
+// alone, and tried again. The error is only ever that ctx is done. The caller
+// must call [Service.Stop].
 func Start(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Service, error) {
 	log.Info("starting", "version", Version, "config", cfg.File, "pki", cfg.PKI.Dir)
 	s := &Service{log: log, started: time.Now(), failed: make(chan error, 1), files: newFileWatch(log), crls: newFileWatch(log), cfg: cfg, logged: cfg.Log}
-	store, err := s.makePKI(ctx)
+	for _, t := range cfg.Tunnels {
+		s.tunnels = append(s.tunnels, &running{prepared: prepared{config: t}, out: &leftOut{}})
+	}
+	store, err := s.ownPKI(ctx)
 	if errors.Is(err, context.Canceled) {
 		return nil, err
 	}
 	s.crls.follow(crlsOf(cfg)) // before they are read, so that no change is missed
-	p, err := prepareAll(cfg, store, err, log)
-	if err == nil {
-		err = s.apply(ctx, p)
-	}
-	if err != nil {
-		s.files.close()
-		s.crls.close()
-		return nil, err
+	if err := s.apply(ctx, prepareAll(cfg, store, err, log)); err != nil {
+		return nil, err // never: what is left out already may stay so
 	}
 	return s, nil
 }
@@ -112,7 +116,10 @@ func (s *Service) supervise(ctx context.Context, signals <-chan os.Signal, asked
 	collectLess()
 	memory, lookAtMemory := newMemory(), time.NewTicker(memoryInterval)
 	defer lookAtMemory.Stop()
+	again := time.NewTimer(0)
+	defer again.Stop()
 	for {
+		again.Reset(s.nextAttempt(time.Now()))
 		select {
 		case <-ctx.Done():
 			return nil
@@ -126,6 +133,8 @@ func (s *Service) supervise(ctx context.Context, signals <-chan os.Signal, asked
 			s.reloadLogged(ctx, "files changed")
 		case <-s.crls.changed:
 			_ = s.refresh(ctx, "CRL changed") // it has logged the error
+		case <-again.C:
+			s.tryLeftOut(ctx, time.Now())
 		case <-look.C:
 			s.lookAfterCertificates(ctx, time.Now())
 			look.Reset(s.nextLook(time.Now()))
@@ -137,9 +146,14 @@ func (s *Service) supervise(ctx context.Context, signals <-chan os.Signal, asked
 	}
 }
 
-// makePKI makes what is missing of our own PKI.
-func (s *Service) makePKI(ctx context.Context) (*pki.Store, error) {
+// ownPKI makes what is missing of our own PKI, until that has succeeded once,
+// and opens it.
+func (s *Service) ownPKI(ctx context.Context) (*pki.Store, error) {
+	if s.madePKI {
+		return pki.Open(s.cfg.PKI.Dir, time.Now())
+	}
 	store, created, err := MakePKI(ctx, s.cfg)
+	s.madePKI = err == nil
 	if err == nil && len(created) > 0 {
 		s.log.Warn("made a new CA or server certificate; keep ca.key safe, and give clients ca.crt", "ca", pki.Fingerprint(store.CA), "files", created)
 	}
@@ -152,12 +166,13 @@ func MakePKI(ctx context.Context, cfg *config.Config) (store *pki.Store, created
 	return pki.Ensure(ctx, pkiSettings(cfg), time.Now())
 }
 
-// Addr is where the named tunnel listens, nil if there is no such tunnel.
+// Addr is where the named tunnel listens, nil if there is no such tunnel, or it is
+// left out.
 func (s *Service) Addr(name string) net.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range s.tunnels {
-		if r.config.Name == name {
+		if r.config.Name == name && r.listener != nil {
 			return r.listener.Addr()
 		}
 	}
@@ -167,9 +182,9 @@ func (s *Service) Addr(name string) net.Addr {
 // Stop closes the listeners, gives the connections shutdown_grace to end, closes
 // the others, and returns when everything has stopped.
 func (s *Service) Stop() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.stopped = true
+	s.stopping.Store(true)
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	s.log.Info("stopping", "shutdown_grace", s.cfg.ShutdownGrace)
 	s.files.close()
 	s.crls.close()
@@ -181,8 +196,25 @@ func (s *Service) Stop() {
 	s.log.Info(msgStopped)
 }
 
+// begin takes changing and reports whether it has: not when the service stops,
+// which may take long.
+func (s *Service) begin() bool {
+	if s.stopping.Load() {
+		return false
+	}
+	s.changing.Lock()
+	if s.stopping.Load() {
+		s.changing.Unlock()
+		return false
+	}
+	return true
+}
+
 // drain stops r in the background, within shutdown_grace.
 func (s *Service) drain(r *running) {
+	if r.tunnel == nil {
+		return
+	}
 	grace, cancel := context.WithTimeout(context.Background(), s.cfg.ShutdownGrace)
 	s.draining.Go(func() {
 		defer cancel()

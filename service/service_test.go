@@ -156,51 +156,6 @@ func TestPair(t *testing.T) {
 	}
 }
 
-// TestStartWholeOrNotAtAll: when one port is taken, the others aren't opened.
-func TestStartWholeOrNotAtAll(t *testing.T) {
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer taken.Close()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	free.Close()
-	cfg := load(t, fmt.Sprintf(`
-		[[tunnel]]
-		name = "free"
-		mode = "server"
-		listen = %q
-		target = "127.0.0.1:1"
-		[[tunnel]]
-		name = "taken"
-		mode = "server"
-		listen = %q
-		target = "127.0.0.1:1"
-		[[tunnel]]
-		name = "elsewhere"
-		mode = "server"
-		listen = "192.0.2.1:2762"
-		target = "127.0.0.1:1"
-	`, free.Addr(), taken.Addr()))
-	_, err = Start(t.Context(), cfg, slog.New(slog.DiscardHandler))
-	want := []string{
-		fmt.Sprintf(`:11:3: tunnel "taken": listening on %q: another program has this port`, taken.Addr()),
-		`:16:3: tunnel "elsewhere": listening on "192.0.2.1:2762": this machine has no such address`,
-	}
-	for _, text := range want {
-		if err == nil || !strings.Contains(err.Error(), text) {
-			t.Errorf("got %v, want %s", err, text)
-		}
-	}
-	if c, err := net.Dial("tcp", free.Addr().String()); err == nil {
-		c.Close()
-		t.Error("the free port is open")
-	}
-}
-
 // TestListenerGone: a listener that somebody else closes ends the service.
 func TestListenerGone(t *testing.T) {
 	cfg := load(t, `
@@ -250,10 +205,11 @@ func TestOwnPKINotNeeded(t *testing.T) {
 			if len(problems) != 1 || (problems.Err() == nil) != tt.usable {
 				t.Errorf("got %v", problems)
 			}
-			ctx, cancel := context.WithCancel(t.Context())
-			cancel()
-			if err := Run(ctx, cfg, slog.New(slog.DiscardHandler), Host{}); (err == nil) != tt.usable {
-				t.Errorf("Run: %v", err)
+			s, err := Start(t.Context(), cfg, slog.New(slog.DiscardHandler))
+			check(t, err)
+			defer s.Stop()
+			if out := s.Status().Tunnels[0].LeftOut; (out == nil) != tt.usable {
+				t.Errorf("left out: %+v", out)
 			}
 		})
 	}

@@ -27,6 +27,7 @@ type TunnelStatus struct {
 	Name    string    `json:"name"`
 	Mode    string    `json:"mode"`
 	Listen  string    `json:"listen"` // the address that is bound
+	LeftOut *LeftOut  `json:"left_out,omitempty"`
 	Target  []string  `json:"target"`
 	Expires time.Time `json:"expires,omitzero"` // the certificate that it shows
 
@@ -37,6 +38,13 @@ type TunnelStatus struct {
 
 // Status may be called at any time.
 func (s *Service) Status() Status {
+	st, cfg := s.snapshot()
+	st.CA = caStatus(cfg, time.Now()) // it reads files, which may take long
+	return st
+}
+
+// snapshot is all of the status that is in memory.
+func (s *Service) snapshot() (Status, *config.Config) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := Status{Version: Version, PID: os.Getpid(), Config: s.cfg.File, Started: s.started, Memory: memoryHeld(), Tunnels: []TunnelStatus{}}
@@ -46,22 +54,22 @@ func (s *Service) Status() Status {
 	if needsPKI(s.cfg) {
 		renewal := s.renewal.RenewalStatus
 		st.Renewal = &renewal
-		st.CA = caStatus(s.cfg, time.Now())
 	}
 	for _, r := range s.tunnels {
-		t := TunnelStatus{
-			Name:   r.config.Name,
-			Mode:   r.config.Mode,
-			Listen: r.listener.Addr().String(),
-			Target: r.config.Target,
-			Stats:  r.tunnel.Stats(),
-
-			Expires: r.expires(),
-			ACME:    r.acme.status(),
-		}
-		st.Tunnels = append(st.Tunnels, t)
+		st.Tunnels = append(st.Tunnels, r.status())
 	}
-	return st
+	return st, s.cfg
+}
+
+func (r *running) status() TunnelStatus {
+	t := TunnelStatus{Name: r.config.Name, Mode: r.config.Mode, Listen: r.config.Listen, Target: r.config.Target}
+	if r.out != nil {
+		t.LeftOut = &r.out.LeftOut
+		return t
+	}
+	t.Listen, t.Stats = r.listener.Addr().String(), r.tunnel.Stats()
+	t.Expires, t.ACME = r.expires(), r.acme.status()
+	return t
 }
 
 // Offline is the status that cfg would have if it ran, without what only a

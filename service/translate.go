@@ -34,38 +34,61 @@ type prepared struct {
 	trusted  []*x509.Certificate // the CAs, but for those of the operating system
 	expiring config.Problems     // warnings about those that end soon
 	acme     *acmeCert           // where it gets its certificate, nil if it has one
+	problems config.Problems     // why it can't run: its files, or our own PKI
+	warnings config.Problems     // about its files, but for those in expiring
 }
 
-// prepareAll reads every file that cfg names. The store is our own PKI, or pkiErr
-// says why there is none.
-func prepareAll(cfg *config.Config, store *pki.Store, pkiErr error, log *slog.Logger) (plan, error) {
-	problems := pkiProblems(cfg, pkiErr)
-	problems = append(problems, storeProblems(cfg, store)...)
-	tunnels, more := translate(cfg, store, time.Now())
-	problems = append(problems, more...)
-	for i, t := range tunnels {
-		tunnels[i].settings.Logger = log
+// prepareAll reads every file that cfg names, and logs what there is to warn of.
+// The store is our own PKI, or pkiErr says why there is none.
+func prepareAll(cfg *config.Config, store *pki.Store, pkiErr error, log *slog.Logger) plan {
+	warnings := append(pkiProblems(cfg, pkiErr), storeProblems(cfg, store)...)
+	p := plan{cfg: cfg}
+	for i := range cfg.Tunnels {
+		t := prepare(cfg, i, store, pkiErr, log, time.Now())
 		logWarnings(log, msgExpiry, t.expiring)
-		problems = slices.DeleteFunc(problems, func(p config.Problem) bool { return slices.Contains(t.expiring, p) })
+		warnings = append(warnings, t.warnings...)
+		p.tunnels = append(p.tunnels, t)
 	}
-	LogWarnings(log, problems)
-	return plan{cfg, tunnels}, problems.Err()
+	LogWarnings(log, warnings)
+	return p
+}
+
+// prepare reads the files of a tunnel that is to run, and logs nothing.
+func prepare(cfg *config.Config, i int, store *pki.Store, pkiErr error, log *slog.Logger, now time.Time) prepared {
+	t := translateOne(cfg, i, store, now)
+	t.settings.Logger = log
+	if usesPKI(t.config) {
+		t.problems = append(pkiProblems(cfg, pkiErr), t.problems...)
+	}
+	return t
 }
 
 // translate turns the tunnels of cfg into what package tunnel takes. They are of
 // use only when no problem is an error.
-func translate(cfg *config.Config, store *pki.Store, now time.Time) ([]prepared, config.Problems) {
-	var all []prepared
-	var problems config.Problems
-	for i, t := range cfg.Tunnels {
-		tr := translator{cfg: cfg, store: store, now: now, index: i, tunnel: t, digest: sha256.New()}
-		p := prepared{config: t, settings: tr.settings(), shown: tr.shown, trusted: tr.trusted, expiring: tr.expiring, acme: tr.acme}
-		fmt.Fprintf(tr.digest, "%+v", t)
-		tr.digest.Sum(p.digest[:0])
-		all = append(all, p)
-		problems = append(problems, tr.problems...)
+func translate(cfg *config.Config, store *pki.Store, now time.Time) (all []prepared, problems config.Problems) {
+	for i := range cfg.Tunnels {
+		t := translateOne(cfg, i, store, now)
+		all = append(all, t)
+		problems = slices.Concat(problems, t.problems, t.warnings, t.expiring)
 	}
 	return all, problems
+}
+
+func translateOne(cfg *config.Config, i int, store *pki.Store, now time.Time) prepared {
+	t := cfg.Tunnels[i]
+	tr := translator{cfg: cfg, store: store, now: now, index: i, tunnel: t, digest: sha256.New()}
+	p := prepared{config: t, settings: tr.settings(), shown: tr.shown, trusted: tr.trusted, expiring: tr.expiring, acme: tr.acme}
+	for _, problem := range tr.problems {
+		switch {
+		case !problem.Warning:
+			p.problems = append(p.problems, problem)
+		case !slices.Contains(tr.expiring, problem):
+			p.warnings = append(p.warnings, problem)
+		}
+	}
+	fmt.Fprintf(tr.digest, "%+v", t)
+	tr.digest.Sum(p.digest[:0])
+	return p
 }
 
 // translator turns one tunnel of a config into what package tunnel takes, and

@@ -82,6 +82,7 @@ func (a *app) showChanges(c service.Changes, dryRun bool) {
 		a.showEndpoints(words[i], endpoints)
 	}
 	a.showEndpoints("unchanged", c.Unchanged)
+	a.showEndpoints("left out", c.LeftOut)
 	if len(c.AtRestart) > 0 {
 		fmt.Fprintf(a.stdout, "%-13s %s\n", "at restart", quote.Text(strings.Join(c.AtRestart, ", ")))
 	}

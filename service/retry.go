@@ -1,0 +1,173 @@
+package service
+
+import (
+	"context"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"tlstunnel/internal/config"
+)
+
+// A tunnel is left out while its surroundings don't let it run: a certificate, CA
+// or CRL file that is missing or broken, a port that is taken, an address that
+// this machine doesn't have yet. Time may mend all of that, so it is tried again
+// for as long as it takes. The other tunnels run meanwhile.
+
+// The distance between attempts doubles from firstAttempt to lastAttempt: short
+// enough for an address to be used soon after it has come, and long enough for a
+// file to be read each time.
+const (
+	firstAttempt = time.Second
+	lastAttempt  = 10 * time.Second
+)
+
+// LeftOut is why a tunnel of the config doesn't run.
+type LeftOut struct {
+	Reason   string    `json:"reason"`
+	Since    time.Time `json:"since"`
+	Attempts int       `json:"attempts"`
+	Next     time.Time `json:"next"` // attempt
+}
+
+// leftOut isn't changed once other goroutines can see it.
+type leftOut struct {
+	LeftOut
+	problems config.Problems
+}
+
+// again is o after another attempt that failed.
+func (o *leftOut) again(problems config.Problems, now time.Time) *leftOut {
+	var reasons []string
+	for _, p := range problems {
+		reasons = append(reasons, p.Text)
+	}
+	next := leftOut{LeftOut{Reason: strings.Join(reasons, "; "), Since: now, Attempts: 1}, problems}
+	if o != nil && o.Attempts > 0 {
+		next.Since, next.Attempts = o.Since, o.Attempts+1
+	}
+	next.Next = now.Add(attemptAfter(next.Attempts))
+	return &next
+}
+
+// attemptAfter is how long to wait after so many attempts that failed.
+func attemptAfter(failures int) time.Duration {
+	return min(firstAttempt<<min(failures-1, 10), lastAttempt) // 2^10 seconds are more than that
+}
+
+// attempt opens the socket of t, number i of cfg, or says in the result why t is
+// left out.
+func (s *Service) attempt(ctx context.Context, cfg *config.Config, i int, t prepared, now time.Time) *running {
+	r, problems := &running{prepared: t}, t.problems
+	if len(problems) == 0 {
+		var err error
+		if r.listener, err = listen(ctx, t.config); err == nil {
+			return r
+		}
+		problems = config.Problems{cfg.Problem(i, "listen", s.explainTaken(t.config, err))}
+	}
+	r.out = leftOutNamed(s.tunnels, t.config.Name).again(problems, now)
+	return r
+}
+
+// tryLeftOut tries those tunnels again that are left out and whose time has come.
+func (s *Service) tryLeftOut(ctx context.Context, now time.Time) {
+	if !s.begin() {
+		return
+	}
+	defer s.changing.Unlock()
+	due := func(r *running) bool { return r.out != nil && !now.Before(r.out.Next) }
+	if !slices.ContainsFunc(s.tunnels, due) {
+		return
+	}
+	patience, cancel := context.WithTimeout(ctx, lookPatience)
+	defer cancel()
+	store, err := s.ownPKI(patience)
+	next := slices.Clone(s.tunnels)
+	for i, r := range s.tunnels {
+		if !due(r) {
+			continue
+		}
+		t := prepare(s.cfg, i, store, err, s.log, time.Now())
+		if next[i] = s.attempt(ctx, s.cfg, i, t, now); next[i].out == nil {
+			LogWarnings(s.log, t.warnings) // not at each attempt
+			s.start(next[i])
+		}
+	}
+	s.publish(s.cfg, next)
+	s.notify(notifyReady)
+}
+
+// nextAttempt is how long to wait for the next [Service.tryLeftOut].
+func (s *Service) nextAttempt(now time.Time) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	wait := time.Hour // nothing to do
+	for _, r := range s.tunnels {
+		if r.out != nil {
+			wait = min(wait, max(0, r.out.Next.Sub(now)))
+		}
+	}
+	return wait
+}
+
+// refuse says what is wrong with the files of p's tunnels, but for those that may
+// be left out.
+func (s *Service) refuse(p plan) error {
+	var problems config.Problems
+	for _, t := range p.tunnels {
+		for _, problem := range t.problems {
+			if !s.mayBeLeftOut(t.config, problem.Text) && !slices.Contains(problems, problem) {
+				problems = append(problems, problem)
+			}
+		}
+	}
+	problems.Sort()
+	return problems.Err()
+}
+
+// mayBeLeftOut reports whether the reason to leave t out is none to refuse a
+// config: t is left out already, and not by a change of the config.
+func (s *Service) mayBeLeftOut(t config.Tunnel, reason string) bool {
+	out := leftOutNamed(s.tunnels, t.Name)
+	return out != nil && (s.isLeftOut(t) || strings.Contains(out.Reason, reason))
+}
+
+// isLeftOut reports whether t is left out, with the same config as now.
+func (s *Service) isLeftOut(t config.Tunnel) bool {
+	return slices.ContainsFunc(s.tunnels, func(r *running) bool { return r.out != nil && reflect.DeepEqual(r.config, t) })
+}
+
+// leftOutNamed is nil when the named tunnel isn't left out.
+func leftOutNamed(tunnels []*running, name string) *leftOut {
+	for _, r := range tunnels {
+		if r.config.Name == name {
+			return r.out
+		}
+	}
+	return nil
+}
+
+// leftOutNames are the tunnels that are left out.
+func (s *Service) leftOutNames() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []string
+	for _, r := range s.tunnels {
+		if r.out != nil {
+			all = append(all, r.config.Name)
+		}
+	}
+	return all
+}
+
+// logLeftOut logs that r is left out for another reason than before, or no longer.
+func (s *Service) logLeftOut(r *running, before *leftOut) {
+	switch {
+	case r.out != nil && (before == nil || before.Reason != r.out.Reason):
+		s.log.Error(msgLeftOut, "tunnel", r.config.Name, "err", r.out.problems.Err(), "retry_every", lastAttempt)
+	case r.out == nil && before != nil && before.Attempts > 0:
+		s.log.Info(msgLetIn, "tunnel", r.config.Name, "after", time.Since(before.Since).Round(time.Second), "attempts", before.Attempts)
+	}
+}
