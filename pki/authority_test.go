@@ -93,7 +93,7 @@ func TestIssueValidity(t *testing.T) {
 			if !cert.NotAfter.Equal(want) {
 				t.Errorf("got end %v, want %v", cert.NotAfter, want)
 			}
-			pair, err := LoadKeyPair(filepath.Join(out, "pacs.example.crt"), filepath.Join(out, "pacs.example.key"), "", now)
+			pair, err := LoadKeyPair(filepath.Join(out, "pacs.example.crt"), filepath.Join(out, "pacs.example.key"), "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -386,7 +386,7 @@ func TestKillAuthority(t *testing.T) {
 			}
 			for _, p12 := range globFiles(t, out, "*.p12") { // the last
 				base := strings.TrimSuffix(p12, "p12")
-				if _, err := LoadKeyPair(base+"crt", base+"key", "", now); err != nil {
+				if _, err := LoadKeyPair(base+"crt", base+"key", ""); err != nil {
 					t.Error(err)
 				}
 			}

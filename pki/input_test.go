@@ -100,7 +100,7 @@ func TestInputs(t *testing.T) {
 		if key != "" {
 			key = f.path(key)
 		}
-		pair, err := LoadKeyPair(f.path(test.cert), key, password, now)
+		pair, err := LoadKeyPair(f.path(test.cert), key, password)
 		if err != nil {
 			t.Errorf("%v: %v", test, err)
 		} else if !pair.Leaf.Equal(f.store.Server.Leaf) || len(pair.Certificate) != test.chain {
@@ -143,7 +143,7 @@ func TestInputErrors(t *testing.T) {
 		if password != "" {
 			password = f.path(password)
 		}
-		_, err := LoadKeyPair(f.path(test.cert), f.path(test.key), password, now)
+		_, err := LoadKeyPair(f.path(test.cert), f.path(test.key), password)
 		got := outcome(f.dir, nil, err)
 		if got != test.want {
 			t.Errorf("%s, %s:\ngot  %s\nwant %s", test.cert, test.key, got, test.want)

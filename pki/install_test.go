@@ -246,7 +246,7 @@ func TestInstallIsAtomic(t *testing.T) {
 	}
 	seen := map[bool]int{}
 	atomicfile.TestOnlyStep = func(step string) {
-		pair, err := LoadKeyPair(place.CertFile, place.KeyFile, "", now)
+		pair, err := LoadKeyPair(place.CertFile, place.KeyFile, "")
 		if err != nil {
 			t.Errorf("at %q: %v", step, err)
 			return
@@ -317,13 +317,13 @@ func killInstall(t *testing.T, links bool) {
 			return
 		}
 		name := fmt.Sprintf("killed at step %d, %q", step, output[len(output)-1])
-		if _, err := LoadKeyPair(c.place().CertFile, c.place().KeyFile, "", now); err != nil {
+		if _, err := LoadKeyPair(c.place().CertFile, c.place().KeyFile, ""); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if output, err := startChild(t, c.dir, childDoes+"=install")(); err != nil {
 			t.Fatalf("%s: the next one: %v: %q", name, err, output)
 		}
-		pair, err := LoadKeyPair(c.place().CertFile, c.place().KeyFile, "", now)
+		pair, err := LoadKeyPair(c.place().CertFile, c.place().KeyFile, "")
 		if err != nil || !pair.Leaf.Equal(next) {
 			t.Errorf("%s: the next one: got %v, %v", name, pair.Leaf, err)
 		}

@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"tlstunnel/internal/dn"
 )
@@ -28,17 +27,10 @@ const (
 // certificates may be in any order: in the result the leaf comes first, its chain
 // after it. The key is RSA, ECDSA or Ed25519 as PKCS#8, PKCS#1 or SEC 1; when it is
 // encrypted, as PKCS#8 or PKCS#12, its password is the line in passwordFile, which
-// is empty otherwise. Leaf is set in the result. A pair that no peer would accept
-// is an error: expired at the time now, not valid yet, or too weak.
-func LoadKeyPair(certFile, keyFile, passwordFile string, now time.Time) (tls.Certificate, error) {
-	pair, err := readPair(certFile, keyFile, passwordFile)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	if err := checkValidity(certFile, pair.Leaf, now, "install a renewed one"); err != nil {
-		return tls.Certificate{}, err
-	}
-	return pair, nil
+// is empty otherwise. Leaf is set in the result. A pair that is too weak is an
+// error. Its dates aren't looked at: the peer decides about them.
+func LoadKeyPair(certFile, keyFile, passwordFile string) (tls.Certificate, error) {
+	return readPair(certFile, keyFile, passwordFile)
 }
 
 // LoadCertificates reads all certificates of files, in their order: PEM, DER,
@@ -80,7 +72,10 @@ func readPair(certFile, keyFile, passwordFile string) (tls.Certificate, error) {
 			keyFile, leaf+1, certFile, cmp.Or(dn.Text(chain[0].Subject), strings.Join(sanText(chain[0]), ", ")))
 	}
 	ordered, others := order(chain, leaf)
-	return tlsCertificate(append(ordered, others...), key), checkStrength(certFile, chain[leaf])
+	if err := checkStrength(certFile, chain[leaf]); err != nil {
+		return tls.Certificate{}, err
+	}
+	return tlsCertificate(append(ordered, others...), key), nil
 }
 
 // matching finds the first certificate that one of the keys belongs to. A file has

@@ -83,7 +83,7 @@ func TestLoadKeyPair(t *testing.T) {
 		{"disorder.crt", "server.key"},
 		{"twokeys.crt", "twokeys.crt"},
 	} {
-		got, err := LoadKeyPair(f.path(pair[0]), f.path(pair[1]), "", now)
+		got, err := LoadKeyPair(f.path(pair[0]), f.path(pair[1]), "")
 		if err != nil {
 			t.Errorf("%q: %v", pair, err)
 		} else if !got.Leaf.Equal(f.store.Server.Leaf) || len(got.Certificate) != 2 {
@@ -97,7 +97,7 @@ func TestLoadKeyPair(t *testing.T) {
 	}
 	f.selfSigned(t, "rsa", rsaKey, x509.SHA256WithRSA)
 	f.pem(t, "pkcs1.key", "RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaKey))
-	if _, err := LoadKeyPair(f.path("rsa.crt"), f.path("pkcs1.key"), "", now); err != nil {
+	if _, err := LoadKeyPair(f.path("rsa.crt"), f.path("pkcs1.key"), ""); err != nil {
 		t.Errorf("PKCS#1: %v", err)
 	}
 }
@@ -143,25 +143,9 @@ func TestLoadKeyPairErrors(t *testing.T) {
 		{"huge.crt", "server.key", `certificate number 1 in "DIR/huge.crt" has a key too large for TLS, RSA with 1000000 bits: one with at most 8192 is needed`},
 		{"sha1.crt", "sha1.key", `certificate "DIR/sha1.crt" has a weak signature, SHA1-RSA: one signed with SHA-256 or better is needed`},
 	} {
-		_, err := LoadKeyPair(f.path(test.cert), f.path(test.key), "", now)
+		_, err := LoadKeyPair(f.path(test.cert), f.path(test.key), "")
 		if got := outcome(f.dir, nil, err); got != test.want {
 			t.Errorf("%s, %s:\ngot  %s\nwant %s", test.cert, test.key, got, test.want)
-		}
-	}
-}
-
-func TestLoadKeyPairDates(t *testing.T) {
-	f := newFiles(t)
-	for _, test := range []struct {
-		now  time.Time
-		want string
-	}{
-		{now.AddDate(1, 0, 1), `certificate "DIR/server.crt" expired on 2027-11-23 07:40:00 UTC: install a renewed one`},
-		{now.AddDate(-1, 0, 0), `certificate "DIR/server.crt" isn't valid before 2026-11-23 06:40:00 UTC, and the clock says 2025-11-23 07:40:00 UTC: check the clock of this machine`},
-	} {
-		_, err := LoadKeyPair(f.path("server.crt"), f.path("server.key"), "", test.now)
-		if got := outcome(f.dir, nil, err); got != test.want {
-			t.Errorf("got  %s\nwant %s", got, test.want)
 		}
 	}
 }
@@ -253,7 +237,7 @@ func TestPermissionDenied(t *testing.T) {
 	if err := os.Chmod(f.path("server.key"), 0); err != nil {
 		t.Fatal(err)
 	}
-	_, err := LoadKeyPair(f.path("server.crt"), f.path("server.key"), "", now)
+	_, err := LoadKeyPair(f.path("server.crt"), f.path("server.key"), "")
 	want := `reading key "DIR/server.key": permission denied: let the user that runs tlstunnel read it`
 	if got := outcome(f.dir, nil, err); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)

@@ -23,7 +23,7 @@ func TestIssuePKCS12(t *testing.T) {
 				t.Fatalf("%s: got %q, %v", keyType, files, err)
 			}
 			file := filepath.Join(out, "one.p12")
-			pair, err := LoadKeyPair(file, "", writeFile(t, filepath.Join(out, "password"), []byte("pässword\n")), now)
+			pair, err := LoadKeyPair(file, "", writeFile(t, filepath.Join(out, "password"), []byte("pässword\n")))
 			if err != nil {
 				t.Fatalf("%s: %v", keyType, err)
 			}

@@ -38,7 +38,7 @@ func (s *Service) readFilesAgain(ctx context.Context) (changed []string, err err
 }
 
 // applyCRLs reads the CRLs alone: a revocation doesn't wait until another file, a
-// certificate that has expired say, is mended. A tunnel with a CRL that can't be
+// key that doesn't fit say, is mended. A tunnel with a CRL that can't be
 // read keeps those that it has. The caller holds changing.
 func (s *Service) applyCRLs() (changed []string) {
 	for i, r := range s.tunnels {

@@ -157,6 +157,8 @@ func TestEndSoon(t *testing.T) {
 	end := func(days int) *x509.Certificate {
 		return &x509.Certificate{Raw: []byte{byte(days)}, Subject: pacs, NotBefore: now.AddDate(-1, 0, 0), NotAfter: now.AddDate(0, 0, days)}
 	}
+	begins := end(200)
+	begins.NotBefore = now.AddDate(0, 0, 1)
 	const begin = `the certificate "CN=pacs" expires on 2026-12-05, in 10 days: `
 	for _, test := range []struct {
 		cert, own, ca *x509.Certificate
@@ -164,6 +166,9 @@ func TestEndSoon(t *testing.T) {
 	}{
 		{end(31), end(10), end(100), ""},
 		{end(10), end(11), end(100), begin + "renew it"},
+		{end(-1), end(11), end(100), `the certificate "CN=pacs" expired on ` + end(-1).NotAfter.Local().Format(time.DateTime) + ", and peers refuse it: renew it"},
+		{begins, end(11), end(100), `the certificate "CN=pacs" isn't valid before ` + begins.NotBefore.Local().Format(time.DateTime) +
+			", and here it is " + now.Local().Format(time.DateTime) + ": peers refuse it until then, unless it is this machine's clock that is wrong"},
 		{end(10), end(10), end(10), begin + "its CA ends with it, `tlstunnel ca rotate` makes the next one"},
 		{end(10), end(10), end(100), begin + "it should have renewed itself, `tlstunnel cert renew` does it or says why not"},
 	} {

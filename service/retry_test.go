@@ -1,6 +1,7 @@
 package service
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -104,6 +105,27 @@ func TestLeftOut(t *testing.T) {
 				t.Error(err)
 			} else {
 				c.Close()
+			}
+		})
+	}
+}
+
+// TestExpiredCertificate is shown all the same: the peer decides.
+func TestExpiredCertificate(t *testing.T) {
+	for name, began := range map[string]time.Time{"expired": time.Now().Add(-48 * time.Hour), "not valid yet": time.Now().Add(48 * time.Hour)} {
+		t.Run(name, func(t *testing.T) {
+			s := startService(t, serverTunnel("a", "127.0.0.1:0", greeter(t, "one"), "cert = 'old/server.crt'\nkey = 'old/server.key'"),
+				func(dir string) {
+					_, _, err := pki.Ensure(t.Context(), pki.Settings{Dir: filepath.Join(dir, "old"), KeyType: "ecdsa-p256",
+						CAValidity: 24 * time.Hour, CertValidity: 24 * time.Hour}, began)
+					check(t, err)
+				})
+			s.log.await(t, `level=WARN msg="`+msgExpiry+`"`)
+			speak(s.dial("a", &tls.Config{InsecureSkipVerify: true})).expect(t, "one")
+			c, err := s.Reload(t.Context(), false)
+			check(t, err)
+			if got := names(c.Unchanged); len(got) != 1 {
+				t.Errorf("got %s", tunnelsOf(c))
 			}
 		})
 	}

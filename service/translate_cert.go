@@ -14,7 +14,7 @@ import (
 )
 
 func (tr *translator) keyPair() []tls.Certificate {
-	cert, err := pki.LoadKeyPair(tr.tunnel.Cert, tr.tunnel.Key, tr.tunnel.KeyPasswordFile, tr.now)
+	cert, err := pki.LoadKeyPair(tr.tunnel.Cert, tr.tunnel.Key, tr.tunnel.KeyPasswordFile)
 	if err != nil {
 		tr.problem("cert", err.Error())
 		return nil
@@ -74,15 +74,24 @@ func (tr *translator) ownServers() []*x509.Certificate {
 	return own
 }
 
-// endSoon says that cert ends soon, and what to do; "" if it doesn't. Our own has
-// renewed itself before the last quarter of its life, unless something is wrong.
+// endSoon says that cert ends soon, has ended or hasn't begun, and what to do; "" if
+// all is well. It is shown all the same: a peer may not mind, or know the time
+// better. Our own has renewed itself before the last quarter of its life, unless
+// something is wrong.
 func (tr *translator) endSoon(cert *x509.Certificate) string {
 	left := cert.NotAfter.Sub(tr.now)
 	own := tr.store != nil && cert.Equal(tr.store.Server.Leaf)
+	if tr.now.Before(cert.NotBefore) {
+		return fmt.Sprintf("the certificate %q isn't valid before %s, and here it is %s: peers refuse it until then, unless it is this machine's clock that is wrong",
+			dn.Text(cert.Subject), cert.NotBefore.Local().Format(time.DateTime), tr.now.Local().Format(time.DateTime))
+	}
 	if left >= expirySoon || own && left >= cert.NotAfter.Sub(cert.NotBefore)/4 {
 		return ""
 	}
 	text := fmt.Sprintf("the certificate %q expires on %s, in %d days: ", dn.Text(cert.Subject), cert.NotAfter.Local().Format(time.DateOnly), left/(24*time.Hour))
+	if left < 0 {
+		text = fmt.Sprintf("the certificate %q expired on %s, and peers refuse it: ", dn.Text(cert.Subject), cert.NotAfter.Local().Format(time.DateTime))
+	}
 	switch {
 	case !own:
 		return text + "renew it"
