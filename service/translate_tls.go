@@ -15,10 +15,8 @@ const sessionCacheSize = 64
 // commonTLS is what both modes share. Resumption never outlives it: each config
 // has ticket keys and a session cache of its own.
 func (tr *translator) commonTLS() *tls.Config {
-	c := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: tr.tunnel.ALPN}
-	if tr.tunnel.Profile == config.ProfileModern {
-		c.MinVersion = tls.VersionTLS13
-	}
+	c := &tls.Config{NextProtos: tr.tunnel.ALPN}
+	tunnel.SetProfile(c, tr.tunnel.Profile)
 	return c
 }
 

@@ -37,7 +37,7 @@ func explainAlert(who string, config *tls.Config, alert error) string {
 	case is(certRequired):
 		return "the " + who + " wants a client certificate: set cert and key"
 	case is(handshakeFailure):
-		return "the " + who + " found no TLS parameters in common, or wants a client certificate (cert and key)"
+		return "the " + who + " found no TLS parameters in common, or wants a client certificate (cert and key)" + orLegacy(config)
 	case is(protocolVersion):
 		return "the " + who + " speaks no version of TLS that this tunnel's profile allows"
 	case is(unrecognizedName):

@@ -127,6 +127,8 @@ func (e *ending) explainTLS(who string, config *tls.Config, err error) {
 		e.by, e.reason = byTunnel, "the peer has no client certificate, and client_auth requires one: give it a certificate and key that a CA of client_ca signed"
 	case strings.Contains(text, "unsupported versions"), strings.Contains(text, "unsupported protocol version"):
 		e.by, e.reason = byTunnel, "the "+who+" speaks only versions of TLS older than this tunnel's profile allows: update it"
+	case explainLegacy(config, text) != "":
+		e.by, e.reason = byTunnel, explainLegacy(config, text)
 	case strings.Contains(text, "supported by both client and server"), strings.Contains(text, "no supported elliptic curves"):
 		e.by, e.reason = byTunnel, "the "+who+" has no cipher suite or key exchange in common with this tunnel's profile"
 	case strings.Contains(text, "application protocol"):

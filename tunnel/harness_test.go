@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -552,6 +553,19 @@ func (a *authority) issue(name string, edit func(*x509.Certificate)) tls.Certifi
 	key := newKey()
 	leaf := sign(template, a.cert, key, a.key)
 	return tls.Certificate{Certificate: [][]byte{leaf.Raw, a.cert.Raw}, PrivateKey: key, Leaf: leaf}
+}
+
+// issueRSA is issue with an RSA key of so many bits.
+func (a *authority) issueRSA(t testing.TB, name string, bits int) tls.Certificate {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, bits)
+	check(t, err)
+	template := a.issue(name, nil).Leaf
+	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &key.PublicKey, a.key)
+	check(t, err)
+	leaf, err := x509.ParseCertificate(der)
+	check(t, err)
+	return tls.Certificate{Certificate: [][]byte{der, a.cert.Raw}, PrivateKey: key, Leaf: leaf}
 }
 
 func (a *authority) pool() *x509.CertPool {

@@ -104,7 +104,6 @@ const (
 // Words that decide what a tunnel demands of TLS.
 const (
 	ClientAuthRequire = "require" // a client certificate
-	ProfileModern     = "modern"  // TLS 1.3 only
 	CRLExpiredRefuse  = "refuse"  // who it is about, once a CRL is out of date
 )
 
@@ -142,7 +141,7 @@ type Tunnel struct {
 	CRL        []string `toml:"crl"`         // absolute paths
 	CRLExpired string   `toml:"crl_expired"` // refuse, warn
 
-	Profile string   `toml:"profile"` // default, modern
+	Profile string   `toml:"profile"` // default, modern, legacy
 	ALPN    []string `toml:"alpn"`
 
 	AllowFrom           []netip.Prefix `toml:"allow_from"`             // empty: anybody

@@ -177,7 +177,17 @@ func TestDCMTKRetiredProfile(t *testing.T) {
 	if err == nil || !strings.Contains(output, "alert handshake failure") {
 		t.Errorf("echoscu: got %v and\n%s", err, output)
 	}
-	tun.wantFailed(t, handshakeFailed, "no cipher suite or key exchange in common")
+	tun.wantFailed(t, handshakeFailed, `set profile = "legacy"`, "certificate with an RSA key")
+
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "rsa.crt"), filepath.Join(dir, "rsa.key")
+	run(t, "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "30",
+		"-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost")
+	scp := startSCP(t)
+	legacy := startServer(t, scp.addr, `profile = "legacy"`, fmt.Sprintf("cert = %q", cert), fmt.Sprintf("key = %q", key))
+	sendImage(t, writeImage(t), legacy.addr, "+pa", "+tla", "+cf", cert)
+	scp.wantImage(t)
+	wantVersion(t, legacy, "TLS 1.2")
 }
 
 func wantVersion(t *testing.T, tun *tunnel, version string) record {
