@@ -29,11 +29,12 @@ type Authority struct {
 	now    time.Time
 	unlock func()
 
-	crlRenewed bool // when it was opened
+	crlRenewed bool  // when it was opened
+	crlErr     error // why it isn't up to date: nothing is issued then
 }
 
 // OpenAuthority opens the CA in dir and holds its lock until Close. It first does
-// what a command that was killed has left undone of the CRL.
+// what a command that was killed, or found the disk full, has left undone of the CRL.
 func OpenAuthority(ctx context.Context, dir string, now time.Time) (a *Authority, err error) {
 	err = filerights.AsOwner(dir, func() error {
 		a, err = lockAuthority(ctx, dir, now)
@@ -53,13 +54,12 @@ func lockAuthority(ctx context.Context, dir string, now time.Time) (*Authority, 
 	}
 	a := &Authority{dir: dir, now: now, unlock: unlock}
 	a.ca, err = l.openCA(now) // a rotation may have come to its end meanwhile
-	if err == nil {
-		a.crlRenewed, err = a.refreshCRL()
-	}
 	if err != nil {
 		a.Close()
 		return nil, adviseRights(err)
 	}
+	a.crlRenewed, err = a.refreshCRL()
+	a.crlErr = adviseRights(err)
 	return a, nil
 }
 
@@ -156,7 +156,7 @@ func (r *Request) addName(name string) {
 // as NAME.p12 if r says how. It returns their paths. Nothing is overwritten, and all
 // are made or none; but a kill between the renames leaves the first of them.
 func (a *Authority) Issue(r Request, keyType, out string) (*x509.Certificate, []string, error) {
-	if err := r.validate(); err != nil {
+	if err := errors.Join(r.validate(), a.crlErr); err != nil {
 		return nil, nil, err
 	}
 	if err := checkKeyType(keyType); err != nil {
@@ -253,14 +253,15 @@ func (a *Authority) certify(r Request, key crypto.PublicKey) (*x509.Certificate,
 	return sign(template, key, a.ca)
 }
 
-// Find returns the certificate that has the serial number or, unless it is
-// revoked or has expired, the name. It is an error when several have the name.
+// Find returns the certificate that has the serial number or, unless it is revoked or
+// has expired, the name. It is an error when several have the name. When only revoked
+// ones have it, it is the last of these.
 func (a *Authority) Find(nameOrSerial string) (Issued, error) {
 	index, err := loadIndex(a.dir)
 	if err != nil {
 		return Issued{}, err
 	}
-	var named []Issued
+	var named, revoked []Issued
 	ended := "" // how the last one that had the name did
 	for _, i := range index {
 		if i.Serial == plainSerial(nameOrSerial) {
@@ -269,16 +270,21 @@ func (a *Authority) Find(nameOrSerial string) (Issued, error) {
 		if i.Name != nameOrSerial {
 			continue
 		}
-		if state := i.State(a.now); state == "valid" {
+		switch i.State(a.now) {
+		case "valid":
 			named = append(named, i)
-		} else {
-			ended = fmt.Sprintf(" (%s of that name is %s already)", i.Serial, state)
+		case "revoked":
+			revoked = append(revoked, i)
+		default:
+			ended = fmt.Sprintf(" (%s of that name has expired already)", i.Serial)
 		}
 	}
-	switch len(named) {
-	case 0:
+	switch {
+	case len(named) == 0 && len(revoked) > 0:
+		return revoked[len(revoked)-1], nil
+	case len(named) == 0:
 		return Issued{}, fmt.Errorf("no valid certificate has the name or serial number %q%s: `tlstunnel cert list` shows them all", nameOrSerial, ended)
-	case 1:
+	case len(named) == 1:
 		return named[0], nil
 	}
 	var serials []string
@@ -288,8 +294,16 @@ func (a *Authority) Find(nameOrSerial string) (Issued, error) {
 	return Issued{}, fmt.Errorf("%q: several certificates have this name: say the serial number of the one: %s", nameOrSerial, strings.Join(serials, ", "))
 }
 
+// ErrNotOnCRL means that a certificate is revoked, but the CRL doesn't say so yet.
+var ErrNotOnCRL = errors.New("the certificate is revoked, but not on the CRL yet")
+
 // Revoke puts a certificate of the index on the CRL, for a reason by its name in
-// RFC 5280, such as "keyCompromise".
+// RFC 5280, such as "keyCompromise". Of one that is revoked already it makes sure that
+// it is there; then the reason stays what it was.
+//
+// The index comes first: it is what our own tunnels go by (see [RevokedInIndex]), and a
+// line has room on a disk that is too full for a new CRL. An error means that nothing
+// was changed, unless it wraps [ErrNotOnCRL]. To repeat the call completes it.
 func (a *Authority) Revoke(i Issued, reason string) error {
 	if _, err := reasonCode(reason); err != nil {
 		return err
@@ -298,9 +312,6 @@ func (a *Authority) Revoke(i Issued, reason string) error {
 }
 
 func (a *Authority) revoke(i Issued, reason string) error {
-	if !i.Revoked.IsZero() {
-		return fmt.Errorf("certificate %s of %q has been revoked already, on %s: %s", i.Serial, i.Name, date(i.Revoked), i.Reason)
-	}
 	signers, err := a.crlSigners()
 	if err != nil {
 		return err
@@ -308,12 +319,18 @@ func (a *Authority) revoke(i Issued, reason string) error {
 	if !slices.ContainsFunc(signers, func(s crlSigner) bool { return s.issued(i) }) {
 		return fmt.Errorf("certificate %s of %q is from a CA that isn't there any more: no CRL of ours can name it", i.Serial, i.Name)
 	}
-	event := indexEvent{eventRevoked, Issued{Serial: i.Serial, Revoked: a.now.UTC(), Reason: reason}}
-	if err := appendIndex(a.dir, event); err != nil {
-		return adviseRights(err)
+	if i.Revoked.IsZero() {
+		event := indexEvent{eventRevoked, Issued{Serial: i.Serial, Revoked: a.now.UTC(), Reason: reason}}
+		if err := appendIndex(a.dir, event); err != nil {
+			return adviseRights(fmt.Errorf("certificate %s of %q isn't revoked, nothing was changed: %w", i.Serial, i.Name, err))
+		}
 	}
-	_, err = a.refreshCRL()
-	return adviseRights(err)
+	if _, err := a.refreshCRL(); err != nil {
+		a.crlErr = adviseRights(fmt.Errorf("%w: %w", ErrNotOnCRL, err))
+	} else {
+		a.crlErr = nil
+	}
+	return a.crlErr
 }
 
 // ExportCA writes the CA certificate into the folder out, as ca.crt (PEM) and

@@ -9,6 +9,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -187,8 +188,96 @@ func TestRevoke(t *testing.T) {
 	if err != nil || found.State(now) != "revoked" || found.Reason != "keyCompromise" {
 		t.Errorf("got %+v, %v", found, err)
 	}
-	if err := a.Revoke(found, "superseded"); err == nil || !strings.Contains(err.Error(), "revoked already") {
-		t.Errorf("got %v", err)
+	if err := a.Revoke(found, "superseded"); err != nil {
+		t.Errorf("again: %v", err)
+	}
+	if again, err := a.Find("one"); err != nil || again != found {
+		t.Errorf("got %+v, %v, want it as it was revoked first: %+v", again, err, found)
+	}
+	if _, _, err := a.Issue(clientRequest("one"), "ecdsa-p256", t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := a.Find("one"); err != nil || again.State(now) != "valid" {
+		t.Errorf("got %+v, %v, want the new one of that name", again, err)
+	}
+}
+
+// TestRevokeFullDisk lets the disk be full at each byte that a revocation writes: either
+// nothing was changed or the index knows it, which our tunnels go by. Another try
+// completes it.
+func TestRevokeFullDisk(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("needs RLIMIT_FSIZE")
+	}
+	store := ensure(t, nil)
+	index := readFile(t, IndexFile(store.Dir))
+	long := writeFile(t, OwnCRL(store.Dir), asPEM("X509 CRL", signCRL(t, store, func(l *x509.RevocationList) {
+		for serial := range int64(20) {
+			l.RevokedCertificateEntries = append(l.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: big.NewInt(serial), RevocationTime: now})
+		}
+	})))
+	crl := readFile(t, long)
+	for limit, want := range map[int]string{
+		len(index):       "isn't revoked, nothing was changed: writing the index",
+		len(index) + 100: "isn't revoked, nothing was changed: writing the index",
+		len(crl) - 1:     "the certificate is revoked, but not on the CRL yet: writing",
+	} {
+		dir := filepath.Join(t.TempDir(), "pki")
+		if err := os.CopyFS(dir, os.DirFS(store.Dir)); err != nil {
+			t.Fatal(err)
+		}
+		output, err := startChild(t, dir, childDoes+"=revoke", childLimit+"="+strconv.Itoa(limit))()
+		if err == nil || !strings.Contains(output[len(output)-1], want) {
+			t.Errorf("%d: got %v, %q, want %q", limit, err, output, want)
+		}
+		revoked, err := RevokedInIndex(dir, store.CA)
+		if nothing := strings.Contains(want, "nothing"); err != nil || nothing != (len(revoked) == 0) || nothing && !bytes.Equal(readFile(t, IndexFile(dir)), index) {
+			t.Errorf("%d: index has %v, %v", limit, revoked, err)
+		}
+		if left := globFiles(t, dir, ".*.tmp"); len(left) > 0 || !bytes.Equal(readFile(t, OwnCRL(dir)), crl) {
+			t.Errorf("%d: left behind: %q, or another CRL", limit, left)
+		}
+		if output, err := startChild(t, dir, childDoes+"=revoke")(); err != nil {
+			t.Errorf("%d: again: %q", limit, output)
+		}
+		if crl := ownCRL(t, open(t, dir)); len(crl.Revoked()) != 24 {
+			t.Errorf("%d: the CRL has %v", limit, crl.Revoked())
+		}
+	}
+}
+
+// TestRevokeWithoutCRL: what can't be put on the CRL is no reason not to revoke more, but
+// nothing is issued meanwhile.
+func TestRevokeWithoutCRL(t *testing.T) {
+	store := ensure(t, nil)
+	a := openAuthority(t, store.Dir, now)
+	for _, name := range []string{"one", "two"} {
+		if _, _, err := a.Issue(clientRequest(name), "ecdsa-p256", t.TempDir()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.MkdirAll(filepath.Join(OwnCRL(store.Dir), "in the way"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	a.Close()
+	for i, name := range []string{"one", "two"} {
+		a, err := OpenAuthority(t.Context(), store.Dir, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found, err := a.Find(name); err != nil || !errors.Is(a.Revoke(found, "superseded"), ErrNotOnCRL) {
+			t.Errorf("%s: %+v, %v", name, found, err)
+		}
+		if _, _, err := a.Issue(clientRequest("more"), "ecdsa-p256", t.TempDir()); err == nil {
+			t.Error("issued")
+		}
+		a.Close()
+		if revoked, err := RevokedInIndex(store.Dir, store.CA); len(revoked) != i+1 || err != nil {
+			t.Errorf("got %v, %v", revoked, err)
+		}
+		if _, err := RefreshCRL(t.Context(), store.Dir, now); err == nil {
+			t.Error("the CRL was written")
+		}
 	}
 }
 
@@ -234,6 +323,16 @@ func TestRefreshCRL(t *testing.T) {
 		t.Fatal(err)
 	}
 	refresh(now, true)
+
+	// The clock was two years ahead when it was signed: nobody would take it until then.
+	ahead := now.Add(2 * 365 * 24 * time.Hour)
+	refresh(ahead, true)
+	number := ownCRL(t, store).Number
+	refresh(now, true)
+	if crl := ownCRL(t, store); now.Before(crl.ThisUpdate) || crl.Number.Cmp(number) <= 0 || len(crl.RevokedCertificateEntries) != 1 {
+		t.Errorf("got a list of %v, number %v after %v", crl.ThisUpdate, crl.Number, number)
+	}
+	refresh(now, false)
 }
 
 // TestRefreshCRLWithoutIndex: who was revoked stays it, though the index that said
@@ -248,7 +347,7 @@ func TestRefreshCRLWithoutIndex(t *testing.T) {
 	if err := a.Revoke(found, "keyCompromise"); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Remove(indexFile(store.Dir)); err != nil {
+	if err := os.Remove(IndexFile(store.Dir)); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := a.Issue(clientRequest("one"), "ecdsa-p256", t.TempDir()); err != nil {
@@ -298,7 +397,7 @@ func TestRevokeAfterRotation(t *testing.T) {
 // TestTornIndex: what a kill left of a line is ignored, and cut by the next.
 func TestTornIndex(t *testing.T) {
 	store := ensure(t, nil)
-	file := indexFile(store.Dir)
+	file := IndexFile(store.Dir)
 	whole := readFile(t, file)
 	writeFile(t, file, append(whole, `{"event":"issued","ser`...))
 	if index := readIndex(t, store.Dir); len(index) != 1 {
@@ -391,6 +490,9 @@ func TestKillAuthority(t *testing.T) {
 				}
 			}
 			a := openAuthority(t, dir, now)
+			if revoked, err := RevokedInIndex(dir, open(t, dir).CA); err != nil || (len(revoked) == 0) != index[0].Revoked.IsZero() {
+				t.Errorf("our tunnels go by %v, %v", revoked, err)
+			}
 			if !index[0].Revoked.IsZero() && len(ownCRL(t, open(t, dir)).RevokedCertificateEntries) != 1 {
 				t.Error("not on the CRL")
 			}

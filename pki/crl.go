@@ -22,11 +22,11 @@ import (
 // crlLife is from a CRL to its next update. It is signed anew after half of it.
 const crlLife = 30 * 24 * time.Hour
 
-// RefreshCRL signs the CRL of the CA in dir anew if half of its life is over or it
-// lacks what the index says is revoked, and returns whether it did. Before the
-// first revocation there is no CRL.
+// RefreshCRL signs the CRL of the CA in dir anew if half of its life is over, it is
+// from the future, as the clock was ahead, or it lacks what the index says is revoked.
+// It returns whether it did. Before the first revocation there is no CRL.
 func RefreshCRL(ctx context.Context, dir string, now time.Time) (bool, error) {
-	if _, err := os.Stat(indexFile(dir)); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(IndexFile(dir)); errors.Is(err, fs.ErrNotExist) {
 		return false, nil // nothing is revoked
 	}
 	a, err := OpenAuthority(ctx, dir, now)
@@ -34,7 +34,7 @@ func RefreshCRL(ctx context.Context, dir string, now time.Time) (bool, error) {
 		return false, err
 	}
 	defer a.Close()
-	return a.crlRenewed, nil
+	return a.crlRenewed, a.crlErr
 }
 
 // crlSigner is a CA of ours and the file of its CRL.
@@ -75,13 +75,10 @@ func (a *Authority) refreshCRL() (changed bool, err error) {
 		return false, err
 	}
 	for _, s := range signers {
-		signed, err := s.refresh(index, a.now)
-		if err != nil {
-			return false, err
-		}
-		changed = changed || signed
+		signed, failed := s.refresh(index, a.now)
+		changed, err = changed || signed, errors.Join(err, failed)
 	}
-	return changed, nil
+	return changed, err
 }
 
 // refresh signs the CRL anew if it must be, and returns whether it did.
@@ -91,7 +88,7 @@ func (s crlSigner) refresh(index []Issued, now time.Time) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if old == nil && len(entries) == 0 || old != nil && old.covers(entries) && now.Before(old.NextUpdate.Add(-crlLife/2)) {
+	if old == nil && len(entries) == 0 || old != nil && old.covers(entries) && old.isFresh(now) {
 		return false, nil
 	}
 	if old != nil {
@@ -128,6 +125,11 @@ func (s crlSigner) current() (*CRL, error) {
 		return nil, nil
 	}
 	return &crls[0], nil
+}
+
+// isFresh reports whether the list is of now, and of the first half of its life.
+func (c *CRL) isFresh(now time.Time) bool {
+	return !now.Before(c.ThisUpdate) && now.Before(c.NextUpdate.Add(-crlLife/2))
 }
 
 // covers reports whether the list has all that must be on it.

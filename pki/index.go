@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
@@ -57,9 +58,26 @@ const (
 // serverName is what the index calls the certificates of this machine's server.
 const serverName = "server"
 
-// indexFile is the path of the index of all certificates that the CA in dir has
+// IndexFile is the path of the index of all certificates that the CA in dir has
 // issued: a line of JSON for each event, in the order in which they happened.
-func indexFile(dir string) string { return filepath.Join(dir, "issued.jsonl") }
+func IndexFile(dir string) string { return filepath.Join(dir, "issued.jsonl") }
+
+// RevokedInIndex has what the index of the CA in dir says of revoked certificates of
+// the issuer, as [CRL.Revoked] has it. A revocation is in the index before it is on the
+// CRL, and stays there when the CRL can't be written, on a full disk say.
+func RevokedInIndex(dir string, issuer *x509.Certificate) (map[string]string, error) {
+	index, err := loadIndex(dir)
+	if err != nil {
+		return nil, err
+	}
+	revoked := map[string]string{}
+	for _, i := range index {
+		if serial, ok := new(big.Int).SetString(i.Serial, 16); ok && !i.Revoked.IsZero() && i.Issuer == hex.EncodeToString(issuer.SubjectKeyId) {
+			revoked[serial.String()] = fmt.Sprintf("on %s: %s", date(i.Revoked), i.Reason)
+		}
+	}
+	return revoked, nil
+}
 
 // ReadIndex lists what the CA in dir has issued, in that order. What a killed
 // process has left of a last line doesn't count. Without an index there is nothing.
@@ -69,7 +87,7 @@ func ReadIndex(dir string) ([]Issued, error) {
 }
 
 func loadIndex(dir string) ([]Issued, error) {
-	file := indexFile(dir)
+	file := IndexFile(dir)
 	var data []byte
 	err := filerights.AsOwner(dir, func() (err error) {
 		data, err = os.ReadFile(file)
@@ -127,7 +145,7 @@ func appendIndex(dir string, e indexEvent) error {
 	if err != nil {
 		return err
 	}
-	return filerights.AsOwner(dir, func() error { return appendTo(indexFile(dir), line) })
+	return filerights.AsOwner(dir, func() error { return appendTo(IndexFile(dir), line) })
 }
 
 func appendTo(file string, line []byte) error {

@@ -22,7 +22,7 @@ func BenchmarkIndex(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(indexFile(dir), lines.Bytes(), 0o600); err != nil {
+	if err := os.WriteFile(IndexFile(dir), lines.Bytes(), 0o600); err != nil {
 		b.Fatal(err)
 	}
 	b.Run("append", func(b *testing.B) {

@@ -65,7 +65,7 @@ func linkEach(t *testing.T, do func(Settings) error) {
 	top := t.TempDir()
 	check(t, os.Chmod(filepath.Dir(top), 0o755))
 	s := testSettings(filepath.Join(top, "pki"))
-	for _, file := range append(Files(s.Dir), OwnCRL(s.Dir), indexFile(s.Dir), LockFile(s.Dir)) {
+	for _, file := range append(Files(s.Dir), OwnCRL(s.Dir), IndexFile(s.Dir), LockFile(s.Dir)) {
 		for how, link := range map[string]func(string, string) error{"link": os.Symlink, "name": os.Link} {
 			check(t, os.Mkdir(s.Dir, 0o700))
 			check(t, os.Chown(s.Dir, 4711, 4712))

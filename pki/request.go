@@ -275,7 +275,7 @@ func hasOtherNames(der []byte) bool {
 // name of the request or, without one, its first name. A server without DNS names and IP
 // addresses gets the common name, which must have the form of one. Nothing is overwritten.
 func (a *Authority) SignCSR(csr *x509.CertificateRequest, r Request, out string) (*x509.Certificate, string, error) {
-	if err := CheckCSR(csr); err != nil {
+	if err := errors.Join(CheckCSR(csr), a.crlErr); err != nil {
 		return nil, "", err
 	}
 	asked := requested(csr)

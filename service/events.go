@@ -31,6 +31,7 @@ const (
 	EventRefresh       EventID = 302 // a changed CRL or certificate can't be used
 	EventRenewalFailed EventID = 303 // it is tried again
 	EventLeftOut       EventID = 304 // a tunnel can't run yet; it is tried again
+	EventCRLFailed     EventID = 305 // our CA's CRL can't be written; it is tried again
 )
 
 // Messages of the log that are events, too.
@@ -42,6 +43,7 @@ const (
 	msgLetIn          = "the tunnel was left out, and listens now"
 	msgLeftOut        = "the tunnel is left out, and tried again"
 	msgRenewalFailed  = "server certificate not renewed"
+	msgCRLFailed      = "CRL not signed anew"
 	msgReloadRefused  = "reload refused, nothing was changed"
 	msgACMEFailed     = "no new certificate, the CA is asked again later"
 	msgRefreshed      = "files read anew"
@@ -62,6 +64,7 @@ var eventOf = map[string]EventID{
 	msgLetIn:          EventLetIn,
 	msgLeftOut:        EventLeftOut,
 	msgRenewalFailed:  EventRenewalFailed,
+	msgCRLFailed:      EventCRLFailed,
 	msgReloadRefused:  EventReloadRefused,
 	msgExpiry:         EventExpiry,
 	msgConfig:         EventConfig,

@@ -3,9 +3,12 @@ package service
 import (
 	"context"
 	"crypto/sha256"
+	"reflect"
+	"slices"
 	"time"
 
 	"tlstunnel/pki"
+	"tlstunnel/tunnel"
 )
 
 // refresh reads every file that the config in force names anew, but not the
@@ -38,16 +41,14 @@ func (s *Service) readFilesAgain(ctx context.Context) (changed []string, err err
 }
 
 // applyCRLs reads the CRLs alone: a revocation doesn't wait until another file, a
-// key that doesn't fit say, is mended. A tunnel with a CRL that can't be
-// read keeps those that it has. The caller holds changing.
+// key that doesn't fit say, is mended. The caller holds changing.
 func (s *Service) applyCRLs() (changed []string) {
 	for i, r := range s.tunnels {
 		if r.out != nil {
 			continue
 		}
-		tr := translator{cfg: s.cfg, store: &pki.Store{Dir: s.cfg.PKI.Dir}, now: time.Now(), index: i, tunnel: r.config, digest: sha256.New(), trusted: r.trusted}
-		lists := tr.revocationLists()
-		if tr.problems.Err() != nil || len(lists)+len(r.settings.RevocationLists) == 0 {
+		lists, _ := s.revocationsNow(i)
+		if len(lists)+len(r.settings.RevocationLists) == 0 {
 			continue
 		}
 		r.settings.RevocationLists = lists
@@ -56,4 +57,42 @@ func (s *Service) applyCRLs() (changed []string) {
 		changed = append(changed, r.config.Name)
 	}
 	return changed
+}
+
+// revocationsNow are the revocations of the i-th tunnel as its files say now, and
+// whether all of those can be read. A list that can't be stays as it is. The caller
+// holds changing.
+func (s *Service) revocationsNow(i int) (lists []*tunnel.RevocationList, whole bool) {
+	r := s.tunnels[i]
+	tr := translator{cfg: s.cfg, store: &pki.Store{Dir: s.cfg.PKI.Dir}, now: time.Now(), index: i, tunnel: r.config, digest: sha256.New(), trusted: r.trusted}
+	lists = tr.revocationLists()
+	for _, old := range r.settings.RevocationLists {
+		if slices.Contains(tr.unreadable, old.Name) {
+			lists = append(lists, old)
+		}
+	}
+	return lists, tr.unreadable == nil
+}
+
+// crlsChanged is called when a file that says what is revoked has changed. The index
+// of our own CA also does with each certificate that is issued: that is no reason to
+// read everything, and to warn of everything again.
+func (s *Service) crlsChanged(ctx context.Context) {
+	if s.revocationsDiffer() {
+		_ = s.refresh(ctx, "CRL changed") // it has logged the error
+	}
+	s.refreshCRL(ctx, time.Now()) // a command that was killed, or found the disk full, hasn't
+}
+
+func (s *Service) revocationsDiffer() bool {
+	if !s.begin() {
+		return false
+	}
+	defer s.changing.Unlock()
+	for i, r := range s.tunnels {
+		if lists, whole := s.revocationsNow(i); r.out != nil || !whole || !reflect.DeepEqual(lists, r.settings.RevocationLists) {
+			return true
+		}
+	}
+	return false
 }

@@ -39,6 +39,7 @@ type RenewalStatus struct {
 type renewal struct {
 	RenewalStatus
 	failures int
+	crlError string         // why the CRL of our CA isn't up to date
 	warned   map[string]int // the day-mark of the last warning, by fingerprint
 }
 
@@ -61,17 +62,32 @@ func (s *Service) lookAfterCertificates(ctx context.Context, now time.Time) {
 		}
 		s.noteRenewal(due, err, now)
 	}
-	if needsPKI(cfg) {
-		s.refreshCRL(patience, cfg.PKI.Dir, now)
-	}
+	s.refreshCRL(ctx, now)
 	s.warnOfExpiry(now)
 }
 
-// refreshCRL signs our CA's CRL anew before it ends. Only a failure is logged: a
-// tunnel of ours goes by the CRL however old it is.
-func (s *Service) refreshCRL(ctx context.Context, dir string, now time.Time) {
-	if _, err := pki.RefreshCRL(ctx, dir, now); err != nil && !errors.Is(err, context.Canceled) {
-		s.log.Warn("CRL not signed anew", "err", err)
+// refreshCRL signs our CA's CRL anew before it ends, and when it lacks a revocation
+// that is in the index, as the disk was full. Only a failure is logged: a tunnel of ours
+// goes by the CRL however old it is, and by the index.
+func (s *Service) refreshCRL(ctx context.Context, now time.Time) {
+	s.mu.Lock()
+	dir, needed := s.cfg.PKI.Dir, needsPKI(s.cfg)
+	s.mu.Unlock()
+	if !needed {
+		return
+	}
+	patience, cancel := context.WithTimeout(ctx, lookPatience)
+	defer cancel()
+	_, err := pki.RefreshCRL(patience, dir, now)
+	if ctx.Err() != nil {
+		return // the service stops
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.renewal.crlError = ""
+	if err != nil {
+		s.renewal.crlError = fmt.Sprintf("the CRL of our own CA isn't up to date, so that others may accept what is revoked: %s%s", err, unwritable(err, dir))
+		s.log.Error(msgCRLFailed, "err", s.renewal.crlError, "retry", lookEvery)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"time"
 
@@ -17,11 +18,13 @@ import (
 // there is one, and those in crl.
 func (tr *translator) revocationLists() (lists []*tunnel.RevocationList) {
 	if tr.store != nil && trustsOwn(tr.tunnel) {
+		lists = tr.indexed()
 		// Nobody has a newer one of our own CA, so it is never out of date.
 		for _, file := range []string{pki.OwnCRL(tr.store.Dir), pki.PreviousCRL(tr.store.Dir)} {
 			own, err := pki.LoadCRLs(file, tr.trusted)
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				tr.problem("name", err.Error())
+				tr.unreadable = append(tr.unreadable, file)
 			}
 			lists = tr.add(lists, file, own, func(l *tunnel.RevocationList) { l.NextUpdate = time.Time{} })
 		}
@@ -31,6 +34,7 @@ func (tr *translator) revocationLists() (lists []*tunnel.RevocationList) {
 		crls, err := pki.LoadCRLs(file, tr.trusted)
 		if err != nil {
 			tr.problem(key, err.Error())
+			tr.unreadable = append(tr.unreadable, file)
 		}
 		for _, crl := range crls {
 			if err := crl.CheckDates(file, tr.now); err != nil {
@@ -40,6 +44,27 @@ func (tr *translator) revocationLists() (lists []*tunnel.RevocationList) {
 		lists = tr.add(lists, file, crls, func(l *tunnel.RevocationList) {
 			l.RefuseExpired = tr.tunnel.CRLExpired == config.CRLExpiredRefuse
 		})
+	}
+	return lists
+}
+
+// indexed are the revocations that the index of our own CA knows: all that are on its
+// CRL, and what couldn't be put there yet.
+func (tr *translator) indexed() (lists []*tunnel.RevocationList) {
+	file := pki.IndexFile(tr.store.Dir)
+	for _, ca := range tr.trusted {
+		revoked, err := pki.RevokedInIndex(tr.store.Dir, ca)
+		if err != nil {
+			tr.warn("name", fmt.Sprintf("%s; the tunnel goes by the CRL %q alone", err, pki.OwnCRL(tr.store.Dir)))
+			tr.unreadable = append(tr.unreadable, file)
+			return nil
+		}
+		for _, serial := range slices.Sorted(maps.Keys(revoked)) {
+			fmt.Fprintln(tr.digest, serial)
+		}
+		if len(revoked) > 0 {
+			lists = append(lists, &tunnel.RevocationList{Name: file, Issuer: ca, Revoked: revoked})
+		}
 	}
 	return lists
 }
@@ -77,11 +102,11 @@ func trustsOwn(t config.Tunnel) bool {
 	return slices.Contains(t.ClientCA, config.Own) || slices.Contains(t.CA, config.Own)
 }
 
-// crlsOf lists the CRLs that cfg makes us read.
+// crlsOf lists the CRLs that cfg makes us read, and the index of our own CA.
 func crlsOf(cfg *config.Config) (files []string) {
 	for _, t := range cfg.Tunnels {
 		if trustsOwn(t) {
-			files = append(files, pki.OwnCRL(cfg.PKI.Dir), pki.PreviousCRL(cfg.PKI.Dir))
+			files = append(files, pki.OwnCRL(cfg.PKI.Dir), pki.PreviousCRL(cfg.PKI.Dir), pki.IndexFile(cfg.PKI.Dir))
 		}
 		files = append(files, t.CRL...)
 	}

@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -185,7 +186,7 @@ func TestCRLsOf(t *testing.T) {
 	const more = requireOwn + "\nclient_ca = ['own', 'foreign.crt']\ncrl = 'foreign.crl'"
 	cfg := load(t, serverTunnel("a", "127.0.0.1:1", "127.0.0.1:9", more)+serverTunnel("b", "127.0.0.1:2", "127.0.0.1:9", more))
 	dir := filepath.Dir(cfg.File)
-	want := []string{filepath.Join(dir, "foreign.crl"), pki.OwnCRL(filepath.Join(dir, "pki")), pki.PreviousCRL(filepath.Join(dir, "pki"))}
+	want := []string{filepath.Join(dir, "foreign.crl"), pki.OwnCRL(filepath.Join(dir, "pki")), pki.IndexFile(filepath.Join(dir, "pki")), pki.PreviousCRL(filepath.Join(dir, "pki"))}
 	if got := crlsOf(cfg); !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
@@ -354,3 +355,107 @@ func foreignServer(t *testing.T, cert tls.Certificate) string {
 type endless struct{}
 
 func (endless) Read(b []byte) (int, error) { return len(b), nil }
+
+// TestRevokedButNotOnCRL: what can't be put on the CRL, as on a full disk, is refused by
+// the index: by a service that runs, though nobody tells it, and by one that starts. The
+// CRL is written as soon as it can be.
+func TestRevokedButNotOnCRL(t *testing.T) {
+	t.Parallel()
+	s := startService(t, serverTunnel("a", "127.0.0.1:0", greeter(t, "one"), requireOwn))
+	s.supervised()
+	dir := s.cfg.PKI.Dir
+	trusted := s.tlsConfig()
+	trusted.Certificates = []tls.Certificate{issue(t, dir, "client")}
+	speak(s.dial("a", trusted)).expect(t, "one")
+	crl := pki.OwnCRL(dir)
+	check(t, os.MkdirAll(filepath.Join(crl, "in the way"), 0o700))
+
+	revoke := func() error {
+		ca, err := pki.OpenAuthority(t.Context(), dir, time.Now())
+		check(t, err)
+		defer ca.Close()
+		found, err := ca.Find("client")
+		check(t, err)
+		return ca.Revoke(found, "keyCompromise")
+	}
+	for range 2 {
+		if err := revoke(); !errors.Is(err, pki.ErrNotOnCRL) {
+			t.Errorf("got %v", err)
+		}
+	}
+	s.log.await(t, `msg="connection interrupted" tunnel=a`)
+	s.log.await(t, ": keyCompromise (")
+	s.log.await(t, filepath.Base(pki.IndexFile(dir))+`)"`)
+	s.refused("a", trusted)
+
+	s.log.await(t, `level=ERROR msg="CRL not signed anew" err="the CRL of our own CA isn't up to date, so that others may accept what is revoked: `)
+	s.lookAfterCertificates(t.Context(), time.Now())
+	if got := s.Status().CRLError; !strings.Contains(got, strconv.Quote(crl)) {
+		t.Errorf("got %q", got)
+	}
+	check(t, os.RemoveAll(crl))
+	s.lookAfterCertificates(t.Context(), time.Now())
+	if got := s.Status().CRLError; got != "" {
+		t.Errorf("got %q", got)
+	}
+	check(t, revoke())
+	lists, err := pki.LoadCRLs(crl, []*x509.Certificate{s.openPKI().CA})
+	check(t, err)
+	if len(lists[0].Revoked()) != 1 {
+		t.Errorf("on the CRL: %v", lists[0].Revoked())
+	}
+	check(t, os.Remove(crl)) // or restore an older one from a backup
+	check(t, s.refresh(t.Context(), "test"))
+	s.refused("a", trusted)
+}
+
+// issue makes a client certificate as `cert issue` does.
+func issue(t *testing.T, dir, name string) tls.Certificate {
+	t.Helper()
+	ca, err := pki.OpenAuthority(t.Context(), dir, time.Now())
+	check(t, err)
+	defer ca.Close()
+	out := t.TempDir()
+	_, _, err = ca.Issue(pki.Request{Name: name, Client: true, Validity: time.Hour}, "ecdsa-p256", out)
+	check(t, err)
+	pair, err := tls.LoadX509KeyPair(filepath.Join(out, name+".crt"), filepath.Join(out, name+".key"))
+	check(t, err)
+	return pair
+}
+
+// TestIssuedIsNoRevocation: a certificate that is issued changes the index, and nothing
+// else is read anew for it.
+func TestIssuedIsNoRevocation(t *testing.T) {
+	s := startService(t, serverTunnel("a", "127.0.0.1:0", greeter(t, "one"), requireOwn))
+	issue(t, s.cfg.PKI.Dir, "one")
+	if s.revocationsDiffer() {
+		t.Error("a refresh is wanted")
+	}
+	check(t, replaceFile(pki.IndexFile(s.cfg.PKI.Dir), "damaged\n"))
+	if !s.revocationsDiffer() {
+		t.Error("a damaged index is passed over")
+	}
+	check(t, s.refresh(t.Context(), "test"))
+	s.log.await(t, "is damaged in line 1: restore it from a backup; the tunnel goes by the CRL ")
+}
+
+// TestOneBadList: a list that can't be read holds up no other.
+func TestOneBadList(t *testing.T) {
+	var foreign *authority
+	s := startService(t, "", func(dir string) { foreign = newAuthority(t, filepath.Join(dir, "foreign"), "Foreign") })
+	file := filepath.Join(foreign.store.Dir, "foreign.crl")
+	theirs := foreign.issueClient()
+	foreign.revoke(file, time.Hour, theirs.Leaf)
+	s.reload(serverTunnel("a", "127.0.0.1:0", greeter(t, "one"), requireOwn+"\nclient_ca = ['own', 'foreign/ca.crt']\ncrl = 'foreign/foreign.crl'"))
+	trusted := s.tlsConfig()
+	speak(s.dial("a", trusted)).expect(t, "one")
+	own := openAuthority(t, s.openPKI())
+	own.revoke(pki.OwnCRL(own.store.Dir), time.Hour, s.client.Leaf)
+	check(t, replaceFile(file, "damaged"))
+	if err := s.refresh(t.Context(), "test"); err == nil || !strings.Contains(err.Error(), "foreign.crl") {
+		t.Errorf("got %v", err)
+	}
+	s.refused("a", trusted)
+	trusted.Certificates = []tls.Certificate{theirs}
+	s.refused("a", trusted) // by the list before
+}

@@ -132,7 +132,7 @@ func (s *Service) supervise(ctx context.Context, signals <-chan os.Signal, asked
 		case <-s.files.changed:
 			s.reloadLogged(ctx, "files changed")
 		case <-s.crls.changed:
-			_ = s.refresh(ctx, "CRL changed") // it has logged the error
+			s.crlsChanged(ctx)
 		case <-again.C:
 			s.tryLeftOut(ctx, time.Now())
 		case <-look.C:

@@ -17,8 +17,9 @@ type Status struct {
 	Started    time.Time      `json:"started,omitzero"`
 	Memory     uint64         `json:"memory,omitempty"` // that the service holds, in bytes
 	LastReload *ReloadResult  `json:"last_reload,omitempty"`
-	Renewal    *RenewalStatus `json:"renewal,omitempty"` // of our own server certificate, when a tunnel needs it
-	CA         *CAStatus      `json:"ca,omitempty"`      // likewise
+	Renewal    *RenewalStatus `json:"renewal,omitempty"`   // of our own server certificate, when a tunnel needs it
+	CA         *CAStatus      `json:"ca,omitempty"`        // likewise
+	CRLError   string         `json:"crl_error,omitempty"` // why the CRL of our own CA isn't up to date
 	Tunnels    []TunnelStatus `json:"tunnels"`
 }
 
@@ -54,6 +55,7 @@ func (s *Service) snapshot() (Status, *config.Config) {
 	if needsPKI(s.cfg) {
 		renewal := s.renewal.RenewalStatus
 		st.Renewal = &renewal
+		st.CRLError = s.renewal.crlError
 	}
 	for _, r := range s.tunnels {
 		st.Tunnels = append(st.Tunnels, r.status())

@@ -106,6 +106,8 @@ type translator struct {
 	expiring config.Problems
 	acme     *acmeCert
 	problems config.Problems
+
+	unreadable []string // those of the files that say what is revoked
 }
 
 func (tr *translator) settings() tunnel.Settings {

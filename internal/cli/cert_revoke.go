@@ -21,7 +21,9 @@ func (a *app) certRevokeCommand() *cobra.Command {
 		Long: `Put a certificate that the program's own CA has issued on the CA's revocation list
 (CRL), ca.crl in the PKI folder, and have the running service apply it at once: its
 tunnels that trust the CA refuse the certificate and cut its connections. It can't
-be taken back. Who verifies the certificate elsewhere needs the new ca.crl.`,
+be taken back. Who verifies the certificate elsewhere needs the new ca.crl. When that
+can't be written, on a full disk say, the command fails, but the tunnels of this machine
+refuse the certificate; run it again to complete it.`,
 		Example: "  tlstunnel cert revoke modality-7 --reason keyCompromise\n  tlstunnel cert revoke 0f3c9a5e21b7d4486a90c1e2f3b4a5d6",
 		Args:    cobra.ExactArgs(1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.certRevoke(cmd.Context(), args[0], reason) },
@@ -35,17 +37,31 @@ func (a *app) certRevoke(ctx context.Context, nameOrSerial, reason string) error
 	if err != nil {
 		return err
 	}
-	revoked, err := revoke(ctx, cfg.PKI.Dir, nameOrSerial, reason)
-	if err != nil {
-		return err
+	revoked, failed := revoke(ctx, cfg.PKI.Dir, nameOrSerial, reason)
+	switch {
+	case failed != nil && !errors.Is(failed, pki.ErrNotOnCRL):
+		return failed
+	case revoked.Revoked.IsZero():
+		fmt.Fprintf(a.stdout, "revoked %s of %q: %s\n", revoked.Serial, revoked.Name, reason)
+	default:
+		fmt.Fprintf(a.stdout, "%s of %q was revoked already, on %s: %s\n", revoked.Serial, revoked.Name, revoked.Revoked.Local().Format(time.DateTime), revoked.Reason)
 	}
-	fmt.Fprintf(a.stdout, "revoked %s of %q: %s\n", revoked.Serial, revoked.Name, reason)
 	if store, err := pki.Open(cfg.PKI.Dir, time.Now()); err == nil && pki.SerialText(store.Server.Leaf) == revoked.Serial {
 		a.hint("that is the server's own certificate: `tlstunnel cert renew --new-key` makes another")
 	}
+	err = a.applyRevocation(ctx, cfg.File)
+	if failed != nil {
+		failed = fmt.Errorf("%w: who goes by ca.crl elsewhere accepts it until the same command succeeds; a running service tries it too", failed)
+	}
+	return errors.Join(failed, err)
+}
+
+// applyRevocation makes a running service refuse what was revoked, also what isn't on
+// the CRL yet.
+func (a *app) applyRevocation(ctx context.Context, configFile string) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	switch err := service.AskRefresh(ctx, cfg.File); {
+	switch err := service.AskRefresh(ctx, configFile); {
 	case errors.Is(err, service.ErrNotRunning):
 		fmt.Fprintln(a.stdout, "the service isn't running: it applies this when it starts")
 		return nil

@@ -100,6 +100,9 @@ func (s *statusAnswer) byService(ctx context.Context, file string) {
 	if s.Renewal != nil && s.Renewal.Error != "" {
 		s.problem("the renewal of the server certificate failed, and is tried again on %s: %s", s.Renewal.Retry.Local().Format(time.DateTime), s.Renewal.Error)
 	}
+	if s.CRLError != "" {
+		s.problem("%s", s.CRLError)
+	}
 	c, err := service.AskReload(ctx, file, true)
 	switch {
 	case err == nil && len(c.Opened)+len(c.Closed)+len(c.Changed) > 0:
