@@ -9,20 +9,11 @@ import (
 	"tlstunnel/internal/dn"
 )
 
-// close closes both sides and writes the connection's one log line. An end that
-// isn't the end of stream of both sides is passed on as a reset, so that half a
-// transfer never looks like a whole one. A side that has got all that was for it
-// is closed without, as a reset would lose what is still on its way there; so is
-// a failed handshake, for the sake of the alert that tells the peer why.
+// close closes both sides and writes the connection's one log line.
 func (t *Tunnel) close(c *conn, end *ending) {
 	for _, s := range []*side{c.front, c.back} {
-		if s == nil {
-			continue
-		}
-		if s.whole || end.outcome == handshakeFailed {
-			s.tcp.Close()
-		} else {
-			s.reset()
+		if s != nil {
+			t.hangUp(s)
 		}
 	}
 	t.stats.count(c, end)

@@ -138,6 +138,12 @@ func (e *ending) explainTLS(who string, config *tls.Config, err error) {
 	}
 }
 
+// declinesToRenegotiate reports whether err is that our crypto/tls, as a client, has
+// declined to do another handshake within TLS 1.2.
+func declinesToRenegotiate(err error) bool {
+	return strings.Contains(err.Error(), "tls: no renegotiation")
+}
+
 // describePlain guesses what a peer speaks that isn't TLS from the first bytes
 // that it sent.
 func describePlain(start []byte) string {

@@ -82,11 +82,11 @@ func (t *Tunnel) secureBack(c *conn, target Target, tcp *net.TCPConn) *ending {
 	back := newSide(tcp, byTarget)
 	if target.TLS != nil {
 		if err := t.startTLS(t.setup, c, back, tls.Client, target.TLS); err != nil {
-			tcp.Close()
+			t.hangUp(back)
 			return t.explainBack(target, err)
 		}
 		if why := t.whyRevoked(c); why != "" {
-			back.reset()
+			t.hangUp(back)
 			return &ending{dialFailed, slog.LevelWarn, byTunnel, "tlstunnel refused the target's certificate: it " + why, nil}
 		}
 	}

@@ -41,6 +41,7 @@ func (t *Tunnel) startTLS(ctx context.Context, c *conn, s *side, role func(net.C
 	s.wire, s.config = &wire{source: s.tcp, holdTicket: s == c.front}, config
 	tlsConn := role(s.wire, config)
 	if err := tlsConn.HandshakeContext(ctx); err != nil {
+		s.noteRejection(err)
 		return err
 	}
 	s.wire.holdTicket, s.wire.noWait = false, true

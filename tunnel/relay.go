@@ -165,8 +165,11 @@ func (r *relaying) abort(why *ending) {
 	// side to take bytes.
 	_ = r.front.tcp.SetWriteDeadline(time.Unix(0, 0))
 	_ = r.back.tcp.SetWriteDeadline(time.Unix(0, 0))
-	r.front.reset()
-	r.back.reset()
+	for _, s := range []*side{r.front, r.back} {
+		if !s.rejected.Load() { // else there is an alert to be read: see hangUp
+			s.reset()
+		}
+	}
 }
 
 // ending is how the connection ended, once both directions have. What a side

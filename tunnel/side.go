@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync/atomic"
 )
 
 // side is one end of a connection: the accepted or the dialled one.
@@ -19,7 +20,8 @@ type side struct {
 	config  *tls.Config
 	records records
 
-	whole bool // it has got all that was for it, and its end of stream
+	whole    bool        // it has got all that was for it, and its end of stream
+	rejected atomic.Bool // crypto/tls has told it by an alert why we give up
 }
 
 // newSide is a plain side.
@@ -47,7 +49,21 @@ func (s *side) receive(take taker) error {
 			err = cut
 		}
 	}
+	s.noteRejection(err)
 	return err
+}
+
+// noteRejection sets rejected if err, of a read or a handshake, is the verdict of our
+// own crypto/tls, and an alert says so. The alert that declines a renegotiation
+// doesn't count: it is a warning, after which an end of stream would mean just that.
+func (s *side) noteRejection(err error) {
+	var remote *net.OpError
+	switch {
+	case err == nil, s.wire == nil, s.wire.err != nil, err == io.EOF, isTimeout(err), declinesToRenegotiate(err):
+	case errors.As(err, &remote) && remote.Op == "remote error":
+	default:
+		s.rejected.Store(s.wire.sentAlert())
+	}
 }
 
 func (s *side) receiveTLS(take taker) error {

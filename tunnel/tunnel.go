@@ -96,6 +96,9 @@ type Tunnel struct {
 	// handshakes has a place for each front handshake under way.
 	handshakes chan struct{}
 
+	// partings has a place for each connection that [Tunnel.part] waits for.
+	partings chan struct{}
+
 	// setup ends when the tunnel begins to stop: what has relayed nothing yet
 	// is given up.
 	setup     context.Context
@@ -132,6 +135,7 @@ type settings struct {
 func New(s Settings) *Tunnel {
 	t := &Tunnel{
 		handshakes: make(chan struct{}, maxHandshakes),
+		partings:   make(chan struct{}, maxPartings),
 		perIP:      make(map[netip.Addr]int),
 		relays:     make(map[*relaying]struct{}),
 		targets:    pool.New(time.Now),

@@ -32,6 +32,7 @@ type wire struct {
 	sending  sync.Mutex // guards what follows
 	gathered *chunk     // what is to be sent in one write, up to size; see gather
 	size     int
+	alert    bool // an alert is what was sent last
 }
 
 func (w *wire) Read(b []byte) (int, error) {
@@ -75,11 +76,19 @@ func (nothingYet) Error() string   { return "nothing has come yet" }
 func (nothingYet) Timeout() bool   { return true }
 func (nothingYet) Temporary() bool { return true }
 
-// Write holds the session ticket of TLS 1.3 back until there are bytes to send.
+func (w *wire) Write(b []byte) (int, error) {
+	w.sending.Lock()
+	defer w.sending.Unlock()
+	n, err := w.write(b)
+	w.alert = err == nil && isAlert(b[lastRecord(b):])
+	return n, err
+}
+
+// write holds the session ticket of TLS 1.3 back until there are bytes to send.
 // crypto/tls sends it along with the handshake. A client that sends its message
 // and closes, as many do, has not read it then, and so its system resets the
 // connection and throws away what it has not yet sent: the message.
-func (w *wire) Write(b []byte) (int, error) {
+func (w *wire) write(b []byte) (int, error) {
 	if w.holdTicket {
 		rest, ticket := cutTicket(b)
 		w.ticket = append(w.ticket, ticket...)
@@ -92,8 +101,6 @@ func (w *wire) Write(b []byte) (int, error) {
 		}
 		return n, err
 	}
-	w.sending.Lock()
-	defer w.sending.Unlock()
 	if w.gathered != nil {
 		if w.size+len(b) > len(w.gathered.b) {
 			if err := w.send(); err != nil {
@@ -136,8 +143,39 @@ func (w *wire) flush() error {
 
 func (w *wire) send() error {
 	_, err := w.source.Write(w.gathered.b[:w.size])
-	w.size = 0
+	w.size, w.alert = 0, w.alert && err == nil
 	return err
+}
+
+// sentAlert reports whether the last thing that the other end got is an alert.
+func (w *wire) sentAlert() bool {
+	w.sending.Lock()
+	defer w.sending.Unlock()
+	return w.alert
+}
+
+// The types of TLS records that matter here, and the length of their header: type,
+// version, length.
+const (
+	typeAlert       = 21
+	typeApplication = 23 // in TLS 1.3 anything that is encrypted
+	recordHeader    = 5
+)
+
+// isAlert reports whether a record is an alert. In TLS 1.3, where every encrypted
+// record has a tag of 16 bytes, it may also be two bytes of application data.
+func isAlert(record []byte) bool {
+	const encrypted = recordHeader + 2 + 1 + 16 // with the true type
+	return len(record) > 0 && (record[0] == typeAlert || record[0] == typeApplication && len(record) == encrypted)
+}
+
+// lastRecord is where the last TLS record of b begins.
+func lastRecord(b []byte) (last int) {
+	for at := 0; at+recordHeader <= len(b); {
+		last = at
+		at += recordHeader + int(binary.BigEndian.Uint16(b[at+3:]))
+	}
+	return last
 }
 
 // cutTicket cuts the last TLS record of b off if it must be a session ticket:
@@ -145,17 +183,9 @@ func (w *wire) send() error {
 // only other thing with which a server's part of the handshake of TLS 1.3 can
 // end, but for an alert, which is shorter still (RFC 8446, sections 4.4.4, 4.6.1).
 func cutTicket(b []byte) (rest, ticket []byte) {
-	const (
-		header          = 5 // type, version, length
-		applicationData = 23
-		finished        = 4 + 48 + 1 + 16 // message header, SHA-384, content type, AEAD tag
-	)
-	last := 0
-	for at := 0; at+header <= len(b); {
-		last = at
-		at += header + int(binary.BigEndian.Uint16(b[at+3:]))
-	}
-	if len(b) > last && b[last] == applicationData && len(b)-last > header+finished {
+	const finished = 4 + 48 + 1 + 16 // message header, SHA-384, content type, AEAD tag
+	last := lastRecord(b)
+	if len(b) > last && b[last] == typeApplication && len(b)-last > recordHeader+finished {
 		return b[:last], b[last:]
 	}
 	return b, nil
