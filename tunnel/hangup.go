@@ -13,17 +13,13 @@ const (
 	partingBytes = 1 << 20
 )
 
-// hangUp closes s. If it has got all that was for it and its end of stream, that is
-// an end like any other. If not, it is a reset, so that half a transfer never looks
-// like a whole one, unless an alert says that and why.
+// hangUp closes s. Unless it has got all that was for it, with its end of stream, or
+// an alert, that is a reset: half a transfer must never look like a whole one.
 func (t *Tunnel) hangUp(s *side) {
-	switch {
-	case s.rejected.Load():
+	if s.rejected.Load() {
 		t.part(s.tcp)
-	case s.whole:
+	} else {
 		s.tcp.Close()
-	default:
-		s.reset()
 	}
 }
 
@@ -33,6 +29,7 @@ func (t *Tunnel) hangUp(s *side) {
 // moment. It does that for some connections at once; a flood of rejected ones mustn't
 // cost more, and the next ones are closed at once.
 func (t *Tunnel) part(c *source) {
+	c.endQuietly()
 	select {
 	case t.partings <- struct{}{}:
 		t.running.Add(1)

@@ -167,7 +167,7 @@ func (r *relaying) abort(why *ending) {
 	_ = r.back.tcp.SetWriteDeadline(time.Unix(0, 0))
 	for _, s := range []*side{r.front, r.back} {
 		if !s.rejected.Load() { // else there is an alert to be read: see hangUp
-			s.reset()
+			s.tcp.Close()
 		}
 	}
 }

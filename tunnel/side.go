@@ -24,9 +24,9 @@ type side struct {
 	rejected atomic.Bool // crypto/tls has told it by an alert why we give up
 }
 
-// newSide is a plain side.
+// newSide is a plain side. Whoever closes its tcp before [side.CloseWrite] resets it.
 func newSide(tcp *net.TCPConn, name string) *side {
-	s := &source{TCPConn: tcp}
+	s := newSource(tcp)
 	return &side{stream: s, tcp: s, name: name}
 }
 
@@ -131,12 +131,8 @@ func (s *side) Write(b []byte) (int, error) {
 // CloseWrite ends the stream to s; it can still be read from.
 func (s *side) CloseWrite() error {
 	err := s.stream.CloseWrite()
-	s.whole = err == nil
+	if s.whole = err == nil; s.whole {
+		s.tcp.endQuietly()
+	}
 	return err
-}
-
-// reset closes s so that its peer sees an error, not an end of stream.
-func (s *side) reset() {
-	_ = s.tcp.SetLinger(0)
-	s.tcp.Close()
 }

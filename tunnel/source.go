@@ -18,6 +18,18 @@ type source struct {
 	lost    error // what a write learned of the connection's end
 }
 
+// newSource makes the system reset tcp when it is closed, unless endQuietly is called
+// before. A process that is killed closes its connections too: without this, both
+// ends would see an end of stream, and half a transfer would look like a whole one.
+func newSource(tcp *net.TCPConn) *source {
+	_ = tcp.SetLinger(0)
+	return &source{TCPConn: tcp}
+}
+
+// endQuietly is for when the other end has been told how its stream ends. A close
+// then lets the system deliver what it still has.
+func (s *source) endQuietly() { _ = s.SetLinger(-1) }
+
 // taker takes over bytes, and the chunk that they are in, which it gives back. It
 // says whether it wants more.
 type taker func(c *chunk, b []byte) (more bool)

@@ -19,6 +19,8 @@ type tunnel struct {
 	dir   string // of its config
 	addr  string // where it listens
 	taken int    // connections that the test has accounted for
+
+	killed bool // by the test
 }
 
 // record is a line of its log. Only some of it is set in each.
@@ -206,9 +208,21 @@ func (tun *tunnel) wantFailed(t *testing.T, msg string, reason ...string) record
 	return r
 }
 
+// kill is kill -9.
+func (tun *tunnel) kill(t *testing.T) {
+	t.Helper()
+	tun.killed = true
+	if err := tun.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // finish stops tlstunnel and checks what is left in the log.
 func (tun *tunnel) finish(t *testing.T) {
 	t.Helper()
+	if tun.killed {
+		return
+	}
 	select {
 	case <-tun.exited:
 		t.Errorf("tlstunnel ended by itself: %v", tun.err)
