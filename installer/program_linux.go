@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 )
 
 // installedProgram is where the program is copied to when the service can't run
@@ -105,32 +103,4 @@ func replaceProgram(path string, data []byte) error {
 		return err
 	}
 	return os.Rename(f.Name(), path)
-}
-
-// trialStep lets the account check the config: it must be able to read all that
-// the config names.
-func (h host) trialStep(program, config string) Step {
-	return Step{
-		Name:  "the service can read its config, certificates and keys",
-		Extra: true,
-		Do: func() error {
-			a, err := h.account()
-			if err != nil {
-				return err
-			}
-			cmd := exec.Command(program, "check", "--config", config)
-			cmd.Dir = "/"
-			cmd.Env = []string{ // as systemd does by the unit
-				"CONFIGURATION_DIRECTORY=" + configFolder.path,
-				"STATE_DIRECTORY=" + stateFolder.path,
-				"LOGS_DIRECTORY=" + logFolder.path,
-			}
-			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(a.uid), Gid: uint32(a.gid)}}
-			out, err := cmd.CombinedOutput()
-			if err != nil && len(out) > 0 {
-				return errors.New(strings.TrimSpace(string(out)))
-			}
-			return err
-		},
-	}
 }

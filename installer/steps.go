@@ -85,6 +85,26 @@ func registrationStep(m *service.Manager) Step {
 	}
 }
 
+// accessStep warns of what the service's account can't read or write of what the config
+// names. It comes after the registration, which says who that is.
+func accessStep(o Options) Step {
+	return Step{
+		Name:  "the service can use all that its config names",
+		Extra: true,
+		Do: func() error {
+			cfg, err := loadConfig(o.Config)
+			if err != nil {
+				return err
+			}
+			var failed error
+			for _, p := range service.AccessProblems(cfg) {
+				failed = errors.Join(failed, errors.New(p.String()))
+			}
+			return failed
+		},
+	}
+}
+
 // stopStep stops the service, and unregisterStep makes the service manager
 // forget it.
 func stopStep(ctx context.Context, m *service.Manager) Step {

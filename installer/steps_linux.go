@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"tlstunnel/internal/atomicfile"
-	"tlstunnel/internal/config"
 	"tlstunnel/service"
 )
 
@@ -49,7 +47,7 @@ func installSteps(ctx context.Context, o Options) ([]Step, error) {
 	if text, err := os.ReadFile(service.UnitFile); err == nil && len(text) > 0 && string(text) != m.Unit {
 		steps = append(steps, unitCopyStep(unitCopy, text))
 	}
-	return append(steps, registrationStep(m), h.trialStep(program, o.Config), placesStep(o)), nil
+	return append(steps, registrationStep(m), accessStep(o)), nil
 }
 
 func uninstallSteps(ctx context.Context, o Options) ([]Step, error) {
@@ -88,26 +86,5 @@ func unitCopyStep(file string, text []byte) Step {
 	return Step{
 		Name: fmt.Sprintf("copy %q of the unit that is replaced, in case it was edited: `systemctl edit tlstunnel` is for that", file),
 		Do:   func() error { return atomicfile.Replace(file, text, atomicfile.Public) },
-	}
-}
-
-// placesStep warns when the config wants to write where the unit doesn't let it.
-func placesStep(o Options) Step {
-	return Step{
-		Name:  "the service may write where its config says",
-		Extra: true,
-		Do: func() error {
-			cfg, err := loadConfig(o.Config)
-			if err != nil {
-				return err
-			}
-			for key, file := range map[string]string{"pki.dir": cfg.PKI.Dir, "log.file": cfg.Log.File} {
-				if file != config.Console && !strings.HasPrefix(file, stateFolder.path+"/") && !strings.HasPrefix(file, logFolder.path+"/") {
-					return fmt.Errorf("%s is %q, but the unit lets the service write below %s and %s only: give it to the account %q, and `systemctl edit tlstunnel` to add [Service] ReadWritePaths=%s",
-						key, file, stateFolder.path, logFolder.path, accountName, filepath.Dir(file))
-				}
-			}
-			return nil
-		},
 	}
 }

@@ -33,7 +33,7 @@ func installSteps(ctx context.Context, o Options) ([]Step, error) {
 		steps = append(steps, programStep(o.Program, program))
 	}
 	return append(steps, configStep(o), pkiStep(ctx, o), keysStep(paths.PKI), registrationStep(m),
-		tuneStep(m), eventSourceStep(), placesStep(o)), nil
+		tuneStep(m), eventSourceStep(), accessStep(o)), nil
 }
 
 func uninstallSteps(ctx context.Context, o Options) ([]Step, error) {
@@ -90,34 +90,5 @@ func removeEventSourceStep() Step {
 		},
 		Do:    service.UnregisterEventSource,
 		Extra: true,
-	}
-}
-
-// placesStep warns when the config is, or points to, where the service's account
-// has no rights of ours.
-func placesStep(o Options) Step {
-	return Step{
-		Name:  "the service may read and write where its config says",
-		Extra: true,
-		Do: func() error {
-			cfg, err := loadConfig(o.Config)
-			if err != nil {
-				return err
-			}
-			folder := filepath.Dir(config.DefaultPaths().Config)
-			var failed error
-			for _, place := range []struct{ what, path, icacls string }{
-				{"the config", o.Config, "RX"},
-				{"pki.dir", cfg.PKI.Dir, "(OI)(CI)M"},
-				{"log.file", cfg.Log.File, "M"},
-			} {
-				if place.path == config.Console || inFolder(place.path, folder) {
-					continue
-				}
-				failed = errors.Join(failed, fmt.Errorf("%s is %q, outside of %q: let the service use it, as by icacls \"%s\" /grant \"%s:%s\"",
-					place.what, place.path, folder, place.path, service.Account, place.icacls))
-			}
-			return failed
-		},
 	}
 }

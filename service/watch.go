@@ -167,23 +167,9 @@ func filesOf(cfg *config.Config) []string {
 		return nil
 	}
 	files := append([]string{cfg.File}, pki.Files(cfg.PKI.Dir)...)
-	for _, t := range cfg.Tunnels {
-		for _, file := range []string{t.ACME.DirectoryCA, t.ACME.EABKeyFile} {
-			if file != "" {
-				files = append(files, file)
-			}
-		}
-		if t.Cert != "" && t.Cert != config.Own {
-			for _, file := range []string{t.Cert, t.Key, t.KeyPasswordFile} {
-				if file != "" {
-					files = append(files, file)
-				}
-			}
-		}
-		for _, file := range slices.Concat(t.CA, t.ClientCA) {
-			if file != config.Own {
-				files = append(files, file)
-			}
+	for _, f := range namedFiles(cfg) {
+		if !strings.HasPrefix(f.key, "crl[") {
+			files = append(files, f.path)
 		}
 	}
 	return files

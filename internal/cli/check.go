@@ -16,7 +16,11 @@ func (a *app) checkCommand() *cobra.Command {
 		Short: "Find every mistake in the config and its certificates",
 		Long: `Find every mistake in the config, and in the certificates and keys that it names,
 without opening a socket or writing a file. Each is a line
-FILE:LINE:COL: tunnel "NAME": what is wrong, and what would be right.`,
+FILE:LINE:COL: tunnel "NAME": what is wrong, and what would be right.
+
+Root and administrators see more than the installed service does. So if the config is
+that of the service, check also says what its account can't read or write, and how to
+let it.`,
 		Example: "  tlstunnel check --config ./config.toml",
 		Args:    cobra.NoArgs,
 		RunE:    func(*cobra.Command, []string) error { return a.check() },
@@ -36,7 +40,7 @@ func (a *app) check() error {
 		return err
 	}
 	if cfg != nil {
-		problems = append(problems, service.Check(cfg, time.Now())...)
+		problems = append(problems, service.CheckInstalled(cfg, time.Now())...)
 		problems.Sort()
 	}
 	ok := problems.Err() == nil

@@ -131,7 +131,7 @@ func (a *app) configMistakes(file string) error {
 	if err != nil {
 		return err
 	}
-	return append(problems, service.Check(cfg, time.Now())...).Err()
+	return append(problems, service.CheckInstalled(cfg, time.Now())...).Err()
 }
 
 // serviceConfig is the config of the service that a command is about: the one

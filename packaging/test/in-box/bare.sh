@@ -1,17 +1,6 @@
 # The life of the bare program on a machine: `tlstunnel install` and after.
 . /run/test/lib.sh
 
-# exits CODE COMMAND...: what it says goes to /tmp/said.
-exits() {
-	local want=$1 code=0
-	shift
-	"$@" >/tmp/said 2>&1 || code=$?
-	[ "$code" = "$want" ] || { echo "exit code $code instead of $want: $*"; cat /tmp/said; return 1; } >&2
-}
-
-# said TEXT: the last command has.
-said() { grep -F -- "$1" /tmp/said >/dev/null || { echo "nobody said \"$1\":"; cat /tmp/said; return 1; } >&2; }
-
 start_echo
 # Where somebody has saved it. The service can't run it there.
 install /run/built/here/tlstunnel /root/tlstunnel

@@ -51,6 +51,17 @@ within() {
 	done
 }
 
+# exits CODE COMMAND...: what it says goes to /tmp/said.
+exits() {
+	local want=$1 code=0
+	shift
+	"$@" >/tmp/said 2>&1 || code=$?
+	[ "$code" = "$want" ] || { echo "exit code $code instead of $want: $*"; cat /tmp/said; return 1; } >&2
+}
+
+# said TEXT: the last command has.
+said() { grep -F -- "$1" /tmp/said >/dev/null || { echo "nobody said \"$1\":"; cat /tmp/said; return 1; } >&2; }
+
 property() { systemctl show --value --property="$1" "$unit"; }
 
 # restarted PID: the service runs, as another process.

@@ -1,0 +1,120 @@
+package service
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"unsafe"
+
+	"golang.org/x/sys/windows"
+)
+
+// installedAccess is nil unless this is an administrator, who alone can read every access
+// list, and the service is registered with the config in file and an account of its own.
+func installedAccess(file string) refuser {
+	if !windows.GetCurrentProcessToken().IsElevated() {
+		return nil
+	}
+	r, err := queryRegistration()
+	if err != nil || strings.EqualFold(r.account, "LocalSystem") || !strings.EqualFold(registeredConfig(r.commandLine), file) {
+		return nil
+	}
+	// The groups that every service is in: Everyone, Authenticated Users, SERVICE, Users,
+	// ALL SERVICES.
+	a := access{name: r.account, sids: []string{AccountSID(), "S-1-1-0", "S-1-5-11", "S-1-5-6", "S-1-5-32-545", "S-1-5-80-0"}}
+	if !strings.EqualFold(r.account, Account) {
+		sid, _, _, err := windows.LookupSID("", strings.TrimPrefix(r.account, `.\`))
+		if err != nil {
+			return nil
+		}
+		a.sids = append(a.sids, sid.String())
+	}
+	return a.refusal
+}
+
+// access is what the service may use.
+type access struct {
+	name string
+	sids []string
+}
+
+// Rights to files and folders, and what of icacls gives them.
+var (
+	accessMask = map[use]uint32{toRead: windows.FILE_READ_DATA, toWrite: windows.FILE_READ_DATA | windows.FILE_WRITE_DATA, toOwn: windows.FILE_READ_DATA}
+	icaclsWord = map[use]string{toRead: "R", toWrite: "M", toOwn: "M"}
+)
+
+func (a access) refusal(path string, u use) string {
+	subject := fmt.Sprintf("the service can't %s %q: ", u, path)
+	volume := filepath.VolumeName(path) + `\`
+	if name, err := windows.UTF16PtrFromString(volume); err == nil && len(volume) == 3 && windows.GetDriveType(name) == windows.DRIVE_REMOTE {
+		return subject + "its drive is on the network and connected for a user, which a service doesn't see: name it as \\\\SERVER\\SHARE"
+	}
+	target := existing(path)
+	if u == toRead && target != path || strings.HasPrefix(volume, `\\`) || !keepsAccess(volume) {
+		return "" // Check says what isn't there; what a server lets it do, the server knows
+	}
+	info, err := os.Stat(target)
+	if err != nil {
+		return ""
+	}
+	mask, word := accessMask[u], icaclsWord[u]
+	if info.IsDir() && u != toRead {
+		mask |= windows.FILE_WRITE_DATA // is the right to make files there
+		word = "(OI)(CI)" + word
+	}
+	list, err := accessList(target)
+	if err != nil || list == nil || granted(list, a.sids, mask) {
+		return ""
+	}
+	return fmt.Sprintf("%sthe access list of %q doesn't let its account: `icacls \"%s\" /grant \"%s:%s\"` does", subject, target, target, a.name, word)
+}
+
+// keepsAccess says whether a volume has access lists, which FAT hasn't.
+func keepsAccess(volume string) bool {
+	name, err := windows.UTF16PtrFromString(volume)
+	if err != nil {
+		return false
+	}
+	var flags uint32
+	err = windows.GetVolumeInformation(name, nil, 0, nil, nil, &flags, nil, 0)
+	return err == nil && flags&windows.FILE_PERSISTENT_ACLS != 0
+}
+
+// accessList is nil for an object that has none, and that everybody may use.
+func accessList(path string) (list []aclEntry, err error) {
+	descriptor, err := windows.GetNamedSecurityInfo(path, windows.SE_FILE_OBJECT, windows.DACL_SECURITY_INFORMATION)
+	if err != nil {
+		return nil, err
+	}
+	dacl, _, err := descriptor.DACL()
+	if err != nil || dacl == nil {
+		return nil, err
+	}
+	list = []aclEntry{}
+	for i := range uint32(dacl.AceCount) {
+		var ace *windows.ACCESS_ALLOWED_ACE // an entry that denies has the same form
+		if err := windows.GetAce(dacl, i, &ace); err != nil {
+			return nil, err
+		}
+		kind := ace.Header.AceType
+		if ace.Header.AceFlags&windows.INHERIT_ONLY_ACE != 0 || kind != windows.ACCESS_ALLOWED_ACE_TYPE && kind != windows.ACCESS_DENIED_ACE_TYPE {
+			continue
+		}
+		sid := (*windows.SID)(unsafe.Pointer(&ace.SidStart))
+		list = append(list, aclEntry{kind == windows.ACCESS_ALLOWED_ACE_TYPE, specific(uint32(ace.Mask)), sid.String()})
+	}
+	return list, nil
+}
+
+// specific adds to generic rights what they are for files.
+func specific(mask uint32) uint32 {
+	if mask&(windows.GENERIC_ALL|windows.GENERIC_READ) != 0 {
+		mask |= windows.FILE_READ_DATA
+	}
+	if mask&(windows.GENERIC_ALL|windows.GENERIC_WRITE) != 0 {
+		mask |= windows.FILE_WRITE_DATA
+	}
+	return mask
+}
