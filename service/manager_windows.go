@@ -163,7 +163,7 @@ func lastFailure(since time.Time) string {
 		err = problems.Err()
 	}
 	if err == nil {
-		err = Check(cfg, time.Now()).Err()
+		err = CheckInstalled(cfg, time.Now()).Err()
 	}
 	if err == nil {
 		return ""

@@ -75,7 +75,7 @@ func (r *running) status() TunnelStatus {
 }
 
 // Offline is the status that cfg would have if it ran, without what only a
-// running service knows, and what is wrong with it; see [Check].
+// running service knows, and what is wrong with it; see [CheckInstalled].
 func Offline(cfg *config.Config, now time.Time) (Status, config.Problems) {
 	st := Status{Config: cfg.File, CA: caStatus(cfg, now), Tunnels: []TunnelStatus{}}
 	store, _ := pki.Open(cfg.PKI.Dir, now) // Check says what is wrong with it
@@ -85,7 +85,7 @@ func Offline(cfg *config.Config, now time.Time) (Status, config.Problems) {
 			Name: p.config.Name, Mode: p.config.Mode, Listen: p.config.Listen, Target: p.config.Target, Expires: p.expires(),
 		})
 	}
-	return st, Check(cfg, now)
+	return st, CheckInstalled(cfg, now)
 }
 
 // expires is when the first of the certificates that the tunnel shows ends, zero
