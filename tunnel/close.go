@@ -17,6 +17,7 @@ func (t *Tunnel) close(c *conn, end *ending) {
 		}
 	}
 	t.stats.count(c, end)
+	t.failures.note(c, end, time.Now())
 	t.logEnd(c, end)
 	if c.admitted {
 		t.release(c)

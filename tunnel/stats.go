@@ -25,20 +25,29 @@ type counters struct {
 
 func (n *counters) count(c *conn, end *ending) {
 	n.outcomes[end.outcome].Add(1)
-	n.toTarget.Add(c.toBack.Load())
-	n.toPeer.Add(c.toFront.Load())
 	if end.outcome == completed && c.back != nil && (c.front.truncated() || c.back.truncated()) {
 		n.noCloseNotify.Add(1)
 	}
 }
 
+// moved counts the bytes of a connection that relays no more. The caller holds t.mu,
+// by which Stats counts them once.
+func (n *counters) moved(c *conn) {
+	n.toTarget.Add(c.toBack.Load())
+	n.toPeer.Add(c.toFront.Load())
+}
+
 // Stats may be called at any time. Connections are counted at their end, but for
-// Active.
+// Active and the bytes, which count as they move.
 func (t *Tunnel) Stats() Stats {
-	t.mu.Lock()
-	active := t.active
-	t.mu.Unlock()
 	n := &t.stats
+	t.mu.Lock()
+	active, toTarget, toPeer := t.active, n.toTarget.Load(), n.toPeer.Load()
+	for r := range t.relays {
+		toTarget += r.toBack.Load()
+		toPeer += r.toFront.Load()
+	}
+	t.mu.Unlock()
 	return Stats{
 		Active:          int64(active),
 		Refused:         n.outcomes[refused].Load(),
@@ -47,7 +56,7 @@ func (t *Tunnel) Stats() Stats {
 		Interrupted:     n.outcomes[interrupted].Load(),
 		Completed:       n.outcomes[completed].Load(),
 		NoCloseNotify:   n.noCloseNotify.Load(),
-		ToTarget:        n.toTarget.Load(),
-		ToPeer:          n.toPeer.Load(),
+		ToTarget:        toTarget,
+		ToPeer:          toPeer,
 	}
 }

@@ -89,6 +89,7 @@ type Target struct {
 type Tunnel struct {
 	settings atomic.Pointer[settings]
 	stats    counters
+	failures failures
 	refusals sampler
 	accepts  sampler
 	outdated sampler
@@ -166,6 +167,7 @@ func (t *Tunnel) Apply(s Settings) {
 	}
 	t.keepTargets(next)
 	t.settings.Store(next)
+	t.failures.forget()
 	t.abortRevoked(next)
 }
 
@@ -300,6 +302,7 @@ func (t *Tunnel) leave(r *relaying) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.relays, r)
+	t.stats.moved(r.conn)
 }
 
 // entered are the connections that relay.
