@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"tlstunnel/internal/chain"
 	"tlstunnel/internal/dn"
 )
 
@@ -55,7 +56,7 @@ func Describe(cert *x509.Certificate, now time.Time) Description {
 		Pin:                Pin(cert),
 		CA:                 caText(cert),
 		KeyUsage:           keyUsageText(cert.KeyUsage),
-		ExtKeyUsage:        extKeyUsageText(cert),
+		ExtKeyUsage:        chain.Usages(cert),
 		SubjectKeyID:       colonHex(cert.SubjectKeyId),
 		AuthorityKeyID:     colonHex(cert.AuthorityKeyId),
 		Extensions:         extensionText(cert),
@@ -209,31 +210,6 @@ func keyUsageText(usage x509.KeyUsage) []string {
 		if usage&(1<<bit) != 0 {
 			words = append(words, word)
 		}
-	}
-	return words
-}
-
-var extKeyUsages = map[x509.ExtKeyUsage]string{
-	x509.ExtKeyUsageAny:             "any",
-	x509.ExtKeyUsageServerAuth:      "TLS server",
-	x509.ExtKeyUsageClientAuth:      "TLS client",
-	x509.ExtKeyUsageCodeSigning:     "code signing",
-	x509.ExtKeyUsageEmailProtection: "email protection",
-	x509.ExtKeyUsageTimeStamping:    "time stamping",
-	x509.ExtKeyUsageOCSPSigning:     "OCSP signing",
-}
-
-func extKeyUsageText(cert *x509.Certificate) []string {
-	var words []string
-	for _, usage := range cert.ExtKeyUsage {
-		word, ok := extKeyUsages[usage]
-		if !ok {
-			word = "other (" + usage.String() + ")"
-		}
-		words = append(words, word)
-	}
-	for _, oid := range cert.UnknownExtKeyUsage {
-		words = append(words, oid.String())
 	}
 	return words
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/atomicfile"
+	"tlstunnel/internal/chain"
 	"tlstunnel/internal/dn"
 )
 
@@ -57,14 +58,14 @@ func PrepareInstall(source Source, place Place, now time.Time) (*Installation, e
 	if err != nil {
 		return nil, err
 	}
-	if isCA(certs[leaf]) {
+	if chain.IsCA(certs[leaf]) {
 		return nil, fmt.Errorf("certificate %q is that of a CA, and isn't for a tunnel: install one that the CA has issued, or name it as ca or client_ca", source.File)
 	}
-	if err := falseSigner(certs); err != nil {
+	if err := chain.FalseSigner(certs); err != nil {
 		return nil, err
 	}
-	chain, others := order(certs, leaf)
-	in.Chain = chain
+	ordered, others := chain.Order(certs, leaf)
+	in.Chain = ordered
 	if err := in.check(source.File, now); err != nil {
 		return nil, err
 	}
@@ -118,54 +119,23 @@ func (in *Installation) check(file string, now time.Time) error {
 	if err := errors.Join(checkStrength(file, leaf), checkValidity(file, leaf, now, "ask its CA for a new one")); err != nil {
 		return err
 	}
-	if err := in.checkUse(file); err != nil {
-		return err
-	}
-	for _, ca := range in.Chain[1:] {
-		name := dn.Text(ca.Subject)
-		replaced := slices.ContainsFunc(in.Chain, func(c *x509.Certificate) bool { // cross-signed
-			return c != ca && slices.Equal(c.RawSubject, ca.RawSubject) && checkValidity("", c, now, "") == nil
-		})
-		if err := checkValidity(name, ca, now, "get the present chain from the CA"); err != nil && !replaced {
-			return fmt.Errorf("the chain in %q is of no use: %w", file, err)
-		}
-		if err := checkStrength(name, ca); err != nil && !selfSigned(ca) { // nobody looks at how a root is signed
-			return fmt.Errorf("the chain in %q is of no use: %w", file, err)
-		}
-	}
-	in.noteMissing(now)
-	in.noteLostNames()
-	return nil
-}
-
-func (in *Installation) checkUse(file string) error {
-	leaf := in.Chain[0]
-	usage, side := x509.ExtKeyUsageServerAuth, "servers"
-	if in.place.Client {
-		usage, side = x509.ExtKeyUsageClientAuth, "clients"
-	}
-	restricted := len(leaf.ExtKeyUsage)+len(leaf.UnknownExtKeyUsage) > 0
-	if restricted && !slices.Contains(leaf.ExtKeyUsage, usage) && !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny) {
-		return fmt.Errorf("certificate %q isn't for TLS %s, but for %s: ask its CA for one with the extended usage %q",
-			file, side, strings.Join(extKeyUsageText(leaf), ", "), extKeyUsages[usage])
+	own := chain.Own{Chain: in.Chain, Usage: usageOf(in.place.Client), Now: now}
+	for _, fault := range own.Faults() {
+		return fmt.Errorf("the chain in %q is of no use: %w", file, fault)
 	}
 	if !in.place.Client && len(leaf.DNSNames)+len(leaf.IPAddresses) == 0 {
 		return fmt.Errorf("certificate %q has no DNS name or IP address (SAN), without which no client accepts it: ask its CA for one with the names that clients connect to", file)
 	}
+	for _, ca := range in.Chain[1:] {
+		if err := checkKey(ca.PublicKey); err != nil && !chain.SelfSigned(ca) { // nobody looks at the key of a root that is sent
+			return fmt.Errorf("the chain in %q is of no use: %q has %w", file, dn.Text(ca.Subject), err)
+		}
+	}
+	if missing := own.Missing(); missing != nil {
+		in.note("%v; add it to the file and install that", missing)
+	}
+	in.noteLostNames()
 	return nil
-}
-
-// noteMissing tells of a chain that ends before a root that everybody has.
-func (in *Installation) noteMissing(now time.Time) {
-	top := in.Chain[len(in.Chain)-1]
-	if selfSigned(top) {
-		return
-	}
-	_, err := top.Verify(x509.VerifyOptions{CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
-	if errors.As(err, new(x509.UnknownAuthorityError)) {
-		in.note("the chain ends with %q, and its issuer %q isn't in it: unless that is a root that the other side has, an intermediate certificate is missing, which the CA offers as chain or bundle; add it to the file and install that",
-			dn.Text(top.Subject), dn.Text(top.Issuer))
-	}
 }
 
 // noteLostNames compares with the certificate that is in the place.
@@ -203,9 +173,9 @@ func (in *Installation) Install(ctx context.Context, lockDir string) (files []st
 	if err := removeLeftoversOf(place.CertFile, place.KeyFile); err != nil {
 		return nil, err
 	}
-	chain := encodeCertificates(in.Chain...)
+	certs := encodeCertificates(in.Chain...)
 	if in.keepsKey() && place.CertFile != place.KeyFile {
-		return []string{place.CertFile}, atomicfile.Replace(place.CertFile, chain, atomicfile.Public)
+		return []string{place.CertFile}, atomicfile.Replace(place.CertFile, certs, atomicfile.Public)
 	}
 	key, err := encodeKey(in.key)
 	if err != nil {
@@ -213,7 +183,7 @@ func (in *Installation) Install(ctx context.Context, lockDir string) (files []st
 	}
 	access := keyAccess(place.KeyFile)
 	if place.CertFile == place.KeyFile {
-		return []string{place.CertFile}, atomicfile.Replace(place.CertFile, append(key, chain...), access)
+		return []string{place.CertFile}, atomicfile.Replace(place.CertFile, append(key, certs...), access)
 	}
 	both := slices.Clone(key)
 	for _, old := range in.present {
@@ -226,7 +196,7 @@ func (in *Installation) Install(ctx context.Context, lockDir string) (files []st
 	if err := atomicfile.Replace(place.KeyFile, both, access); err != nil {
 		return nil, err
 	}
-	if err := atomicfile.Replace(place.CertFile, chain, atomicfile.Public); err != nil {
+	if err := atomicfile.Replace(place.CertFile, certs, atomicfile.Public); err != nil {
 		return nil, err
 	}
 	return []string{place.CertFile, place.KeyFile}, atomicfile.Replace(place.KeyFile, key, access)

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/atomicfile"
+	"tlstunnel/internal/chain"
 )
 
 // company is a CA with one in between.
@@ -126,7 +127,7 @@ func TestInstallErrors(t *testing.T) {
 		{"ca", func(c *x509.Certificate) { c.IsCA = true },
 			`certificate "DIR/leaf.crt" is that of a CA, and isn't for a tunnel: install one that the CA has issued, or name it as ca or client_ca`},
 		{"client", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} },
-			`certificate "DIR/leaf.crt" isn't for TLS servers, but for TLS client: ask its CA for one with the extended usage "TLS server"`},
+			`the chain in "DIR/leaf.crt" is of no use: "CN=leaf" isn't meant for TLS servers, but for TLS client (extended key usage): have one issued with the extended usage "TLS server"`},
 		{"no name", func(c *x509.Certificate) { c.DNSNames = nil },
 			`certificate "DIR/leaf.crt" has no DNS name or IP address (SAN), without which no client accepts it: ask its CA for one with the names that clients connect to`},
 	} {
@@ -143,7 +144,7 @@ func TestInstallErrors(t *testing.T) {
 	c.middle, c.middleKey = c.issue(t, "middle", func(ca *x509.Certificate) { ca.IsCA, ca.NotAfter = true, now.Add(-time.Minute) })
 	c.leaf, _ = c.issue(t, "leaf", func(*x509.Certificate) {})
 	_, err := c.prepare(c.leaf, c.middle)
-	want := `the chain in "DIR/bundle.pem" is of no use: certificate "CN=middle" expired on 2026-11-23 07:39:00 UTC: get the present chain from the CA`
+	want := `the chain in "DIR/bundle.pem" is of no use: "CN=middle" expired on 2026-11-23 07:39:00 UTC: get the present chain from the CA`
 	if got := outcome(c.dir, nil, err); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -204,7 +205,7 @@ func TestInstallFalseSigner(t *testing.T) {
 		}
 		renewed = append(renewed, cert)
 	}
-	if err := falseSigner(renewed); err != nil {
+	if err := chain.FalseSigner(renewed); err != nil {
 		t.Error(err)
 	}
 }
@@ -381,11 +382,11 @@ func TestWhyUntrusted(t *testing.T) {
 	}{
 		{[]*x509.Certificate{c.leaf, c.middle}, trusted, "leaf.example", ""},
 		{[]*x509.Certificate{c.leaf, c.middle}, trusted, "other.example", `it isn't for "other.example", but for "leaf.example": connect by one of these names, or name it as server_name`},
-		{[]*x509.Certificate{c.leaf}, trusted, "leaf.example", `its CA "CN=middle" isn't trusted, or the certificate of a CA in between, which issued "CN=leaf", is missing in the chain`},
-		{[]*x509.Certificate{c.leaf, c.middle, c.root}, x509.NewCertPool(), "leaf.example", `its CA "CN=root" (SHA-256 ` + Fingerprint(c.root) + `) isn't trusted`},
-		{[]*x509.Certificate{c.root}, x509.NewCertPool(), "root.example", `it is self-signed, and not itself among the trusted: trust it by ca or pins, if you know it to be right`},
+		{[]*x509.Certificate{c.leaf}, trusted, "leaf.example", `the certificate of "CN=middle", which issued "CN=leaf", wasn't sent and isn't trusted here (key id ` + fmt.Sprintf("%x", c.middle.SubjectKeyId) + `); if that is a CA between it and one that is trusted, the server's administrator adds it to the file of its certificate; else, if you trust it, add its certificate to ca`},
+		{[]*x509.Certificate{c.leaf, c.middle, c.root}, x509.NewCertPool(), "leaf.example", `the CA "CN=root" (SHA-256 ` + Fingerprint(c.root) + `) isn't trusted here; if you trust it, add its certificate to ca`},
+		{[]*x509.Certificate{c.root}, x509.NewCertPool(), "root.example", `the self-signed certificate "CN=root" (SHA-256 ` + Fingerprint(c.root) + `) isn't trusted here; if you trust it, add its certificate to ca`},
 	} {
-		err := WhyUntrusted(test.chain, test.roots, test.name, now)
+		err := WhyUntrusted(test.chain, test.roots, nil, test.name, now)
 		if got := outcome(c.dir, nil, err); got != test.want && !(test.want == "" && err == nil) {
 			t.Errorf("got  %s\nwant %s", got, test.want)
 		}
@@ -399,19 +400,19 @@ func TestWhyUntrusted(t *testing.T) {
 	old.middle, old.middleKey = old.issue(t, "middle", func(ca *x509.Certificate) { ca.IsCA, ca.NotAfter = true, now.Add(-time.Minute) })
 	old.leaf, _ = old.issue(t, "leaf", func(*x509.Certificate) {})
 	trusted.AddCert(old.root)
-	for want, chain := range map[string][]*x509.Certificate{
-		`it has no names (SANs) at all, and so isn't for "leaf.example": a new one with that name is needed`: change(func(leaf *x509.Certificate) { leaf.DNSNames = nil }),
-		`it isn't for TLS servers: one with the extended usage "TLS server" is needed`:                       change(func(leaf *x509.Certificate) { leaf.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }),
-		`the certificate "CN=middle" of its chain has expired or isn't valid yet: it must be renewed`:        {old.leaf, old.middle},
+	for want, certs := range map[string][]*x509.Certificate{
+		`it has no names (SANs) at all, and so isn't for "leaf.example": a new one with that name is needed`:                                                                                                               change(func(leaf *x509.Certificate) { leaf.DNSNames = nil }),
+		`"CN=leaf" isn't meant for TLS servers, but for TLS client (extended key usage): have one issued with the extended usage "TLS server"`:                                                                             change(func(leaf *x509.Certificate) { leaf.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }),
+		`"CN=middle" is valid from 2026-11-23 06:40 UTC to 2026-11-23 07:39 UTC, and here it is 2026-11-23 07:40 UTC: the server's administrator puts the present certificate of that CA into the file of its certificate`: {old.leaf, old.middle},
 		`its chain can't be verified: x509: unhandled critical extension`: change(func(leaf *x509.Certificate) {
 			leaf.ExtraExtensions = []pkix.Extension{{Id: []int{1, 2, 3, 4}, Critical: true, Value: []byte{5, 0}}}
 		}),
 	} {
-		if got := outcome(c.dir, nil, WhyUntrusted(chain, trusted, "leaf.example", now)); got != want {
+		if got := outcome(c.dir, nil, WhyUntrusted(certs, trusted, nil, "leaf.example", now)); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
-	if err := WhyUntrusted([]*x509.Certificate{c.leaf, c.middle}, trusted, "leaf.example", now.AddDate(2, 0, 0)); err == nil || !strings.Contains(err.Error(), "expired on") {
+	if err := WhyUntrusted([]*x509.Certificate{c.leaf, c.middle}, trusted, nil, "leaf.example", now.AddDate(2, 0, 0)); err == nil || !strings.Contains(err.Error(), "renew it") {
 		t.Errorf("expired: %v", err)
 	}
 }

@@ -11,9 +11,9 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
+	"tlstunnel/internal/chain"
 	"tlstunnel/internal/dn"
 )
 
@@ -55,7 +55,7 @@ func LoadCertificates(files ...string) ([]*x509.Certificate, error) {
 // readPair reads a pair and checks all of it that doesn't depend on the time.
 func readPair(certFile, keyFile, passwordFile string) (tls.Certificate, error) {
 	keyFile = cmp.Or(keyFile, certFile)
-	chain, err := readCertificates(certFile, passwordFile, maxPairFile, areSwapped)
+	certs, err := readCertificates(certFile, passwordFile, maxPairFile, areSwapped)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
@@ -63,16 +63,16 @@ func readPair(certFile, keyFile, passwordFile string) (tls.Certificate, error) {
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	leaf, key := matching(chain, keys)
+	leaf, key := matching(certs, keys)
 	switch {
 	case leaf < 0:
 		return tls.Certificate{}, fmt.Errorf("key %q doesn't belong to certificate %q: they have different public keys: take the key that the request for this certificate was made with", keyFile, certFile)
-	case leaf > 0 && isCA(chain[leaf]):
+	case leaf > 0 && chain.IsCA(certs[leaf]):
 		return tls.Certificate{}, fmt.Errorf("key %q is that of a CA, certificate number %d in %q: the key of certificate number 1, that of %s, is needed",
-			keyFile, leaf+1, certFile, cmp.Or(dn.Text(chain[0].Subject), strings.Join(sanText(chain[0]), ", ")))
+			keyFile, leaf+1, certFile, cmp.Or(dn.Text(certs[0].Subject), strings.Join(sanText(certs[0]), ", ")))
 	}
-	ordered, others := order(chain, leaf)
-	if err := checkStrength(certFile, chain[leaf]); err != nil {
+	ordered, others := chain.Order(certs, leaf)
+	if err := checkStrength(certFile, certs[leaf]); err != nil {
 		return tls.Certificate{}, err
 	}
 	return tlsCertificate(append(ordered, others...), key), nil
@@ -91,33 +91,9 @@ func matching(certs []*x509.Certificate, keys []crypto.Signer) (int, crypto.Sign
 	return -1, nil
 }
 
-func isCA(cert *x509.Certificate) bool { return cert.BasicConstraintsValid && cert.IsCA }
-
-// order puts the leaf first and who has signed it after it, level by level, also
-// when a CA is there twice, cross-signed. The others have no part in that; none is
-// there twice.
-func order(certs []*x509.Certificate, leaf int) (ordered, others []*x509.Certificate) {
-	ordered = []*x509.Certificate{certs[leaf]}
+func tlsCertificate(certs []*x509.Certificate, key crypto.Signer) tls.Certificate {
+	pair := tls.Certificate{PrivateKey: key, Leaf: certs[0]}
 	for _, cert := range certs {
-		if !slices.ContainsFunc(append(ordered, others...), cert.Equal) {
-			others = append(others, cert)
-		}
-	}
-	for i := 0; i < len(ordered); i++ {
-		others = slices.DeleteFunc(others, func(cert *x509.Certificate) bool {
-			signed := signedBy(ordered[i], cert)
-			if signed {
-				ordered = append(ordered, cert)
-			}
-			return signed
-		})
-	}
-	return ordered, others
-}
-
-func tlsCertificate(chain []*x509.Certificate, key crypto.Signer) tls.Certificate {
-	pair := tls.Certificate{PrivateKey: key, Leaf: chain[0]}
-	for _, cert := range chain {
 		pair.Certificate = append(pair.Certificate, cert.Raw)
 	}
 	return pair

@@ -20,6 +20,7 @@ import (
 	"slices"
 	"time"
 
+	"tlstunnel/internal/chain"
 	"tlstunnel/internal/filerights"
 )
 
@@ -162,7 +163,7 @@ func (l layout) openCA(now time.Time) (issuer, error) {
 	if err != nil {
 		return issuer{}, err
 	}
-	if !isCA(pair.Leaf) {
+	if !chain.IsCA(pair.Leaf) {
 		return issuer{}, fmt.Errorf("certificate %q isn't that of a CA: restore %q and %q from a backup", l.caCert, l.caCert, l.caKey)
 	}
 	remedy := fmt.Sprintf("delete %s; the next start makes a new CA, and every client needs the new %q", list(l.all()), l.caCert)

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"tlstunnel/internal/atomicfile"
+	"tlstunnel/internal/chain"
 	"tlstunnel/internal/dn"
 )
 
@@ -240,7 +241,7 @@ func requestedUsage(csr *x509.CertificateRequest) (usage, extended []string) {
 			}
 		}
 	}
-	return append(usage, keyUsageText(asked.KeyUsage)...), append(extended, extKeyUsageText(&asked)...)
+	return append(usage, keyUsageText(asked.KeyUsage)...), append(extended, chain.Usages(&asked)...)
 }
 
 // addExtKeyUsage does what parsing a certificate does.

@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"tlstunnel/internal/atomicfile"
+	"tlstunnel/internal/chain"
 )
 
 // resume publishes what a killed run had no time for: when there is half of a
@@ -60,7 +61,7 @@ func resumePair(haveCert bool, cert, key string, fits func(tls.Certificate) bool
 	return nil, nil
 }
 
-func isRoot(ca tls.Certificate) bool { return isCA(ca.Leaf) && selfSigned(ca.Leaf) }
+func isRoot(ca tls.Certificate) bool { return chain.IsCA(ca.Leaf) && chain.SelfSigned(ca.Leaf) }
 
 func (l layout) isFromCA(server tls.Certificate) bool {
 	ca, err := readPair(l.caCert, l.caKey, "")

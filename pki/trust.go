@@ -1,15 +1,14 @@
 package pki
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
+	"slices"
 	"time"
 
-	"tlstunnel/internal/dn"
+	"tlstunnel/internal/chain"
 )
 
 // ReadCertificates reads what a person wants to see: all certificates of a file in
@@ -35,88 +34,52 @@ func CheckCAs(file string, cas []*x509.Certificate, now time.Time) (err error) {
 	return err
 }
 
-// CheckChain says that a certificate of a pair isn't signed by a CA.
-func CheckChain(pair tls.Certificate) error {
-	var certs []*x509.Certificate
+// ChainWarnings says in a sentence each why others would refuse the chain of a pair
+// that is shown to servers, as a client, or to clients. The issuers are CAs that the
+// other side is likely to have.
+func ChainWarnings(pair tls.Certificate, client bool, issuers []*x509.Certificate, now time.Time) (warnings []string) {
+	own := chain.Own{Usage: usageOf(client), Now: now}
 	for _, der := range pair.Certificate {
 		cert, err := x509.ParseCertificate(der)
 		if err != nil {
-			return err
+			return []string{err.Error()}
 		}
-		certs = append(certs, cert)
+		own.Chain = append(own.Chain, cert)
 	}
-	return falseSigner(certs)
+	for _, fault := range own.Faults() {
+		warnings = append(warnings, fault.Error())
+	}
+	ordered, _ := chain.Order(own.Chain, 0)
+	top := ordered[len(ordered)-1]
+	known := slices.ContainsFunc(issuers, func(ca *x509.Certificate) bool { return chain.SelfSigned(ca) && chain.SignedBy(top, ca) })
+	if missing := own.Missing(); missing != nil && !known {
+		warnings = append(warnings, missing.Error()+"; add it to the file")
+	}
+	return warnings
+}
+
+func usageOf(client bool) x509.ExtKeyUsage {
+	if client {
+		return x509.ExtKeyUsageClientAuth
+	}
+	return x509.ExtKeyUsageServerAuth
 }
 
 // WhyUntrusted verifies the chain that a server shows, the leaf first, as a client
-// does that trusts the roots, which is nil for those of the operating system, and
-// wants the name. The error is one sentence for who asks why; nil if it is trusted.
-func WhyUntrusted(chain []*x509.Certificate, roots *x509.CertPool, name string, now time.Time) error {
-	leaf := chain[0]
-	options := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool(), CurrentTime: now}
-	for _, cert := range chain[1:] {
-		options.Intermediates.AddCert(cert)
+// does that trusts the roots and wants the name. Roots is nil for those of the
+// operating system; trusted are those in it, if they are known. The error is one
+// sentence for who asks why; nil if it is trusted.
+func WhyUntrusted(certs []*x509.Certificate, roots *x509.CertPool, trusted []*x509.Certificate, name string, now time.Time) error {
+	judge := chain.Judge{Roots: roots, Trusted: trusted, Usage: x509.ExtKeyUsageServerAuth, Now: now, Whose: "the server", List: "ca"}
+	if fault := judge.Verify(certs); fault != nil {
+		return fault
 	}
-	if err := checkValidity(dn.Text(leaf.Subject), leaf, now, "it must be renewed"); err != nil {
-		return err
-	}
-	if _, err := leaf.Verify(options); err != nil {
-		return explainChain(chain, err)
-	}
-	if err := leaf.VerifyHostname(name); err != nil {
-		names := list(sanText(leaf))
+	if err := certs[0].VerifyHostname(name); err != nil {
+		names := list(sanText(certs[0]))
 		if names == "" {
 			return fmt.Errorf("it has no names (SANs) at all, and so isn't for %q: a new one with that name is needed", name)
 		}
 		return fmt.Errorf("it isn't for %q, but for %s: connect by one of these names, or name it as server_name", name, names)
 	}
 	return nil
-}
-
-func explainChain(chain []*x509.Certificate, err error) error {
-	var unknown x509.UnknownAuthorityError
-	var invalid x509.CertificateInvalidError
-	switch {
-	case errors.As(err, &unknown):
-		if err := falseSigner(chain); err != nil {
-			return err
-		}
-		ordered, _ := order(chain, 0)
-		switch top := ordered[len(ordered)-1]; {
-		case selfSigned(top) && len(ordered) == 1:
-			return errors.New("it is self-signed, and not itself among the trusted: trust it by ca or pins, if you know it to be right")
-		case selfSigned(top):
-			return fmt.Errorf("its CA %q (SHA-256 %s) isn't trusted", dn.Text(top.Subject), Fingerprint(top))
-		default:
-			return fmt.Errorf("its CA %q isn't trusted, or the certificate of a CA in between, which issued %q, is missing in the chain", dn.Text(top.Issuer), dn.Text(top.Subject))
-		}
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return fmt.Errorf("the certificate %q of its chain has expired or isn't valid yet: it must be renewed", dn.Text(invalid.Cert.Subject))
-	case errors.As(err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
-		return errors.New("it isn't for TLS servers: one with the extended usage \"TLS server\" is needed")
-	}
-	return fmt.Errorf("its chain can't be verified: %w", err)
-}
-
-// falseSigner finds a certificate that signed another and isn't a CA's.
-func falseSigner(certs []*x509.Certificate) error {
-	for _, signer := range certs {
-		if isCA(signer) {
-			continue
-		}
-		for _, cert := range certs {
-			if signedBy(cert, signer) && !selfSigned(cert) {
-				return fmt.Errorf("the certificate %q is signed by %q, which isn't a CA (CA:FALSE), so that no peer accepts it: get one from a CA", dn.Text(cert.Subject), dn.Text(signer.Subject))
-			}
-		}
-	}
-	return nil
-}
-
-func selfSigned(cert *x509.Certificate) bool { return signedBy(cert, cert) }
-
-// signedBy also says so of a signer that isn't a CA.
-func signedBy(cert, signer *x509.Certificate) bool {
-	return bytes.Equal(signer.RawSubject, cert.RawIssuer) &&
-		signer.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature) == nil
 }

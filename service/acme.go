@@ -81,6 +81,7 @@ func (tr *translator) getByACME(c *tls.Config) {
 	switch cert, err := a.Load(tr.now); {
 	case err == nil:
 		a.current.Store(&cert)
+		tr.warnOfChain("acme", cert)
 	case errors.Is(err, fs.ErrNotExist):
 		tr.warn("acme", "there is no certificate from the CA yet: tlstunnel orders it when it runs, and until it is there, nobody can connect")
 	default:

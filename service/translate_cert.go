@@ -27,10 +27,20 @@ func (tr *translator) keyPair() []tls.Certificate {
 	if file := tr.tunnel.KeyPasswordFile; file != "" {
 		tr.warnOfAccess("key_password_file", "password file", file)
 	}
-	if err := pki.CheckChain(cert); err != nil {
-		tr.warn("cert", err.Error())
-	}
+	tr.warnOfChain("cert", cert)
 	return tr.show("cert", cert)
+}
+
+// warnOfChain warns of a chain that others will refuse. That is no error: some peer
+// may not care.
+func (tr *translator) warnOfChain(key string, cert tls.Certificate) {
+	issuers := tr.trusted
+	if tr.store != nil {
+		issuers = append(issuers[:len(issuers):len(issuers)], tr.store.Trusted...)
+	}
+	for _, text := range pki.ChainWarnings(cert, tr.tunnel.Mode == config.ModeClient, issuers, tr.now) {
+		tr.warn(key, text)
+	}
 }
 
 // warnOfAccess warns when others may read a secret file that key names.

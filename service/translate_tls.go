@@ -22,16 +22,16 @@ func (tr *translator) commonTLS() *tls.Config {
 
 func (tr *translator) serverTLS() *tls.Config {
 	c := tr.commonTLS()
+	if tr.tunnel.ClientAuth == config.ClientAuthRequire {
+		c.ClientAuth = tls.RequireAndVerifyClientCert
+		c.ClientCAs = tr.pool("client_ca", tr.tunnel.ClientCA)
+	}
 	if tr.tunnel.ACME.Enabled() {
 		tr.getByACME(c)
 	} else if tr.tunnel.Cert != "" {
 		c.Certificates = tr.keyPair()
 	} else {
 		c.Certificates = tr.own("name")
-	}
-	if tr.tunnel.ClientAuth == config.ClientAuthRequire {
-		c.ClientAuth = tls.RequireAndVerifyClientCert
-		c.ClientCAs = tr.pool("client_ca", tr.tunnel.ClientCA)
 	}
 	return c
 }

@@ -56,20 +56,20 @@ func (a *app) showServer(ctx context.Context, q serverQuery) error {
 	if err != nil {
 		return err
 	}
-	judge := func(by string, roots *x509.CertPool) {
-		why := pki.WhyUntrusted(certs, roots, q.serverName, time.Now())
+	judge := func(by string, roots *x509.CertPool, trusted []*x509.Certificate) {
+		why := pki.WhyUntrusted(certs, roots, trusted, q.serverName, time.Now())
 		trust := shownTrust{By: by, Trusted: why == nil}
 		if why != nil {
 			trust.Why = why.Error()
 		}
 		server.Trust = append(server.Trust, trust)
 	}
-	judge("the CAs of this system", nil)
+	judge("the CAs of this system", nil, nil)
 	if own := a.readableOwnCAs(); own != nil {
-		judge("our own CA", poolOf(own))
+		judge("our own CA", poolOf(own), own)
 	}
 	if q.ca != "" {
-		judge(q.ca, poolOf(fileCAs))
+		judge(q.ca, poolOf(fileCAs), fileCAs)
 	}
 	return a.showCertificates(q.address, certs, server)
 }

@@ -1,0 +1,192 @@
+package chain
+
+import (
+	"bytes"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"tlstunnel/internal/dn"
+)
+
+// A Judge verifies the chains of others.
+type Judge struct {
+	Roots   *x509.CertPool      // nil: the CAs of the operating system
+	Trusted []*x509.Certificate // those of Roots, as far as known: a pool can't be listed
+	Usage   x509.ExtKeyUsage    // what the leaf must be for
+	Now     time.Time
+
+	// For the remedies: whose chain it is ("the target"), and where a CA is added to
+	// the trusted ones ("ca of this tunnel").
+	Whose, List string
+}
+
+// A Fault is what is wrong with a chain, and what would mend it.
+type Fault struct{ What, Remedy string }
+
+func (f *Fault) Error() string {
+	if strings.HasPrefix(f.Remedy, "if ") {
+		return f.What + "; " + f.Remedy
+	}
+	return f.What + ": " + f.Remedy
+}
+
+// Verify verifies a chain as it was sent, the leaf first. Nil says that it is
+// accepted, for whatever name.
+func (j Judge) Verify(sent []*x509.Certificate) *Fault {
+	options := x509.VerifyOptions{Roots: j.Roots, Intermediates: x509.NewCertPool(), CurrentTime: j.Now, KeyUsages: []x509.ExtKeyUsage{j.Usage}}
+	for _, cert := range sent[1:] {
+		options.Intermediates.AddCert(cert)
+	}
+	if _, err := sent[0].Verify(options); err != nil {
+		return j.Explain(sent, err)
+	}
+	return nil
+}
+
+// Explain says what err, with which crypto/x509 refused a chain, means. "Signed by
+// unknown authority" stands for much that isn't the trust in a CA.
+func (j Judge) Explain(sent []*x509.Certificate, err error) *Fault {
+	var unknown x509.UnknownAuthorityError
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(err, &unknown):
+		return j.unknown(sent)
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired: // or not yet valid
+		return j.outOfDate(sent[0], invalid.Cert)
+	case errors.As(err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
+		return j.misused(sent)
+	case errors.As(err, &invalid) && invalid.Reason == x509.CANotAuthorizedForThisName:
+		return &Fault{fmt.Sprintf("a CA of its chain may not issue certificates for its names (name constraints: %q)", invalid.Detail), "have one issued by another CA"}
+	case errors.As(err, &invalid) && invalid.Reason == x509.TooManyIntermediates:
+		return &Fault{"a CA of its chain may have fewer CAs below it (path length)", "have one issued by another CA"}
+	}
+	return &Fault{"its chain can't be verified", err.Error()}
+}
+
+// What a stranger can make us compute for a message.
+const (
+	maxLength = 10 // of a chain; a real one has three or four
+	maxChecks = 16 // of signatures
+)
+
+// unknown follows the chain from the leaf to where it breaks.
+func (j Judge) unknown(sent []*x509.Certificate) *Fault {
+	leaf := sent[0]
+	known := slices.Concat(sent[1:min(len(sent), maxLength)], j.Trusted)
+	checks := maxChecks
+	for path := []*x509.Certificate{leaf}; len(path) < maxLength; {
+		cert := path[len(path)-1]
+		if selfIssued(cert) {
+			return j.untrusted(cert, cert == leaf)
+		}
+		if with := Refused(cert); with != "" {
+			return &Fault{fmt.Sprintf("%s is signed with %s, which isn't accepted", subject(cert), with), "have it issued anew"}
+		}
+		signer := signerIn(known, cert, path, &checks)
+		switch {
+		case signer == nil:
+			return j.missing(sent, cert)
+		case !maySign(signer):
+			return falseSigner(cert, signer)
+		case !bytes.Equal(signer.RawSubject, cert.RawIssuer):
+			return &Fault{fmt.Sprintf("%s is signed by %s, but doesn't have exactly that name as its issuer", subject(cert), subject(signer)),
+				"have it issued anew"}
+		case j.Now.Before(signer.NotBefore), j.Now.After(signer.NotAfter):
+			return j.outOfDate(leaf, signer)
+		}
+		path = append(path, signer)
+	}
+	return j.untrusted(leaf, false)
+}
+
+// signerIn finds a signer of cert that isn't in path, by its name, or by its key if
+// the names are written in different ways.
+func signerIn(known []*x509.Certificate, cert *x509.Certificate, path []*x509.Certificate, checks *int) *x509.Certificate {
+	for _, ca := range known {
+		named := bytes.Equal(ca.RawSubject, cert.RawIssuer) ||
+			len(cert.AuthorityKeyId) > 0 && bytes.Equal(ca.SubjectKeyId, cert.AuthorityKeyId)
+		if !named || slices.ContainsFunc(path, ca.Equal) || *checks == 0 {
+			continue
+		}
+		*checks--
+		if signedWithKeyOf(cert, ca) {
+			return ca
+		}
+	}
+	return nil
+}
+
+// missing is that the issuer of cert is neither among the sent nor the trusted ones.
+func (j Judge) missing(sent []*x509.Certificate, cert *x509.Certificate) *Fault {
+	isNamesake := func(ca *x509.Certificate) bool { return bytes.Equal(ca.RawSubject, cert.RawIssuer) }
+	add := fmt.Sprintf("%s's administrator adds it to the file of its certificate", j.Whose)
+	if i := slices.IndexFunc(j.Trusted, isNamesake); i >= 0 {
+		return &Fault{
+			fmt.Sprintf("%s wasn't signed by the CA %s that is in %s (SHA-256 %s), but by one of the same name with another key", subject(cert), issuer(cert), j.List, fingerprint(j.Trusted[i])),
+			"perhaps that CA was made anew; if you trust the new one, add its certificate too",
+		}
+	}
+	what := fmt.Sprintf("the certificate of %s, which issued %s, wasn't sent", issuer(cert), subject(cert))
+	switch {
+	case slices.ContainsFunc(sent[1:], isNamesake):
+		return &Fault{what + ", but one of the same name with another key, as from before a renewal",
+			add + " in its place, or you add it to " + j.List}
+	case slices.ContainsFunc(sent[1:min(len(sent), maxLength)], j.isTrusted):
+		return &Fault{what, add + ", or you add it to " + j.List}
+	default:
+		return &Fault{what + " and isn't trusted here" + keyID(cert),
+			"if that is a CA between it and one that is trusted, " + add + "; else, if you trust it, add its certificate to " + j.List}
+	}
+}
+
+// isTrusted reports whether ca is, or was issued by one that is.
+func (j Judge) isTrusted(ca *x509.Certificate) bool {
+	if j.Trusted != nil {
+		return slices.ContainsFunc(j.Trusted, ca.Equal)
+	}
+	_, err := ca.Verify(x509.VerifyOptions{Roots: j.Roots, Intermediates: x509.NewCertPool(), CurrentTime: j.Now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	return err == nil
+}
+
+// untrusted is that the chain is whole, but nobody here trusts its end.
+func (j Judge) untrusted(top *x509.Certificate, alone bool) *Fault {
+	what := fmt.Sprintf("the CA %s (SHA-256 %s) isn't trusted here", subject(top), fingerprint(top))
+	if alone {
+		what = fmt.Sprintf("the self-signed certificate %s (SHA-256 %s) isn't trusted here", subject(top), fingerprint(top))
+	}
+	for _, ca := range j.Trusted {
+		if bytes.Equal(ca.RawSubject, top.RawSubject) {
+			what += fmt.Sprintf(", but one of the same name with another key is (SHA-256 %s)", fingerprint(ca))
+			break
+		}
+	}
+	return &Fault{what, "if you trust it, add its certificate to " + j.List}
+}
+
+func (j Judge) outOfDate(leaf, cert *x509.Certificate) *Fault {
+	remedy := "renew it, or set this machine's clock right"
+	switch {
+	case j.Now.Before(cert.NotBefore):
+		remedy = "set this machine's clock right, or wait"
+	case slices.ContainsFunc(j.Trusted, cert.Equal):
+		remedy = "get the present certificate of that CA, and put it into " + j.List
+	case cert != leaf && IsCA(cert):
+		remedy = j.Whose + "'s administrator puts the present certificate of that CA into the file of its certificate"
+	}
+	return &Fault{fmt.Sprintf("%q is valid from %s to %s, and here it is %s", dn.Text(cert.Subject), minute(cert.NotBefore), minute(cert.NotAfter), minute(j.Now)), remedy}
+}
+
+// misused finds the certificate that isn't for j.Usage.
+func (j Judge) misused(sent []*x509.Certificate) *Fault {
+	ordered, _ := Order(sent[:min(len(sent), maxLength)], 0)
+	for _, cert := range slices.Concat(ordered, j.Trusted) {
+		if fault := wrongUse(cert, j.Usage); fault != nil {
+			return fault
+		}
+	}
+	return &Fault{"its chain isn't meant for TLS " + plural[j.Usage] + " (extended key usage)", "have one issued by another CA"}
+}

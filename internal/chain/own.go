@@ -1,0 +1,79 @@
+package chain
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// An Own is the chain that a program of ours sends, as it stands in a file.
+type Own struct {
+	Chain []*x509.Certificate // the leaf first
+	Usage x509.ExtKeyUsage    // what it is shown for
+	Now   time.Time
+}
+
+// Faults are why others would refuse it, as far as it shows without knowing whom they
+// trust. What is wrong with the leaf comes first.
+func (o Own) Faults() (faults []*Fault) {
+	if fault := wrongUse(o.Chain[0], o.Usage); fault != nil {
+		faults = append(faults, fault)
+	}
+	if fault, ok := errors.AsType[*Fault](FalseSigner(o.Chain)); ok {
+		faults = append(faults, fault)
+	}
+	for i, cert := range o.Chain {
+		switch with := Refused(cert); {
+		case with != "" && !selfIssued(cert): // nobody looks at how a root is signed
+			faults = append(faults, &Fault{fmt.Sprintf("%s is signed with %s, which others refuse", subject(cert), with), "have it issued anew, with SHA-256 or better"})
+		case i > 0 && o.isOutOfDate(cert) && !o.isReplaced(cert):
+			faults = append(faults, o.outOfDate(cert))
+		case i > 0:
+			if fault := wrongUse(cert, o.Usage); fault != nil && !selfIssued(cert) { // nor for what
+				faults = append(faults, fault)
+			}
+		}
+	}
+	return faults
+}
+
+// Missing is that the chain ends before a root that everybody has, or nil. That is no
+// fault if the others have its issuer, as with a CA of one's own.
+func (o Own) Missing() *Fault {
+	ordered, _ := Order(o.Chain, 0)
+	top := ordered[len(ordered)-1]
+	if selfIssued(top) {
+		return nil
+	}
+	_, err := top.Verify(x509.VerifyOptions{CurrentTime: o.Now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	if !errors.As(err, new(x509.UnknownAuthorityError)) {
+		return nil
+	}
+	return &Fault{
+		fmt.Sprintf("the chain ends with %s, and its issuer %s isn't in it", subject(top), issuer(top)),
+		"unless that is a root that the other side has, an intermediate certificate is missing, which the CA offers as chain or bundle",
+	}
+}
+
+func (o Own) isOutOfDate(cert *x509.Certificate) bool {
+	return o.Now.Before(cert.NotBefore) || o.Now.After(cert.NotAfter)
+}
+
+// isReplaced reports whether a valid certificate of the same CA is in the chain too:
+// it is cross-signed.
+func (o Own) isReplaced(cert *x509.Certificate) bool {
+	return slices.ContainsFunc(o.Chain, func(c *x509.Certificate) bool {
+		return c != cert && slices.Equal(c.RawSubject, cert.RawSubject) && !o.isOutOfDate(c)
+	})
+}
+
+func (o Own) outOfDate(cert *x509.Certificate) *Fault {
+	const layout = "2006-01-02 15:04:05 UTC"
+	if o.Now.Before(cert.NotBefore) {
+		return &Fault{fmt.Sprintf("%s isn't valid before %s, and the clock says %s", subject(cert), cert.NotBefore.UTC().Format(layout), o.Now.UTC().Format(layout)),
+			"check the clock of this machine"}
+	}
+	return &Fault{fmt.Sprintf("%s expired on %s", subject(cert), cert.NotAfter.UTC().Format(layout)), "get the present chain from the CA"}
+}
