@@ -139,6 +139,7 @@ func (tr *translator) settings() tunnel.Settings {
 		s.Allow = append(s.Allow, tunnel.Rule(rule))
 	}
 	s.RevocationLists = tr.revocationLists()
+	s.Trusted = tr.trusted
 	return s
 }
 

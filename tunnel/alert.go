@@ -2,75 +2,86 @@ package tunnel
 
 import (
 	"crypto/tls"
-	"crypto/x509"
+	"slices"
+	"time"
+
+	"tlstunnel/internal/chain"
 )
 
-// explainAlert says what the other side meant by the alert (RFC 8446, section 6)
-// with which it ended TLS.
-func explainAlert(who string, config *tls.Config, alert error) string {
-	const (
-		handshakeFailure = 40
-		badCertificate   = 42
-		certRevoked      = 44
-		certExpired      = 45
-		certUnknown      = 46
-		unknownCA        = 48
-		accessDenied     = 49
-		protocolVersion  = 70
-		unrecognizedName = 112
-		certRequired     = 116
-		noALPN           = 120
-	)
-	is := func(code uint8) bool { return alert.Error() == tls.AlertError(code).Error() }
-	refused := "the " + who + " refused tlstunnel's certificate"
+// The alerts of RFC 8446, section 6, that we have more to say about.
+const (
+	alertRecordOverflow   tls.AlertError = 22
+	alertHandshakeFailure tls.AlertError = 40
+	alertBadCertificate   tls.AlertError = 42
+	alertUnsupportedCert  tls.AlertError = 43
+	alertCertRevoked      tls.AlertError = 44
+	alertCertExpired      tls.AlertError = 45
+	alertCertUnknown      tls.AlertError = 46
+	alertIllegalParameter tls.AlertError = 47
+	alertUnknownCA        tls.AlertError = 48
+	alertAccessDenied     tls.AlertError = 49
+	alertDecodeError      tls.AlertError = 50
+	alertProtocolVersion  tls.AlertError = 70
+	alertInternalError    tls.AlertError = 80
+	alertUnrecognizedName tls.AlertError = 112
+	alertCertRequired     tls.AlertError = 116
+	alertNoALPN           tls.AlertError = 120
+)
+
+// isOneOf reports whether alert, of crypto/tls, is one of those.
+func isOneOf(alert error, codes ...tls.AlertError) bool {
+	return slices.ContainsFunc(codes, func(code tls.AlertError) bool { return alert.Error() == code.Error() })
+}
+
+// explainAlert says what the other side meant by the alert with which it ended TLS.
+func (t *terms) explainAlert(alert error) string {
+	is := func(codes ...tls.AlertError) bool { return isOneOf(alert, codes...) }
 	switch {
-	case is(unknownCA):
-		return refused + ": it doesn't trust " + ourSigner(config) + "; give it that CA's certificate"
-	case is(badCertificate), is(certUnknown):
-		return refused + ": perhaps it doesn't trust " + ourSigner(config) + ", or expects another name; its own log knows"
-	case is(certExpired):
-		return refused + ": it takes it for expired; compare the clocks"
-	case is(certRevoked):
-		return refused + ": it takes it for revoked"
-	case is(accessDenied):
-		return refused + ": it is valid, but has no access there"
-	case is(certRequired):
-		return "the " + who + " wants a client certificate: set cert and key"
-	case is(handshakeFailure):
-		return "the " + who + " found no TLS parameters in common, or wants a client certificate (cert and key)" + orLegacy(config)
-	case is(protocolVersion):
-		return "the " + who + " speaks no version of TLS that this tunnel's profile allows"
-	case is(unrecognizedName):
-		return "the " + who + " doesn't know the name that it was asked for: check server_name"
-	case is(noALPN):
-		return "the " + who + " speaks none of the protocols in alpn"
+	case t.unsent != "" && is(alertCertRequired, alertHandshakeFailure, alertBadCertificate, alertCertUnknown, alertAccessDenied):
+		return "the target wants a client certificate" + t.unsent
+	case is(alertCertRequired):
+		return "the " + t.who + " wants a client certificate: set cert and key"
+	case is(alertUnknownCA, alertBadCertificate, alertUnsupportedCert, alertCertUnknown, alertCertExpired, alertCertRevoked):
+		return t.explainRefusal(is)
+	case is(alertAccessDenied):
+		return "the " + t.who + " refused tlstunnel's certificate: it is valid, but has no access there"
+	case is(alertHandshakeFailure):
+		return "the " + t.who + " found no TLS parameters in common, or wants a client certificate (cert and key)" + orLegacy(t.config)
+	case is(alertProtocolVersion):
+		return "the " + t.who + " speaks no version of TLS that this tunnel's profile allows"
+	case is(alertUnrecognizedName):
+		return "the " + t.who + " doesn't know the name that it was asked for: check server_name"
+	case is(alertNoALPN):
+		return "the " + t.who + " speaks none of the protocols in alpn"
 	default:
-		return "the " + who + " ended TLS with an alert; its own log knows why"
+		return "the " + t.who + " ended TLS with an alert; its own log knows why"
 	}
 }
 
-// ourSigner names the CA of the certificate that we showed.
-func ourSigner(config *tls.Config) string {
-	var shown *tls.Certificate
+// explainRefusal says why the other side refused our certificate. What our own file
+// shows comes before any guess.
+func (t *terms) explainRefusal(is func(...tls.AlertError) bool) string {
+	refused := "the " + t.who + " refused tlstunnel's certificate: "
+	if fault := t.ourFault(); fault != nil {
+		return refused + fault.Error()
+	}
 	switch {
-	case len(config.Certificates) > 0:
-		shown = &config.Certificates[0]
-	case config.GetCertificate != nil:
-		shown, _ = config.GetCertificate(new(tls.ClientHelloInfo))
-	case config.GetClientCertificate != nil:
-		shown, _ = config.GetClientCertificate(new(tls.CertificateRequestInfo))
+	case is(alertUnknownCA):
+		return refused + "it doesn't trust " + t.ourSigner() + "; give it that CA's certificate" + t.orAddIssuer()
+	case is(alertCertExpired):
+		return refused + "it takes it for expired; compare the clocks"
+	case is(alertCertRevoked):
+		return refused + "it takes it for revoked"
+	default:
+		return refused + "perhaps it doesn't trust " + t.ourSigner() + ", or expects another name; its own log knows"
 	}
-	if shown == nil {
-		return "its CA"
+}
+
+// orAddIssuer goes on after the remedy that the other side must trust the CA of our
+// certificate.
+func (t *terms) orAddIssuer() string {
+	if ours := t.ours(); len(ours) == 0 || (chain.Own{Chain: ours, Now: time.Now()}).Missing() == nil {
+		return ""
 	}
-	var chain []*x509.Certificate
-	for _, der := range shown.Certificate {
-		if cert, err := x509.ParseCertificate(der); err == nil {
-			chain = append(chain, cert)
-		}
-	}
-	if len(chain) == 0 {
-		return "its CA"
-	}
-	return signer(chain)
+	return ", or, if it has the CA above that one, add it to the file of cert here"
 }

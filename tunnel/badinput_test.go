@@ -17,6 +17,7 @@ const (
 	reasonNoTurn   = "1024 other handshakes didn't end within handshake_timeout: this one had no turn"
 	reasonOld      = "the peer speaks only versions of TLS older than this tunnel's profile allows: update it"
 	reasonNoCommon = "the peer has no cipher suite or key exchange in common with this tunnel's profile"
+	goSchemes      = "the signatures PSSWithSHA256, ECDSAWithP256AndSHA256, Ed25519, PSSWithSHA384, PSSWithSHA512 and "
 	reasonALPN     = "the peer offers none of the protocols in alpn"
 )
 
@@ -75,6 +76,18 @@ func TestBadInput(t *testing.T) {
 		{"DICOM", sends("\x01\x00\x00\x00\x00\xcd\x00\x01\x00\x00PACS            "), slog.LevelInfo, byPeer, notTLS("DICOM without TLS")},
 		{"HL7", sends("\x0bMSH|^~\\&|LAB|CLINIC|\r\x1c\r"), slog.LevelInfo, byPeer, notTLS("HL7 (MLLP) without TLS")},
 		{"PostgreSQL", sends("\x00\x00\x00\x08\x04\xd2\x16\x2f"), slog.LevelInfo, byPeer, notTLS("PostgreSQL, which asks for TLS in its own way")},
+		{"DICOM, refusing", sends("\x03\x00\x00\x00\x00\x04\x00\x01\x01\x01"), slog.LevelInfo, byPeer, notTLS("DICOM without TLS")},
+		{"DICOM, aborting", sends("\x07\x00\x00\x00\x00\x04\x00\x00\x00\x00"), slog.LevelInfo, byPeer, notTLS("DICOM without TLS")},
+		{"Modbus/TCP", sends("\x00\x01\x00\x00\x00\x06\x01\x03\x00\x00\x00\x0a"), slog.LevelInfo, byPeer, notTLS("Modbus/TCP without TLS")},
+		{"Modbus/TCP that begins as DICOM", sends("\x01\x00\x00\x00\x00\x06\x01\x03\x00\x00\x00\x0a"), slog.LevelInfo, byPeer, notTLS("Modbus/TCP without TLS")},
+		{"LDAP", sends("\x30\x0c\x02\x01\x01\x60\x07\x02\x01\x03\x04\x00\x80\x00"), slog.LevelInfo, byPeer, notTLS("LDAP without TLS")},
+		{"LDAP by Windows", sends("\x30\x84\x00\x00\x00\x10\x02\x01\x01\x60\x84\x00\x00\x00\x07\x02\x01\x03\x04\x00\x80\x00"), slog.LevelInfo, byPeer, notTLS("LDAP without TLS")},
+		{"LDAP, a search", sends("\x30\x25\x02\x01\x01\x63\x20\x04\x00"), slog.LevelInfo, byPeer, notTLS("LDAP without TLS")},
+		{"SNMP", sends("\x30\x29\x02\x01\x00\x04\x06public"), slog.LevelInfo, byPeer, notTLS(`it began with "0)\x02\x01\x00"`)},
+		{"Redis", sends("*1\r\n$4\r\nPING\r\n"), slog.LevelInfo, byPeer, notTLS("Redis without TLS")},
+		{"Redis by hand", sends("PING\r\n"), slog.LevelInfo, byPeer, notTLS("Redis without TLS")},
+		{"PROXY header", sends("PROXY TCP4 192.0.2.7 192.0.2.1 51324 2762\r\n"), slog.LevelInfo, byPeer, notTLS(proxyHeader)},
+		{"PROXY header, version 2", sends("\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c"), slog.LevelInfo, byPeer, notTLS(proxyHeader)},
 		{"RDP", sends("\x03\x00\x00\x13\x0e\xe0\x00\x00\x00\x00\x00"), slog.LevelInfo, byPeer, notTLS("RDP (TPKT)")},
 		{"SSL 2.0", sends("\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10"), slog.LevelInfo, byPeer, notTLS("a greeting of SSL 2.0")},
 		{"noise", sends("\xe2\x9c\x93\x00\x07\x5a"), slog.LevelInfo, byPeer, notTLS(`it began with "✓\x00\a"`)},
@@ -83,8 +96,9 @@ func TestBadInput(t *testing.T) {
 		{"TLS 1.0 only", speaks(&tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10}), slog.LevelInfo, byTunnel, reasonOld},
 		{"TLS 1.1 only", speaks(&tls.Config{MinVersion: tls.VersionTLS11, MaxVersion: tls.VersionTLS11}), slog.LevelInfo, byTunnel, reasonOld},
 		{"other cipher suites", speaks(&tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_RSA_WITH_RC4_128_SHA}}),
-			slog.LevelInfo, byTunnel, reasonNoCommon},
-		{"other key exchange", speaks(&tls.Config{CurvePreferences: []tls.CurveID{tls.CurveP521}}), slog.LevelInfo, byTunnel, reasonNoCommon},
+			slog.LevelInfo, byTunnel, reasonNoCommon + ": it offers the cipher suites TLS_RSA_WITH_RC4_128_SHA, the groups X25519, CurveP256, CurveP384, CurveP521, " + goSchemes + "5 others"},
+		{"other key exchange", speaks(&tls.Config{CurvePreferences: []tls.CurveID{tls.CurveP521}, MinVersion: tls.VersionTLS13}), slog.LevelInfo, byTunnel,
+			reasonNoCommon + ": it offers the cipher suites TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384, TLS_CHACHA20_POLY1305_SHA256, the groups CurveP521, " + goSchemes + "2 others"},
 		{"other ALPN", speaks(&tls.Config{NextProtos: []string{"http/1.1"}}), slog.LevelInfo, byTunnel, reasonALPN},
 
 		{"stalls at once", func(*end) {}, slog.LevelDebug, byTunnel, reasonSilent},

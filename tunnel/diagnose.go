@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -38,7 +39,7 @@ func (t *Tunnel) explainFront(c *conn, turn *handshakeTurn, err error) *ending {
 			err = &net.OpError{Op: "remote error", Err: tls.AlertError(alert)}
 			end.err = err
 		}
-		end.explainTLS(byPeer, c.settings.Front, err)
+		end.explainTLS(c.front, err)
 	}
 	return end
 }
@@ -53,9 +54,13 @@ func (t *Tunnel) explainDial(err error) *ending {
 	case errors.As(err, &dns):
 		end.reason = "the target's host name can't be resolved: check its spelling and this machine's DNS"
 	case errors.Is(err, errRefused):
-		end.reason = "nothing listens at the target: is its service running, and is the port right?"
-	case errors.Is(err, errHostUnreach), errors.Is(err, errNetUnreach):
+		end.reason = "nothing listens at the target, or a firewall rejects: is its service running, and is the port right?"
+	case errors.Is(err, errHostUnreach):
+		end.reason = "the target can't be reached: it is off, a firewall on the way rejects, or there is no route; check its address, the firewalls and the network"
+	case errors.Is(err, errNetUnreach):
 		end.reason = "there is no route to the target: check its address and the network"
+	case errors.Is(err, errForbidden), errors.Is(err, errNotPermitted):
+		end.reason = "connecting to the target is forbidden, " + whoForbids
 	case errors.Is(err, errTooMany):
 		end.by, end.reason = byTunnel, "too many open files: raise the limit (LimitNOFILE, ulimit -n) or set max_connections"
 	case isTimeout(err):
@@ -69,19 +74,31 @@ func (t *Tunnel) explainDial(err error) *ending {
 }
 
 // explainBack says why the TLS handshake with a target failed.
-func (t *Tunnel) explainBack(target Target, err error) *ending {
+func (t *Tunnel) explainBack(back *side, err error) *ending {
 	end := &ending{outcome: dialFailed, level: slog.LevelWarn, by: byTarget, err: err}
 	switch {
 	case t.setup.Err() != nil:
 		end.level, end.by, end.reason = slog.LevelDebug, byTunnel, "tlstunnel is stopping"
 	case errors.Is(err, context.DeadlineExceeded):
-		end.reason = "the target didn't finish the TLS handshake within handshake_timeout: does it speak TLS at this port?"
+		end.reason = "the target didn't finish the TLS handshake within handshake_timeout: does it speak TLS at this port?" + back.wire.bigHello()
 	case isGone(err):
-		end.reason = "the target closed in the middle of the TLS handshake: it doesn't speak TLS at this port, or it refuses this machine; its own log knows"
+		end.reason = "the target closed in the middle of the TLS handshake: it doesn't speak TLS at this port, or it refuses this machine; its own log knows" + back.wire.bigHello()
 	default:
-		end.explainTLS(byTarget, target.TLS, err)
+		end.explainTLS(back, err)
 	}
 	return end
+}
+
+// bigHello goes on after the reason of a handshake that failed: some firewalls and old
+// servers lose or refuse a ClientHello that doesn't fit into one packet. It is "" if
+// that can't be why.
+func (w *wire) bigHello() string {
+	const packet = 1400 // bytes, less what IP, TCP and a VPN may add
+	refused := len(w.first) == alertSize && w.first[0] == recordAlert
+	if w.sent <= packet || w.received && !refused {
+		return ""
+	}
+	return fmt.Sprintf(" (some firewalls and old servers lose or refuse a first message as large as ours, %d bytes: try the environment variable GODEBUG=tlsmlkem=0)", w.sent)
 }
 
 // explainRelay says why s failed while bytes were relayed.
@@ -95,44 +112,85 @@ func explainRelay(s *side, err error) *ending {
 	case errors.Is(err, errTimedOut), isTimeout(err):
 		end.reason = "the " + s.name + " vanished: it no longer answers keepalive probes or takes data"
 	case s.wire != nil:
-		end.explainTLS(s.name, s.config, err)
+		end.explainTLS(s, err)
 	default:
 		end.reason = "the connection to the " + s.name + " failed"
 	}
 	return end
 }
 
-// explainTLS fills in what err, from crypto/tls, means. who is the other side,
-// config is what we offered it.
-func (e *ending) explainTLS(who string, config *tls.Config, err error) {
+// explainTarget says more of end if the program behind us hasn't understood what the
+// peer's has sent, perhaps as it speaks TLS itself and got plain bytes.
+func (r *relaying) explainTarget(end *ending) *ending {
+	const unanswered = " before it had sent a byte: its own log knows why; "
+	program, remedy := "the target", "target must be its plain port; for its TLS port, take a tunnel with mode = \"client\""
+	if r.back.wire != nil {
+		program, remedy = "the program behind the target", "the target of the tunnel there must be its plain port"
+	}
+	nested := startsTLS(r.up.start, recordHandshake) // TLS within TLS is the business of both programs
+	silent := r.down.start == nil
+	switch {
+	case end.by != byTunnel && startsTLS(r.down.start, recordAlert) && !nested:
+		end.by, end.reason = byTarget, program+" speaks TLS itself: it answered plain bytes with an alert; "+remedy
+	case end.outcome == completed && r.finished == r.back && r.up.start != nil && silent && !nested:
+		end.reason = "the target closed" + unanswered + "if " + program + " speaks TLS itself, " + remedy
+	case end.outcome == interrupted && end.by == byTarget && isGone(end.err) && silent:
+		end.reason += unanswered + "if it is a tlstunnel, is the program behind that one running?"
+		if r.up.start != nil && !nested {
+			end.reason += " If " + program + " speaks TLS itself, " + remedy
+		}
+	default:
+		return end
+	}
+	end.level = slog.LevelWarn
+	return end
+}
+
+// explainTLS fills in what err, from crypto/tls, means. s is the side that it is about.
+func (e *ending) explainTLS(s *side, err error) {
 	var (
 		plain   tls.RecordHeaderError
 		refused *tls.CertificateVerificationError
 		pinned  *pinError
 		remote  *net.OpError
-		text    = err.Error()
+		terms   = s.terms
+		who     = s.name
+		says    = func(texts ...string) bool {
+			return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(err.Error(), text) })
+		}
 	)
 	switch {
 	case errors.As(err, &plain) && (plain.Conn != nil || plain.RecordHeader[0] == 0x80): // not one amid others
-		e.reason = fmt.Sprintf("the %s isn't speaking TLS: %s; is mode right?", who, describePlain(plain.RecordHeader[:]))
+		start := plain.RecordHeader[:]
+		if bytes.HasPrefix(s.wire.first, start) {
+			start = s.wire.first
+		}
+		e.reason = fmt.Sprintf("the %s isn't speaking TLS: %s; is mode right?", who, describePlain(start))
 	case errors.As(err, &refused):
 		e.level, e.by = slog.LevelWarn, byTunnel
-		e.reason = "tlstunnel refused the " + who + "'s certificate: " + whyRefused(refused, who, config.ServerName)
+		e.reason = "tlstunnel refused the " + who + "'s certificate: " + terms.whyRefused(refused)
 	case errors.As(err, &pinned):
 		e.level, e.by = slog.LevelWarn, byTunnel
 		e.reason = "tlstunnel refused the " + who + "'s certificate: " + pinned.explain()
 	case errors.As(err, &remote) && remote.Op == "remote error":
-		e.level, e.reason = slog.LevelWarn, explainAlert(who, config, remote.Err)
-	case strings.Contains(text, "didn't provide a certificate"):
-		e.by, e.reason = byTunnel, "the peer has no client certificate, and client_auth requires one: give it a certificate and key that a CA of client_ca signed"
-	case strings.Contains(text, "unsupported versions"), strings.Contains(text, "unsupported protocol version"):
+		e.level, e.reason = slog.LevelWarn, terms.explainAlert(remote.Err)
+		if isOneOf(remote.Err, alertInternalError, alertDecodeError, alertIllegalParameter, alertRecordOverflow) && who == byTarget {
+			e.reason += s.wire.bigHello()
+		}
+	case says(textNoCertificate):
+		e.by, e.reason = byTunnel, "the peer sent no client certificate, and client_auth requires one: give it a certificate and key that a CA of client_ca issued; if it has one, that is from another CA, and many programs then send none"
+	case says(textVersions, textVersion):
 		e.by, e.reason = byTunnel, "the "+who+" speaks only versions of TLS older than this tunnel's profile allows: update it"
-	case explainLegacy(config, text) != "":
-		e.by, e.reason = byTunnel, explainLegacy(config, text)
-	case strings.Contains(text, "supported by both client and server"), strings.Contains(text, "no supported elliptic curves"):
-		e.by, e.reason = byTunnel, "the "+who+" has no cipher suite or key exchange in common with this tunnel's profile"
-	case strings.Contains(text, "application protocol"):
+	case explainLegacy(terms.config, err.Error()) != "":
+		e.by, e.reason = byTunnel, explainLegacy(terms.config, err.Error())
+	case says(textInCommon, textSchemes):
+		e.by, e.reason = byTunnel, terms.whyNothingInCommon()
+	case says(textNoSchemes):
+		e.by, e.reason = byTunnel, "the "+who+" knows only signatures with SHA-1, which isn't accepted (it names no signature algorithms): update it"
+	case says(textALPN):
 		e.by, e.reason = byTunnel, "the "+who+" offers none of the protocols in alpn"
+	case says(textDecoding) && who == byPeer && endsWithDot(s.wire.first):
+		e.reason = fmt.Sprintf("the peer asks for the name %q, with a dot at its end, which TLS doesn't allow there: it must leave the dot out", clipTo(serverNameOf(s.wire.first), 253))
 	default:
 		e.reason = "TLS with the " + who + " failed"
 	}
@@ -144,22 +202,17 @@ func declinesToRenegotiate(err error) bool {
 	return strings.Contains(err.Error(), "tls: no renegotiation")
 }
 
-// describePlain guesses what a peer speaks that isn't TLS from the first bytes
-// that it sent.
-func describePlain(start []byte) string {
-	for _, known := range []struct{ prefix, name string }{
-		{"GET ", "plain HTTP"}, {"POST", "plain HTTP"}, {"HEAD", "plain HTTP"}, {"PUT ", "plain HTTP"},
-		{"OPTIO", "plain HTTP"}, {"HTTP", "plain HTTP"}, {"CONNE", "plain HTTP"}, {"PRI *", "plain HTTP/2"},
-		{"SSH-", "SSH"}, {"\x01\x00", "DICOM without TLS"}, {"\x0bMSH", "HL7 (MLLP) without TLS"},
-		{"\x00\x00\x00\x08\x04", "PostgreSQL, which asks for TLS in its own way"},
-		{"\x80", "a greeting of SSL 2.0"}, {"\x03\x00", "RDP (TPKT)"}, {"220", "a server that greets first, as SMTP and FTP do"},
-	} {
-		if bytes.HasPrefix(start, []byte(known.prefix)) {
-			return known.name
-		}
-	}
-	return fmt.Sprintf("it began with %q", start)
-}
+// What crypto/tls says, in parts; it has no other way to tell these errors apart.
+const (
+	textNoCertificate = "didn't provide a certificate"
+	textVersions      = "unsupported versions"
+	textVersion       = "unsupported protocol version"
+	textInCommon      = "supported by both client and server"
+	textNoSchemes     = "missing signature_algorithms"
+	textSchemes       = "any of the certificate's signature algorithms"
+	textALPN          = "application protocol"
+	textDecoding      = "error decoding message"
+)
 
 // isGone reports whether err is the other side's leaving without a word.
 func isGone(err error) bool {

@@ -83,7 +83,7 @@ func (t *Tunnel) secureBack(c *conn, target Target, tcp *net.TCPConn) *ending {
 	if target.TLS != nil {
 		if err := t.startTLS(t.setup, c, back, tls.Client, target.TLS); err != nil {
 			t.hangUp(back)
-			return t.explainBack(target, err)
+			return t.explainBack(back, err)
 		}
 		if why := t.whyRevoked(c); why != "" {
 			t.hangUp(back)

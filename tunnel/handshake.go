@@ -38,13 +38,16 @@ func (t *Tunnel) startTLS(ctx context.Context, c *conn, s *side, role func(net.C
 	defer cancel()
 	growStack()
 	start := time.Now()
-	s.wire, s.config = &wire{source: s.tcp, holdTicket: s == c.front}, config
+	s.wire = &wire{source: s.tcp, holdTicket: s == c.front}
+	s.terms = &terms{who: s.name, config: config, trusted: c.settings.Trusted}
+	ctx = context.WithValue(ctx, termsKey{}, s.terms)
 	tlsConn := role(s.wire, config)
 	if err := tlsConn.HandshakeContext(ctx); err != nil {
 		s.noteRejection(err)
 		return err
 	}
 	s.wire.holdTicket, s.wire.noWait = false, true
+	s.wire.first, s.terms.hello = nil, nil
 	c.handshake = time.Since(start)
 	state := tlsConn.ConnectionState()
 	c.session = &state
@@ -77,6 +80,7 @@ func (t *Tunnel) awaitHandshakeTurn(next func(*tls.ClientHelloInfo) (*tls.Config
 	return func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		turn := hello.Context().Value(handshakeTurn{}).(*handshakeTurn)
 		turn.asked = true
+		termsOf(hello.Context()).hello = hello
 		select {
 		case t.handshakes <- struct{}{}:
 			turn.held = true

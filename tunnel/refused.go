@@ -1,8 +1,6 @@
 package tunnel
 
 import (
-	"bytes"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -14,52 +12,18 @@ import (
 )
 
 // whyRefused says what is wrong with a certificate that we didn't accept, and
-// what would make it acceptable. expected is the name that it should have had.
-func whyRefused(v *tls.CertificateVerificationError, who, expected string) string {
+// what would make it acceptable.
+func (t *terms) whyRefused(v *tls.CertificateVerificationError) string {
 	leaf := v.UnverifiedCertificates[0]
-	var (
-		name    x509.HostnameError
-		unknown x509.UnknownAuthorityError
-		invalid x509.CertificateInvalidError
-	)
-	switch {
-	case errors.As(v.Err, &name):
-		remedy := "set server_name to a name of its certificate, or have this name added to it"
-		if len(leaf.DNSNames)+len(leaf.IPAddresses) == 0 {
-			remedy = "have this name added to its certificate"
-		}
-		return fmt.Sprintf("expected the name %q, but it is for %s; if this is the right machine, %s", expected, names(leaf), remedy)
-	case errors.As(v.Err, &unknown):
-		list := "ca"
-		if who == byPeer {
-			list = "client_ca"
-		}
-		return fmt.Sprintf("%s isn't trusted here; if you trust it, add its certificate to %s of this tunnel", signer(v.UnverifiedCertificates), list)
-	case errors.As(v.Err, &invalid) && invalid.Reason == x509.Expired: // or not yet valid
-		bad, remedy := invalid.Cert, "renew it, or set this machine's clock right"
-		if time.Now().Before(bad.NotBefore) {
-			remedy = "set this machine's clock right, or wait"
-		}
-		return fmt.Sprintf("%q is valid from %s to %s, and here it is %s: %s",
-			dn.Text(bad.Subject), day(bad.NotBefore), day(bad.NotAfter), day(time.Now()), remedy)
-	case errors.As(v.Err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
-		return "it isn't meant for this use (extended key usage): a server needs serverAuth, a client clientAuth"
-	default:
-		return v.Err.Error()
+	if !errors.As(v.Err, new(x509.HostnameError)) {
+		return t.judge().Explain(v.UnverifiedCertificates, v.Err).Error()
 	}
-}
-
-// signer names the CA that would have to be trusted for chain to be.
-func signer(chain []*x509.Certificate) string {
-	top := chain[len(chain)-1]
-	switch {
-	case !bytes.Equal(top.RawIssuer, top.RawSubject):
-		return fmt.Sprintf("the CA %q (key id %x; it wasn't sent along, so its fingerprint isn't known)", dn.Text(top.Issuer), top.AuthorityKeyId)
-	case len(chain) == 1:
-		return fmt.Sprintf("the self-signed certificate %q (SHA-256 %s)", dn.Text(top.Subject), fingerprint(top.Raw))
-	default:
-		return fmt.Sprintf("the CA %q (SHA-256 %s)", dn.Text(top.Subject), fingerprint(top.Raw))
+	remedy := "set server_name to a name of its certificate, "
+	if len(leaf.DNSNames)+len(leaf.IPAddresses) == 0 {
+		remedy = ""
 	}
+	return fmt.Sprintf("expected the name %q, but it is for %s; if this is the right machine, %shave this name added to it (a tlstunnel there has names in [pki] for that), or pin its key here (pins in place of ca)",
+		t.config.ServerName, names(leaf), remedy)
 }
 
 // names lists the names in a certificate, ten at the most.
@@ -79,12 +43,6 @@ func names(cert *x509.Certificate) string {
 	default:
 		return strings.Join(all, ", ")
 	}
-}
-
-// fingerprint is the SHA-256 of a certificate as people compare it.
-func fingerprint(der []byte) string {
-	sum := sha256.Sum256(der)
-	return strings.ReplaceAll(fmt.Sprintf("% X", sum[:]), " ", ":")
 }
 
 func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }

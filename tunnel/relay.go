@@ -1,9 +1,9 @@
 package tunnel
 
 import (
+	"bytes"
 	"errors"
 	"io"
-	"log/slog"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -16,6 +16,7 @@ type flow struct {
 	moved    *atomic.Int64 // bytes that dst has taken
 	passing  atomic.Bool   // a write to dst is under way
 	err      error         // why dst takes no more
+	start    []byte        // its first bytes, a few
 }
 
 // copy moves bytes until src's end of stream. On an error it says which side
@@ -40,6 +41,9 @@ func (f *flow) copy() (failed *side, err error) {
 
 // pass is a [taker].
 func (f *flow) pass(c *chunk, b []byte) (more bool) {
+	if f.start == nil {
+		f.start = bytes.Clone(b[:min(len(b), alertSize)])
+	}
 	f.passing.Store(true)
 	n, err := f.dst.Write(b)
 	f.passing.Store(false)
@@ -141,12 +145,7 @@ func (r *relaying) end(f *flow, failed *side, err error) {
 			_ = f.src.receive(discard)
 		}
 	default:
-		end := explainRelay(f.src, err)
-		if f.src == r.back && f.moved.Load() == 0 && isGone(err) {
-			end.level = slog.LevelWarn
-			end.reason += " before it had sent a byte: its own log knows why; if it is a tlstunnel, is the program behind that one running?"
-		}
-		r.abort(end)
+		r.abort(explainRelay(f.src, err))
 	}
 }
 
@@ -179,10 +178,10 @@ func (r *relaying) ending() *ending {
 	defer r.mu.Unlock()
 	switch {
 	case r.aborted != nil:
-		return r.aborted
+		return r.explainTarget(r.aborted)
 	case r.deaf != nil:
-		return r.deaf
+		return r.explainTarget(r.deaf)
 	default:
-		return completion(r.finished)
+		return r.explainTarget(completion(r.finished))
 	}
 }

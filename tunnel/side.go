@@ -1,7 +1,6 @@
 package tunnel
 
 import (
-	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -17,7 +16,7 @@ type side struct {
 
 	// Of a TLS side; wire is nil on a plain one.
 	wire    *wire
-	config  *tls.Config
+	terms   *terms
 	records records
 
 	whole    bool        // it has got all that was for it, and its end of stream

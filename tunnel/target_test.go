@@ -27,7 +27,7 @@ func toTargets(addresses ...string) (s Settings) {
 }
 
 const (
-	reasonRefused   = "nothing listens at the target: is its service running, and is the port right?"
+	reasonRefused   = "nothing listens at the target, or a firewall rejects: is its service running, and is the port right?"
 	reasonNoAnswer  = "the target didn't answer within connect_timeout: is it on, and does a firewall drop the packets?"
 	reasonNoAddress = "the target's host name can't be resolved: check its spelling and this machine's DNS"
 )

@@ -53,6 +53,11 @@ type Settings struct {
 	// this machine for another purpose, and may be in each of its backups.
 	Own []*x509.Certificate
 
+	// Trusted are the CAs that Front or Targets trust, for the log to say what is
+	// wrong with a certificate that was refused: a pool can't be listed. Empty if they
+	// are those of the operating system.
+	Trusted []*x509.Certificate
+
 	// RevocationLists are for the certificates of peers in server mode, and of
 	// targets in client mode.
 	RevocationLists []*RevocationList
@@ -161,6 +166,12 @@ func (t *Tunnel) Apply(s Settings) {
 	if s.Front != nil {
 		next.Front = s.Front.Clone()
 		next.Front.GetConfigForClient = t.awaitHandshakeTurn(s.Front.GetConfigForClient)
+	}
+	next.Targets = slices.Clone(s.Targets)
+	for i, target := range s.Targets {
+		if target.TLS != nil {
+			next.Targets[i].TLS = noteRequest(target.TLS)
+		}
 	}
 	for _, r := range s.Allow {
 		next.allow = append(next.allow, newRule(r))

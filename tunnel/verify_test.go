@@ -33,6 +33,7 @@ func TestTargetIsVerified(t *testing.T) {
 		return func(c net.Conn) { _, _ = io.WriteString(c, banner); _, _ = io.Copy(io.Discard, c) }
 	}
 	const refused = "tlstunnel refused the target's certificate: "
+	bigHello := fmt.Sprintf(" (some firewalls and old servers lose or refuse a first message as large as ours, %d bytes: try the environment variable GODEBUG=tlsmlkem=0)", len(clientHello(clientTLS())))
 
 	tests := []struct {
 		name   string
@@ -44,21 +45,21 @@ func TestTargetIsVerified(t *testing.T) {
 		{"unknown CA", shows(otherLeaf), nil, byTunnel, refused +
 			`the CA "CN=Other CA" (SHA-256 ` + print(otherCA.cert) + `) isn't trusted here; if you trust it, add its certificate to ca of this tunnel`},
 		{"unknown CA that isn't sent", shows(leafOnly(otherLeaf)), nil, byTunnel, refused +
-			fmt.Sprintf(`the CA "CN=Other CA" (key id %x; it wasn't sent along, so its fingerprint isn't known) isn't trusted here; if you trust it, add its certificate to ca of this tunnel`, otherCA.cert.SubjectKeyId)},
+			fmt.Sprintf(`the certificate of "CN=Other CA", which issued "CN=pacs.clinic.example", wasn't sent and isn't trusted here (key id %x); if that is a CA between it and one that is trusted, the target's administrator adds it to the file of its certificate; else, if you trust it, add its certificate to ca of this tunnel`, otherCA.cert.SubjectKeyId)},
 		{"self-signed", shows(selfSigned), func(c *tls.Config) { c.ServerName = "127.0.0.1" }, byTunnel, refused +
-			`expected the name "127.0.0.1", but it is for no name at all (only the subject "CN=Old Box", which doesn't count); if this is the right machine, have this name added to its certificate`},
+			`expected the name "127.0.0.1", but it is for no name at all (only the subject "CN=Old Box", which doesn't count); if this is the right machine, have this name added to it (a tlstunnel there has names in [pki] for that), or pin its key here (pins in place of ca)`},
 		{"other name", shows(testCA().issue("ris.clinic.example", func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(10, 0, 0, 7)} })), nil, byTunnel, refused +
-			`expected the name "pacs.clinic.example", but it is for "ris.clinic.example", 10.0.0.7; if this is the right machine, set server_name to a name of its certificate, or have this name added to it`},
+			`expected the name "pacs.clinic.example", but it is for "ris.clinic.example", 10.0.0.7; if this is the right machine, set server_name to a name of its certificate, have this name added to it (a tlstunnel there has names in [pki] for that), or pin its key here (pins in place of ca)`},
 		{"eleven other names", shows(testCA().issue("ris.clinic.example", func(c *x509.Certificate) {
 			c.DNSNames = []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"}
 		})), nil, byTunnel, refused +
-			`expected the name "pacs.clinic.example", but it is for "a", "b", "c", "d", "e", "f", "g", "h", "i", "j" and 1 others; if this is the right machine, set server_name to a name of its certificate, or have this name added to it`},
+			`expected the name "pacs.clinic.example", but it is for "a", "b", "c", "d", "e", "f", "g", "h", "i", "j" and 1 others; if this is the right machine, set server_name to a name of its certificate, have this name added to it (a tlstunnel there has names in [pki] for that), or pin its key here (pins in place of ca)`},
 		{"expired", shows(testCA().issue(serverName, func(c *x509.Certificate) { c.NotBefore, c.NotAfter = past.Add(-hour), past })), nil, byTunnel, refused +
 			fmt.Sprintf(`"CN=pacs.clinic.example" is valid from %s to %s, and here it is NOW: renew it, or set this machine's clock right`, day(past.Add(-hour)), day(past))},
 		{"not yet valid", shows(testCA().issue(serverName, func(c *x509.Certificate) { c.NotBefore, c.NotAfter = future, future.Add(hour) })), nil, byTunnel, refused +
 			fmt.Sprintf(`"CN=pacs.clinic.example" is valid from %s to %s, and here it is NOW: set this machine's clock right, or wait`, day(future), day(future.Add(hour)))},
 		{"for clients only", shows(testCA().issue(serverName, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })), nil, byTunnel, refused +
-			"it isn't meant for this use (extended key usage): a server needs serverAuth, a client clientAuth"},
+			`"CN=pacs.clinic.example" isn't meant for TLS servers, but for TLS client (extended key usage): have one issued with the extended usage "TLS server"`},
 		{"TLS 1.1 only", speaksTLS(&tls.Config{Certificates: []tls.Certificate{serverCert()}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}), nil, byTarget,
 			"the target speaks no version of TLS that this tunnel's profile allows"},
 		{"no ALPN in common", speaksTLS(&tls.Config{Certificates: []tls.Certificate{serverCert()}, NextProtos: []string{"h2"}}),
@@ -68,8 +69,11 @@ func TestTargetIsVerified(t *testing.T) {
 			"the target found no TLS parameters in common, or wants a client certificate (cert and key)"},
 		{"plain HTTP", says("HTTP/1.1 400 Bad Request\r\n\r\n"), nil, byTarget, "the target isn't speaking TLS: plain HTTP; is mode right?"},
 		{"plain SMTP", says("220 mail.clinic.example ESMTP\r\n"), nil, byTarget, "the target isn't speaking TLS: a server that greets first, as SMTP and FTP do; is mode right?"},
-		{"closes at once", func(c net.Conn) { c.Close() }, nil, byTarget, "the target closed in the middle of the TLS handshake: it doesn't speak TLS at this port, or it refuses this machine; its own log knows"},
-		{"says nothing", says(""), nil, byTarget, "the target didn't finish the TLS handshake within handshake_timeout: does it speak TLS at this port?"},
+		{"plain MySQL", says("\x4a\x00\x00\x00\x0a8.0.36\x00"), nil, byTarget, "the target isn't speaking TLS: MySQL, which greets in plain text and asks for TLS in its own way; is mode right?"},
+		{"plain MySQL that refuses us", says("\x45\x00\x00\x00\xff\x6a\x04Host"), nil, byTarget, "the target isn't speaking TLS: MySQL, which greets in plain text and asks for TLS in its own way; is mode right?"},
+		{"plain DICOM that refuses us", says("\x03\x00\x00\x00\x00\x04\x00\x01\x01\x01"), nil, byTarget, "the target isn't speaking TLS: DICOM without TLS; is mode right?"},
+		{"closes at once", func(c net.Conn) { c.Close() }, nil, byTarget, "the target closed in the middle of the TLS handshake: it doesn't speak TLS at this port, or it refuses this machine; its own log knows" + bigHello},
+		{"says nothing", says(""), nil, byTarget, "the target didn't finish the TLS handshake within handshake_timeout: does it speak TLS at this port?" + bigHello},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -147,8 +151,8 @@ func TestClientCertificate(t *testing.T) {
 		reason   string
 		identity string
 	}{
-		{"none", tls.VersionTLS13, nil, slog.LevelInfo, "the peer has no client certificate, and client_auth requires one: give it a certificate and key that a CA of client_ca signed", ""},
-		{"none, TLS 1.2", tls.VersionTLS12, nil, slog.LevelInfo, "the peer has no client certificate, and client_auth requires one: give it a certificate and key that a CA of client_ca signed", ""},
+		{"none", tls.VersionTLS13, nil, slog.LevelInfo, "the peer sent no client certificate, and client_auth requires one: give it a certificate and key that a CA of client_ca issued; if it has one, that is from another CA, and many programs then send none", ""},
+		{"none, TLS 1.2", tls.VersionTLS12, nil, slog.LevelInfo, "the peer sent no client certificate, and client_auth requires one: give it a certificate and key that a CA of client_ca issued; if it has one, that is from another CA, and many programs then send none", ""},
 		{"unknown CA", tls.VersionTLS13, &stranger, slog.LevelWarn, `tlstunnel refused the peer's certificate: the CA "CN=Strangers' CA" (SHA-256 ` +
 			fingerprint(strangers.cert.Raw) + `) isn't trusted here; if you trust it, add its certificate to client_ca of this tunnel`, ""},
 		{"good", tls.VersionTLS13, &good, slog.LevelInfo, "end of stream", "CN=modality-7"},
@@ -208,7 +212,7 @@ func TestPairRefusesEachOther(t *testing.T) {
 		{
 			"no client certificate", requireClientCert,
 			line{slog.LevelWarn, "connection interrupted", byTarget, "the target wants a client certificate: set cert and key"},
-			line{slog.LevelInfo, "handshake failed", byTunnel, "the peer has no client certificate, and client_auth requires one: give it a certificate and key that a CA of client_ca signed"},
+			line{slog.LevelInfo, "handshake failed", byTunnel, "the peer sent no client certificate, and client_auth requires one: give it a certificate and key that a CA of client_ca issued; if it has one, that is from another CA, and many programs then send none"},
 		}, {
 			"client certificate of an unknown CA",
 			func(s *Settings) {
@@ -240,7 +244,7 @@ func TestPairRefusesEachOther(t *testing.T) {
 				s.Front.Certificates = nil
 				s.Front.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { c := serverCert(); return &c, nil }
 			},
-			line{slog.LevelWarn, "target failed", byTunnel, `tlstunnel refused the target's certificate: expected the name "ris.clinic.example", but it is for "pacs.clinic.example"; if this is the right machine, set server_name to a name of its certificate, or have this name added to it`},
+			line{slog.LevelWarn, "target failed", byTunnel, `tlstunnel refused the target's certificate: expected the name "ris.clinic.example", but it is for "pacs.clinic.example"; if this is the right machine, set server_name to a name of its certificate, have this name added to it (a tlstunnel there has names in [pki] for that), or pin its key here (pins in place of ca)`},
 			line{slog.LevelWarn, "handshake failed", byPeer, "the peer refused tlstunnel's certificate: perhaps it doesn't trust " + clinicCA + ", or expects another name; its own log knows"},
 		},
 	}

@@ -9,6 +9,10 @@ import (
 	"time"
 )
 
+// maxFirst is how much of what came first is kept while there may be something to
+// explain: a ClientHello up to the name that it asks for.
+const maxFirst = 2 << 10
+
 // wire is the TCP connection under a [tls.Conn]. It reads more of it at once than
 // crypto/tls asks for.
 type wire struct {
@@ -21,8 +25,11 @@ type wire struct {
 	// What the reading goroutine has seen of the peer: crypto/tls reports a
 	// bare FIN as it does a close_notify.
 	received bool    // at least a byte
+	first    []byte  // what came first, up to maxFirst; nil after the handshake
 	finished bool    // its FIN
 	tail     [7]byte // the last bytes that crypto/tls got in the handshake, as many as an alert has
+
+	sent int // bytes, before any came
 
 	// holdTicket is set during the handshake of a server, and ticket is what
 	// Write held back then.
@@ -59,6 +66,9 @@ func (w *wire) Read(b []byte) (int, error) {
 // put makes b what Read gives next. It keeps no chunk: a peer that hasn't proved
 // anything yet may let us wait.
 func (w *wire) put(c *chunk, b []byte) (more bool) {
+	if !w.received {
+		w.first = bytes.Clone(b[:min(len(b), maxFirst)])
+	}
 	w.ahead, w.received = bytes.Clone(b), true
 	c.giveBack()
 	return false
@@ -89,6 +99,9 @@ func (w *wire) Write(b []byte) (int, error) {
 // and closes, as many do, has not read it then, and so its system resets the
 // connection and throws away what it has not yet sent: the message.
 func (w *wire) write(b []byte) (int, error) {
+	if !w.received {
+		w.sent += len(b)
+	}
 	if w.holdTicket {
 		rest, ticket := cutTicket(b)
 		w.ticket = append(w.ticket, ticket...)

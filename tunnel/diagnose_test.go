@@ -1,0 +1,453 @@
+package tunnel
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/big"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// below makes a CA that a signs.
+func (a *authority) below(name string) *authority {
+	key := newKey()
+	template := *a.cert
+	template.SerialNumber, template.Subject = big.NewInt(3), pkix.Name{CommonName: name}
+	template.RawSubject, template.SubjectKeyId = nil, nil
+	return &authority{sign(&template, a.cert, key, a.key), key}
+}
+
+// rsaAuthority is a CA with an RSA key, which old programs need.
+type rsaAuthority struct {
+	cert *x509.Certificate
+	key  *rsa.PrivateKey
+}
+
+var rsaCA = sync.OnceValue(func() rsaAuthority {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	template := *testCA().cert
+	template.Subject = pkix.Name{CommonName: "RSA CA"}
+	template.RawSubject, template.SubjectKeyId, template.SignatureAlgorithm, template.PublicKey = nil, nil, 0, key.Public()
+	der, err := x509.CreateCertificate(rand.Reader, &template, &template, key.Public(), key)
+	if err != nil {
+		panic(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		panic(err)
+	}
+	return rsaAuthority{cert, key}
+})
+
+// issue makes a leaf with the CA's own key, as another one takes long to make.
+func (a rsaAuthority) issue(edit func(der []byte) []byte) tls.Certificate {
+	template := *serverCert().Leaf
+	template.AuthorityKeyId, template.SubjectKeyId, template.SignatureAlgorithm = nil, nil, 0
+	der, err := x509.CreateCertificate(rand.Reader, &template, a.cert, a.key.Public(), a.key)
+	if err != nil {
+		panic(err)
+	}
+	if edit != nil {
+		der = edit(der)
+	}
+	return tls.Certificate{Certificate: [][]byte{der, a.cert.Raw}, PrivateKey: a.key}
+}
+
+// withSHA1 writes SHA-1 over the algorithm of a signature with RSA, for crypto/x509
+// doesn't make one.
+func withSHA1(der []byte) []byte {
+	const pkcs1 = "\x2a\x86\x48\x86\xf7\x0d\x01\x01" // 1.2.840.113549.1.1
+	return []byte(strings.ReplaceAll(string(der), pkcs1+"\x0b", pkcs1+"\x05"))
+}
+
+// A CA that is trusted is never accused, in neither mode: the reason is what is wrong
+// with the chain.
+func TestTrustedCAIsNotAccused(t *testing.T) {
+	root := testCA()
+	issuing, before := root.below("Issuing 1"), root.below("Issuing 1")
+	leaf := issuing.issue(serverName, nil)
+	shows := func(key any, certs ...[]byte) tls.Certificate {
+		return tls.Certificate{Certificate: certs, PrivateKey: key}
+	}
+	const missing = `the certificate of "CN=Issuing 1", which issued "CN=pacs.clinic.example", wasn't sent`
+	for _, test := range []struct {
+		name  string
+		shown tls.Certificate
+		want  string // with WHO and LIST
+	}{
+		{"without the CA in between", shows(leaf.PrivateKey, leaf.Certificate[0], root.cert.Raw),
+			missing + ": the WHO's administrator adds it to the file of its certificate, or you add it to LIST of this tunnel"},
+		{"with the CA of before", shows(leaf.PrivateKey, leaf.Certificate[0], before.cert.Raw),
+			missing + ", but one of the same name with another key, as from before a renewal: the WHO's administrator adds it to the file of its certificate in its place, or you add it to LIST of this tunnel"},
+		{"signed with SHA-1", rsaCA().issue(withSHA1), `"CN=pacs.clinic.example" is signed with SHA-1 (SHA1-RSA), which isn't accepted: have it issued anew`},
+	} {
+		trusted := []*x509.Certificate{root.cert, rsaCA().cert}
+		pool := root.pool()
+		pool.AddCert(rsaCA().cert)
+		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+			want := func(who, list string) string {
+				return "tlstunnel refused the " + who + "'s certificate: " + strings.NewReplacer("WHO", who, "LIST", list).Replace(test.want)
+			}
+			t.Run(test.name+", target, "+tls.VersionName(version), func(t *testing.T) {
+				leakCheck(t)
+				target := serveTLS(t, &tls.Config{Certificates: []tls.Certificate{test.shown}, MaxVersion: version})
+				config := clientTLS()
+				config.RootCAs = pool
+				r := start(t, Settings{Targets: []Target{{Address: target, TLS: config}}, Trusted: trusted})
+				dialInVain(t, r.addr)
+				r.logs.expect(t, 0, slog.LevelWarn, "target failed", byTunnel, want("target", "ca"))
+			})
+			t.Run(test.name+", peer, "+tls.VersionName(version), func(t *testing.T) {
+				leakCheck(t)
+				p := newPath(t, "server", func(s *Settings) {
+					s.Front.ClientAuth, s.Front.ClientCAs, s.Trusted = tls.RequireAndVerifyClientCert, pool, trusted
+				})
+				config := clientTLS()
+				config.MaxVersion = version
+				config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &test.shown, nil }
+				_ = mustDial(t, p.tunnels[0].addr).secure(tls.Client, config)
+				p.tunnels[0].logs.expect(t, 0, slog.LevelWarn, "handshake failed", byTunnel, want("peer", "client_ca"))
+			})
+		}
+	}
+}
+
+// serveTLS is a server that does handshakes, and says nothing, until the test ends.
+func serveTLS(t *testing.T, config *tls.Config) (address string) {
+	t.Helper()
+	return serve(t, speaksTLS(config))
+}
+
+func serve(t *testing.T, do func(net.Conn)) (address string) {
+	t.Helper()
+	l := listen(t)
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() {
+				defer c.Close()
+				do(c)
+			})
+		}
+	})
+	t.Cleanup(func() { l.Close(); serving.Wait() })
+	return l.Addr().String()
+}
+
+// A Go or OpenSSL client sends no certificate when the server names other CAs than its
+// own. Neither side is told to set or to have one that it has.
+func TestClientCertificateOfAnotherCA(t *testing.T) {
+	strangers := newAuthority("Strangers' CA")
+	stranger := strangers.issue("modality-8", nil)
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			leakCheck(t)
+			p := newPath(t, "pair", func(s *Settings) {
+				requireClientCert(s)
+				if s.Front == nil {
+					s.Targets[0].TLS.Certificates = []tls.Certificate{stranger}
+					s.Targets[0].TLS.MaxVersion = version
+				}
+			})
+			dialInVain(t, p.tunnels[0].addr)
+			r := p.tunnels[0].logs.next(t, 0)
+			want := `the target wants a client certificate from one of its CAs, "CN=Clinic CA"; ours is from the CA "CN=Strangers' CA" (SHA-256 ` + fingerprint(strangers.cert.Raw) +
+				`), so it wasn't sent: set cert and key to one that one of those issued, or have the target accept that CA`
+			if r.text("reason") != want || r.level != slog.LevelWarn {
+				t.Errorf("\ngot  %v\nwant %s", r, want)
+			}
+			p.tunnels[1].logs.expect(t, 0, slog.LevelInfo, "handshake failed", byTunnel,
+				"the peer sent no client certificate, and client_auth requires one: give it a certificate and key that a CA of client_ca issued; if it has one, that is from another CA, and many programs then send none")
+		})
+	}
+}
+
+// The same, of a target that takes only another kind of key.
+func TestClientCertificateOfAnotherKind(t *testing.T) {
+	asked := &tls.CertificateRequestInfo{SignatureSchemes: []tls.SignatureScheme{tls.PSSWithSHA256}, Version: tls.VersionTLS13}
+	got := whyUnsent(asked, parseChain(clientCert()))
+	want := ", but doesn't take one with an ECDSA key, as ours is, so it wasn't sent: set cert and key to one with an RSA key"
+	if got != want {
+		t.Errorf("\ngot  %s\nwant %s", got, want)
+	}
+}
+
+// A device that knows only one kind of certificate is told of by that, not by numbers.
+func TestOneKindOfKey(t *testing.T) {
+	const ecdsaSuite, rsaSuite = tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256
+	const rsaWanted = "the peer takes only certificates with an RSA key, and this tunnel's has an ECDSA key: set cert and key to one with an RSA key, from a CA whose key is RSA too; it offers the cipher suites "
+	const ecdsaWanted = "the peer takes only certificates with an ECDSA or Ed25519 key, and this tunnel's has an RSA key: set cert and key to one with an ECDSA or Ed25519 key, from a CA whose key is ECDSA or Ed25519 too; it offers the cipher suites "
+	for _, test := range []struct {
+		name string
+		cert tls.Certificate
+		send func(*tls.ClientHelloInfo)
+		want string
+	}{
+		{"TLS 1.2, suites", serverCert(), func(h *tls.ClientHelloInfo) { h.CipherSuites = []uint16{rsaSuite, 0x00ff} }, rsaWanted + "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, "},
+		{"TLS 1.2, one old suite", serverCert(), func(h *tls.ClientHelloInfo) { h.CipherSuites = []uint16{0xc014, 0x00ff}; h.SignatureSchemes = nil }, rsaWanted + "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA, "},
+		{"TLS 1.2, signatures", serverCert(), func(h *tls.ClientHelloInfo) { h.SignatureSchemes = []tls.SignatureScheme{tls.PKCS1WithSHA256} }, rsaWanted},
+		{"TLS 1.3", serverCert(), func(h *tls.ClientHelloInfo) {
+			h.SupportedVersions = []uint16{tls.VersionTLS13}
+			h.SignatureSchemes = []tls.SignatureScheme{tls.PSSWithSHA256, tls.PKCS1WithSHA256}
+		}, rsaWanted},
+		{"the other way round", rsaCA().issue(nil), func(h *tls.ClientHelloInfo) { h.CipherSuites = []uint16{ecdsaSuite}; h.SignatureSchemes = nil }, ecdsaWanted},
+		{"suites that we don't have, such as DHE", serverCert(), func(h *tls.ClientHelloInfo) { h.CipherSuites = []uint16{0x0033, 0x0039} }, reasonNoCommon + ": it offers the cipher suites 0x0033, 0x0039, the groups X25519, the signatures "},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			hello := &tls.ClientHelloInfo{
+				SupportedVersions: []uint16{tls.VersionTLS12}, CipherSuites: []uint16{ecdsaSuite, rsaSuite}, SupportedCurves: []tls.CurveID{tls.X25519},
+				SignatureSchemes: []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256, tls.PKCS1WithSHA256},
+			}
+			test.send(hello)
+			config := &tls.Config{Certificates: []tls.Certificate{test.cert}}
+			if got := (&terms{who: byPeer, config: config, hello: hello}).whyNothingInCommon(); !strings.HasPrefix(got, test.want) {
+				t.Errorf("\ngot  %s\nwant %s", got, test.want)
+			}
+		})
+	}
+}
+
+// A target that speaks TLS itself, where the plain port should be: no program has
+// understood a word, and both logs say so.
+func TestTargetSpeaksTLS(t *testing.T) {
+	const plainPort = `target must be its plain port; for its TLS port, take a tunnel with mode = "client"`
+	for _, test := range []struct {
+		name           string
+		serve          func(net.Conn)
+		server, client string
+	}{
+		{"and says so", func(c net.Conn) { _, _ = io.WriteString(c, "\x15\x03\x01\x00\x02\x02\x46") }, "the target speaks TLS itself: it answered plain bytes with an alert; " + plainPort,
+			"the program behind the target speaks TLS itself: it answered plain bytes with an alert; the target of the tunnel there must be its plain port"},
+		{"and closes", func(c net.Conn) { _, _ = io.ReadAtLeast(c, make([]byte, 5), 5) },
+			"the target closed before it had sent a byte: its own log knows why; if the target speaks TLS itself, " + plainPort,
+			"the target closed before it had sent a byte: its own log knows why; if the program behind the target speaks TLS itself, the target of the tunnel there must be its plain port"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			leakCheck(t)
+			target := serve(t, func(c net.Conn) {
+				test.serve(c)
+				_ = c.(*net.TCPConn).CloseWrite()
+				_, _ = io.Copy(io.Discard, c)
+			})
+			server := start(t, Settings{Front: serverTLS(), Targets: []Target{{Address: target}}})
+			client := start(t, Settings{Targets: []Target{{Address: server.addr, TLS: clientTLS()}}})
+			peer := mustDial(t, client.addr)
+			_, err := io.WriteString(peer, "HELO\n")
+			check(t, err)
+			_, _ = io.ReadAll(peer)
+			check(t, peer.CloseWrite())
+			server.logs.expect(t, 0, slog.LevelWarn, "connection closed", byTarget, test.server)
+			client.logs.expect(t, 0, slog.LevelWarn, "connection closed", byTarget, test.client)
+		})
+	}
+}
+
+// TLS within TLS is what both programs want, even if one of them ends it by an alert;
+// and a server that answers nothing isn't suspect when the peer ends first.
+func TestTargetIsNotSuspect(t *testing.T) {
+	for name, sent := range map[string]struct{ peer, target string }{
+		"TLS within TLS": {string(clientHello(clientTLS())), "\x15\x03\x03\x00\x02\x02\x28"},
+		"one way only":   {"<13>a line of a log\n", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			leakCheck(t)
+			p := newPath(t, "server", nil)
+			peer, target := p.open(t)
+			_, err := io.WriteString(peer, sent.peer)
+			check(t, err)
+			_, err = io.ReadFull(target, make([]byte, len(sent.peer)))
+			check(t, err)
+			_, err = io.WriteString(target, sent.target)
+			check(t, err)
+			_, err = io.ReadFull(peer, make([]byte, len(sent.target)))
+			check(t, err, peer.CloseWrite(), receiveEnd(target), target.CloseWrite(), receiveEnd(peer))
+			p.tunnels[0].logs.expect(t, 0, slog.LevelInfo, "connection closed", byPeer, "end of stream")
+		})
+	}
+}
+
+// What the system says of a firewall that rejects, on either system and by either
+// version of IP.
+func TestFirewallRejects(t *testing.T) {
+	r := start(t, Settings{Targets: []Target{{Address: "127.0.0.1:1"}}})
+	for errno, want := range map[error]string{
+		errRefused:      "nothing listens at the target, or a firewall rejects",
+		errHostUnreach:  "a firewall on the way rejects",
+		errForbidden:    "connecting to the target is forbidden",
+		errNotPermitted: "connecting to the target is forbidden",
+	} {
+		err := &net.OpError{Op: "dial", Err: &syscallError{errno}}
+		if end := r.explainDial(err); !strings.Contains(end.reason, want) || end.level != slog.LevelWarn {
+			t.Errorf("%v: %s", errno, end.reason)
+		}
+	}
+}
+
+type syscallError struct{ err error }
+
+func (e *syscallError) Error() string { return "connect: " + e.err.Error() }
+func (e *syscallError) Unwrap() error { return e.err }
+
+// A dot at the end of the name that the peer asks for: crypto/tls can't decode that.
+func TestServerNameWithDot(t *testing.T) {
+	leakCheck(t)
+	p := newPath(t, "server", nil)
+	config := clientTLS()
+	hello := string(clientHello(config))
+	dotted := strings.Replace(hello, serverName, serverName[:len(serverName)-1]+".", 1)
+	peer := mustDial(t, p.tunnels[0].addr)
+	_, err := io.WriteString(peer, dotted)
+	check(t, err)
+	p.tunnels[0].logs.expect(t, 0, slog.LevelInfo, "handshake failed", byPeer,
+		`the peer asks for the name "`+serverName[:len(serverName)-1]+`.", with a dot at its end, which TLS doesn't allow there: it must leave the dot out`)
+
+	if got := serverNameOf([]byte(hello)); got != serverName {
+		t.Errorf("got the name %q", got)
+	}
+	for n := range len(hello) { // cut anywhere, it gives no name or the whole of it
+		if got := serverNameOf([]byte(hello[:n])); got != "" && got != serverName {
+			t.Fatalf("got the name %q of %d bytes", got, n)
+		}
+	}
+}
+
+// Whatever a target does with a first message that it finds too large, the reason names
+// that; and not if the message isn't large.
+func TestBigHello(t *testing.T) {
+	const hint = "GODEBUG=tlsmlkem=0"
+	readsAll := func(c net.Conn) { _, _ = io.ReadAtLeast(c, make([]byte, 4096), 200) }
+	for name, serveConn := range map[string]func(net.Conn){
+		"never answers": func(c net.Conn) { _, _ = io.Copy(io.Discard, c) },
+		"resets":        func(c net.Conn) { readsAll(c); _ = c.(*net.TCPConn).SetLinger(0); c.Close() },
+		"closes":        func(c net.Conn) { readsAll(c) },
+		"alert 80": func(c net.Conn) {
+			readsAll(c)
+			_, _ = io.WriteString(c, "\x15\x03\x01\x00\x02\x02\x50")
+			_, _ = io.Copy(io.Discard, c)
+		},
+		"alert 50": func(c net.Conn) {
+			readsAll(c)
+			_, _ = io.WriteString(c, "\x15\x03\x03\x00\x02\x02\x32")
+			_, _ = io.Copy(io.Discard, c)
+		},
+	} {
+		for _, large := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, large %v", name, large), func(t *testing.T) {
+				leakCheck(t)
+				config := clientTLS()
+				if !large {
+					config.CurvePreferences = []tls.CurveID{tls.X25519}
+				}
+				r := start(t, Settings{Targets: []Target{{Address: serve(t, serveConn), TLS: config}}, HandshakeTimeout: 300 * time.Millisecond})
+				dialInVain(t, r.addr)
+				rec := r.logs.next(t, 0)
+				if strings.Contains(rec.text("reason"), hint) != large || rec.message != "target failed" {
+					t.Error(rec)
+				}
+			})
+		}
+	}
+}
+
+// When our certificate is refused, what our own file shows comes first.
+func TestOurCertificateIsRefused(t *testing.T) {
+	root := newAuthority("Old CA")
+	issuing := root.below("Issuing 1")
+	serverOnly := issuing.issue("modality-7", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} })
+	both := issuing.issue("modality-7", nil)
+	both.Certificate = append(both.Certificate, root.cert.Raw, testCA().cert.Raw)
+	alone := issuing.issue("modality-7", nil)
+	alone.Certificate = alone.Certificate[:1]
+	const refused = "the target refused tlstunnel's certificate: "
+	theirs := `it doesn't trust the CA "CN=Old CA" (SHA-256 ` + fingerprint(root.cert.Raw) + "); give it that CA's certificate"
+	for _, test := range []struct {
+		name  string
+		shown tls.Certificate
+		alert byte
+		want  string
+	}{
+		{"for servers only", serverOnly, 43, `"CN=modality-7" isn't meant for TLS clients, but for TLS server (extended key usage): have one issued with the extended usage "TLS client"`},
+		{"for servers only, of Go", serverOnly, 42, `"CN=modality-7" isn't meant for TLS clients, but for TLS server (extended key usage): have one issued with the extended usage "TLS client"`},
+		{"its CA is unknown", both, 48, theirs},
+		{"its CA is unknown, and not in the file", alone, 48, fmt.Sprintf(`it doesn't trust the CA "CN=Issuing 1" (key id %x), whose own certificate isn't in the chain; give it that CA's certificate, or, if it has the CA above that one, add it to the file of cert here`, issuing.cert.SubjectKeyId)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			terms := &terms{who: byTarget, config: &tls.Config{Certificates: []tls.Certificate{test.shown}}}
+			if got := terms.explainAlert(tls.AlertError(test.alert)); got != refused+test.want {
+				t.Errorf("\ngot  %s\nwant %s", got, refused+test.want)
+			}
+		})
+	}
+}
+
+// crypto/tls has no other way to tell these errors apart than their text: a new text
+// in a new Go fails here.
+func TestTextsOfCryptoTLS(t *testing.T) {
+	requires := &tls.Config{Certificates: []tls.Certificate{serverCert()}, ClientAuth: tls.RequireAnyClientCert}
+	hello := string(clientHello(clientTLS()))
+	dotted := strings.Replace(hello, serverName, serverName[:len(serverName)-1]+".", 1)
+	const schemes = "\x08\x04\x04\x03\x08\x07\x08\x05\x08\x06\x04\x01\x05\x01\x06\x01\x05\x03\x06\x03" // of Go's clients
+	speaks := func(edit func(*tls.Config)) func(net.Conn) {
+		return func(c net.Conn) {
+			config := clientTLS()
+			edit(config)
+			_ = tls.Client(c, config).Handshake()
+		}
+	}
+	for _, test := range []struct {
+		text   string
+		server *tls.Config
+		client func(net.Conn)
+	}{
+		{textNoCertificate, requires, speaks(func(*tls.Config) {})},
+		{textVersions, serverTLS(), speaks(func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS11, tls.VersionTLS11 })},
+		{textInCommon, serverTLS(), speaks(func(c *tls.Config) {
+			c.MaxVersion, c.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}
+		})},
+		{textInCommon, &tls.Config{Certificates: []tls.Certificate{serverCert()}, CurvePreferences: []tls.CurveID{tls.X25519}},
+			speaks(func(c *tls.Config) { c.CurvePreferences = []tls.CurveID{tls.CurveP521} })},
+		{textSchemes, serverTLS(), func(c net.Conn) {
+			_, _ = io.WriteString(c, strings.Replace(hello, schemes, strings.Repeat("\x08\x04", 10), 1))
+		}},
+		{textNoSchemes, serverTLS(), func(c net.Conn) {
+			// TLS 1.2 without the extension: another number is written over its own.
+			old := string(clientHello(&tls.Config{MaxVersion: tls.VersionTLS12, ServerName: serverName}))
+			_, _ = io.WriteString(c, strings.Replace(old, "\x00\x0d\x00\x16\x00\x14"+schemes, "\xfa\xfa\x00\x16\x00\x14"+schemes, 1))
+		}},
+		{textALPN, &tls.Config{Certificates: []tls.Certificate{serverCert()}, NextProtos: []string{"dicom"}}, speaks(func(c *tls.Config) { c.NextProtos = []string{"h2"} })},
+		{textDecoding, serverTLS(), func(c net.Conn) { _, _ = io.WriteString(c, dotted) }},
+	} {
+		t.Run(test.text, func(t *testing.T) {
+			theirs, ours := connect(t)
+			go test.client(theirs.tcp)
+			err := tls.Server(ours, test.server).Handshake()
+			if err == nil || !strings.Contains(err.Error(), test.text) {
+				t.Errorf("got %v, want %q", err, test.text)
+			}
+		})
+	}
+	t.Run(textVersion, func(t *testing.T) { // of a server that answers with an older version than it was asked for
+		theirs, ours := connect(t)
+		_, err := io.WriteString(theirs, "\x16\x03\x01\x00\x2a\x02\x00\x00\x26\x03\x01"+strings.Repeat("r", 32)+"\x00\xc0\x14\x00")
+		check(t, err)
+		if err := tls.Client(ours, clientTLS()).Handshake(); err == nil || !strings.Contains(err.Error(), textVersion) {
+			t.Errorf("got %v, want %q", err, textVersion)
+		}
+	})
+}

@@ -1,0 +1,135 @@
+package tunnel
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/tls"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// The kinds of keys that a certificate can have. A peer of TLS 1.2 may know only one.
+const (
+	kindRSA     = "RSA"
+	kindECDSA   = "ECDSA"
+	kindEd25519 = "Ed25519"
+)
+
+func kindOf(key crypto.PublicKey) string {
+	switch key.(type) {
+	case *rsa.PublicKey:
+		return kindRSA
+	case *ecdsa.PublicKey:
+		return kindECDSA
+	case ed25519.PublicKey:
+		return kindEd25519
+	}
+	return fmt.Sprintf("%T", key)
+}
+
+// withArticle is for what goes on with "key".
+func withArticle(kinds string) string {
+	if kinds == "" {
+		return "another kind of"
+	}
+	return "an " + kinds
+}
+
+// whyNothingInCommon says why no parameters of TLS suit both a peer and us.
+func (t *terms) whyNothingInCommon() string {
+	generic := "the " + t.who + " has no cipher suite or key exchange in common with this tunnel's profile"
+	ours := t.ours()
+	if t.hello == nil || len(ours) == 0 {
+		return generic
+	}
+	kind, takes := kindOf(ours[0].PublicKey), kindsTaken(t.hello, t.config)
+	if len(takes) == 0 || slices.Contains(takes, kind) {
+		return generic + ": it offers " + offered(t.hello)
+	}
+	wanted := withArticle(strings.Join(takes, " or "))
+	return fmt.Sprintf("the %s takes only certificates with %s key, and this tunnel's has %s key: set cert and key to one with %s key, from a CA whose key is %s too; it offers %s",
+		t.who, wanted, withArticle(kind), wanted, strings.Join(takes, " or "), offered(t.hello))
+}
+
+// kindsTaken are the kinds of keys that a peer takes in a certificate, by what it
+// offers that we have too.
+func kindsTaken(hello *tls.ClientHelloInfo, config *tls.Config) []string {
+	if slices.Contains(hello.SupportedVersions, tls.VersionTLS13) {
+		return kindsOfSchemes(hello.SignatureSchemes, true)
+	}
+	bySuites := kindsOfSuites(slices.DeleteFunc(slices.Clone(hello.CipherSuites), func(id uint16) bool { return !hasSuite(config, id) }))
+	if len(hello.SignatureSchemes) == 0 { // the extension is younger than TLS 1.1
+		return bySuites
+	}
+	bySchemes := kindsOfSchemes(hello.SignatureSchemes, false)
+	return slices.DeleteFunc(bySuites, func(kind string) bool { return !slices.Contains(bySchemes, kind) })
+}
+
+func hasSuite(config *tls.Config, id uint16) bool {
+	if config.CipherSuites != nil {
+		return slices.Contains(config.CipherSuites, id)
+	}
+	return slices.ContainsFunc(tls.CipherSuites(), func(s *tls.CipherSuite) bool { return s.ID == id })
+}
+
+func kindsOfSuites(suites []uint16) (kinds []string) {
+	for _, kind := range []struct{ name, part string }{{kindRSA, "_RSA_"}, {kindECDSA, "_ECDSA_"}, {kindEd25519, "_ECDSA_"}} { // RFC 8422, section 5.10
+		if slices.ContainsFunc(suites, func(id uint16) bool { return strings.Contains(tls.CipherSuiteName(id), kind.part) }) {
+			kinds = append(kinds, kind.name)
+		}
+	}
+	return kinds
+}
+
+// kindsOfSchemes leaves out what TLS 1.3 doesn't allow, if it is that.
+func kindsOfSchemes(schemes []tls.SignatureScheme, tls13 bool) (kinds []string) {
+	for _, kind := range []struct {
+		name    string
+		schemes []tls.SignatureScheme
+	}{
+		{kindRSA, []tls.SignatureScheme{tls.PSSWithSHA256, tls.PSSWithSHA384, tls.PSSWithSHA512}},
+		{kindRSA, []tls.SignatureScheme{tls.PKCS1WithSHA256, tls.PKCS1WithSHA384, tls.PKCS1WithSHA512, tls.PKCS1WithSHA1}},
+		{kindECDSA, []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256, tls.ECDSAWithP384AndSHA384, tls.ECDSAWithP521AndSHA512, tls.ECDSAWithSHA1}},
+		{kindEd25519, []tls.SignatureScheme{tls.Ed25519}},
+	} {
+		old := kind.schemes[0] == tls.PKCS1WithSHA256
+		if !(old && tls13) && !slices.Contains(kinds, kind.name) &&
+			slices.ContainsFunc(kind.schemes, func(s tls.SignatureScheme) bool { return slices.Contains(schemes, s) }) {
+			kinds = append(kinds, kind.name)
+		}
+	}
+	return kinds
+}
+
+// offered names what a peer offers that both sides must have in common.
+func offered(hello *tls.ClientHelloInfo) string {
+	const renegotiationInfo, fallback = 0x00ff, 0x5600 // no suites, though among them (RFC 5746, 7507)
+	var suites, groups, schemes []string
+	for _, id := range hello.CipherSuites {
+		if id != renegotiationInfo && id != fallback {
+			suites = append(suites, tls.CipherSuiteName(id))
+		}
+	}
+	for _, id := range hello.SupportedCurves {
+		groups = append(groups, id.String())
+	}
+	for _, scheme := range hello.SignatureSchemes {
+		schemes = append(schemes, scheme.String())
+	}
+	return "the cipher suites " + listOf(suites) + ", the groups " + listOf(groups) + ", the signatures " + listOf(schemes)
+}
+
+// listOf lists five of the items at the most.
+func listOf(items []string) string {
+	const most = 5
+	switch n := len(items) - most; {
+	case len(items) == 0:
+		return "none"
+	case n > 0:
+		return fmt.Sprintf("%s and %d others", strings.Join(items[:most], ", "), n)
+	}
+	return strings.Join(items, ", ")
+}
