@@ -19,14 +19,15 @@ var mayImport = map[string][]string{
 	"internal/bench":      {"service"},
 	"installer":           {"service", "pki", "internal/config", "internal/atomicfile", "internal/filerights", "internal/dn", "internal/quote"},
 	"service":             {"tunnel", "pki", "internal/config", "internal/atomicfile", "internal/filerights", "internal/dn", "internal/quote"},
-	"pki":                 {"internal/atomicfile", "internal/chain", "internal/filerights", "internal/dn", "internal/quote"},
-	"tunnel":              {"tunnel/pool", "internal/chain", "internal/dn", "internal/quote"},
+	"pki":                 {"internal/atomicfile", "internal/chain", "internal/filerights", "internal/dn", "internal/quote", "internal/strength"},
+	"tunnel":              {"tunnel/pool", "internal/chain", "internal/dn", "internal/quote", "internal/strength"},
 	"tunnel/pool":         nil,
 	"internal/config":     {"internal/quote"},
 	"internal/atomicfile": {"internal/filerights"},
 	"internal/filerights": nil,
 	"internal/chain":      {"internal/dn"},
 	"internal/dn":         nil,
+	"internal/strength":   nil,
 	"internal/quote":      nil,
 }
 

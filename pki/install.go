@@ -15,6 +15,7 @@ import (
 	"tlstunnel/internal/atomicfile"
 	"tlstunnel/internal/chain"
 	"tlstunnel/internal/dn"
+	"tlstunnel/internal/strength"
 )
 
 // Place is where a tunnel has its certificate and key, as for [LoadKeyPair].
@@ -127,7 +128,7 @@ func (in *Installation) check(file string, now time.Time) error {
 		return fmt.Errorf("certificate %q has no DNS name or IP address (SAN), without which no client accepts it: ask its CA for one with the names that clients connect to", file)
 	}
 	for _, ca := range in.Chain[1:] {
-		if err := checkKey(ca.PublicKey); err != nil && !chain.SelfSigned(ca) { // nobody looks at the key of a root that is sent
+		if err := strength.Check(ca.PublicKey); err != nil && !chain.SelfSigned(ca) { // nobody looks at the key of a root that is sent
 			return fmt.Errorf("the chain in %q is of no use: %q has %w", file, dn.Text(ca.Subject), err)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 
 	"tlstunnel/internal/chain"
 	"tlstunnel/internal/dn"
+	"tlstunnel/internal/strength"
 )
 
 const (
@@ -120,8 +121,8 @@ func readCertificates(file, passwordFile string, limit int64, hint string) ([]*x
 		if err != nil {
 			return nil, fmt.Errorf("certificate number %d in %q is damaged or of an unknown kind: %w", len(certs)+1, file, err)
 		}
-		if key, ok := cert.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() > maxRSABits {
-			return nil, fmt.Errorf("certificate number %d in %q has %w", len(certs)+1, file, checkKey(key))
+		if err := strength.CheckSize(cert.PublicKey); err != nil {
+			return nil, fmt.Errorf("certificate number %d in %q has %w", len(certs)+1, file, err)
 		}
 		certs = append(certs, cert)
 	}

@@ -17,6 +17,7 @@ import (
 	"tlstunnel/internal/atomicfile"
 	"tlstunnel/internal/chain"
 	"tlstunnel/internal/dn"
+	"tlstunnel/internal/strength"
 )
 
 // NewCSR makes a key of the type keyType and a request to a CA, and writes them as
@@ -101,7 +102,7 @@ func ReadCSR(file string) (*x509.CertificateRequest, error) {
 // CheckCSR says why no certificate can be made from a request. The error begins
 // with what it is about: "the request".
 func CheckCSR(csr *x509.CertificateRequest) error {
-	if err := checkKey(csr.PublicKey); err != nil {
+	if err := strength.Check(csr.PublicKey); err != nil {
 		return fmt.Errorf("the request has %w", err)
 	}
 	err := csr.CheckSignature()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/chain"
+	"tlstunnel/internal/strength"
 )
 
 // ReadCertificates reads what a person wants to see: all certificates of a file in
@@ -23,7 +24,7 @@ func ReadCertificates(file, passwordFile string) ([]*x509.Certificate, error) {
 func CheckCAs(file string, cas []*x509.Certificate, now time.Time) (err error) {
 	for _, ca := range cas {
 		problem := checkValidity(file, ca, now, "get the present one from the CA, or remove this one")
-		if weak := checkKey(ca.PublicKey); problem == nil && weak != nil {
+		if weak := strength.Check(ca.PublicKey); problem == nil && weak != nil {
 			problem = fmt.Errorf("certificate %q has %w", file, weak)
 		}
 		if problem == nil {

@@ -152,6 +152,7 @@ func (e *ending) explainTLS(s *side, err error) {
 		plain   tls.RecordHeaderError
 		refused *tls.CertificateVerificationError
 		pinned  *pinError
+		weak    *weakError
 		remote  *net.OpError
 		terms   = s.terms
 		who     = s.name
@@ -172,6 +173,9 @@ func (e *ending) explainTLS(s *side, err error) {
 	case errors.As(err, &pinned):
 		e.level, e.by = slog.LevelWarn, byTunnel
 		e.reason = "tlstunnel refused the " + who + "'s certificate: " + pinned.explain()
+	case errors.As(err, &weak):
+		e.level, e.by = slog.LevelWarn, byTunnel
+		e.reason = "tlstunnel refused the " + who + "'s certificate: " + weak.Error()
 	case errors.As(err, &remote) && remote.Op == "remote error":
 		e.level, e.reason = slog.LevelWarn, terms.explainAlert(remote.Err)
 		if isOneOf(remote.Err, alertInternalError, alertDecodeError, alertIllegalParameter, alertRecordOverflow) && who == byTarget {

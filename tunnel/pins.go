@@ -1,7 +1,6 @@
 package tunnel
 
 import (
-	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -12,10 +11,6 @@ import (
 
 	"tlstunnel/internal/dn"
 )
-
-// minPinnedRSA is how many bits an RSA key must have for its possession to prove
-// anything. The keys of others, which Go's TLS knows, are strong enough.
-const minPinnedRSA = 2048
 
 // Pin makes config, that of a client, take only servers with one of the pinned
 // keys. A pin is "sha256:" and the SHA-256, in base64, of a public key as it
@@ -37,9 +32,8 @@ func Pin(config *tls.Config, pins []string) {
 func verifyPins(state tls.ConnectionState, pins []string) error {
 	leaf := state.PeerCertificates[0]
 	if len(state.VerifiedChains) == 0 {
-		key, isRSA := leaf.PublicKey.(*rsa.PublicKey)
-		if slices.Contains(pins, pinOf(leaf)) && !(isRSA && key.N.BitLen() < minPinnedRSA) {
-			return nil
+		if slices.Contains(pins, pinOf(leaf)) {
+			return nil // if it is strong, see verifyStrength
 		}
 		return &pinError{chain: []*x509.Certificate{leaf}, pins: pins}
 	}
@@ -73,9 +67,6 @@ func (e *pinError) explain() string {
 		if slices.Contains(e.pins, pinText(cert.Raw)) {
 			return fmt.Sprintf("pins has the fingerprint of the whole certificate %q, but must have that of its key: write %s", dn.Text(cert.Subject), pinOf(cert))
 		}
-	}
-	if slices.Contains(e.pins, pinOf(leaf)) {
-		return fmt.Sprintf("its key is the pinned one, but RSA with less than %d bits, which others can break: it needs a new key, and pins the hash of that", minPinnedRSA)
 	}
 	if len(e.chain) == 1 {
 		return fmt.Sprintf("its key is %s, which isn't pinned: either it has a new key or this is another machine; if its administrator confirms this key, by phone say, write it in pins, which has %s",

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tlstunnel/internal/dn"
 )
 
 func TestPins(t *testing.T) {
@@ -42,7 +44,7 @@ func TestPins(t *testing.T) {
 		{"alone, the CA's, which anybody can send along", nil, []string{ca}, good,
 			strings.ReplaceAll(otherKey(good), none, ca)},
 		{"alone, too weak", nil, []string{pinOf(weak.Leaf)}, weak,
-			refused + "its key is the pinned one, but RSA with less than 2048 bits, which others can break: it needs a new key, and pins the hash of that"},
+			refused + fmt.Sprintf("%q has a weak key, RSA with 1024 bits: one with at least 2048 is needed", dn.Text(weak.Leaf.Subject))},
 		{"alone, a fingerprint", nil, []string{pinText(good.Leaf.Raw)}, good,
 			refused + `pins has the fingerprint of the whole certificate "CN=pacs.clinic.example", but must have that of its key: write ` + leaf},
 		{"with ca, the leaf's", testCA(), []string{leaf}, good, ""},

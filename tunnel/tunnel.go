@@ -165,12 +165,14 @@ func (t *Tunnel) Apply(s Settings) {
 	}
 	if s.Front != nil {
 		next.Front = s.Front.Clone()
+		demandStrength(next.Front)
 		next.Front.GetConfigForClient = t.awaitHandshakeTurn(s.Front.GetConfigForClient)
 	}
 	next.Targets = slices.Clone(s.Targets)
 	for i, target := range s.Targets {
 		if target.TLS != nil {
 			next.Targets[i].TLS = noteRequest(target.TLS)
+			demandStrength(next.Targets[i].TLS)
 		}
 	}
 	for _, r := range s.Allow {
