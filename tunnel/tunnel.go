@@ -166,6 +166,7 @@ func (t *Tunnel) Apply(s Settings) {
 	if s.Front != nil {
 		next.Front = s.Front.Clone()
 		demandStrength(next.Front)
+		limitTickets(next.Front, time.Now)
 		next.Front.GetConfigForClient = t.awaitHandshakeTurn(s.Front.GetConfigForClient)
 	}
 	next.Targets = slices.Clone(s.Targets)
@@ -173,6 +174,7 @@ func (t *Tunnel) Apply(s Settings) {
 		if target.TLS != nil {
 			next.Targets[i].TLS = noteRequest(target.TLS)
 			demandStrength(next.Targets[i].TLS)
+			limitSessions(next.Targets[i].TLS, time.Now)
 		}
 	}
 	for _, r := range s.Allow {
