@@ -11,9 +11,13 @@ import (
 
 // Status is how the service does, as `tlstunnel status` shows it.
 type Status struct {
+	Health
+	Source     string         `json:"source"` // SourceService, SourceSystem
+	State      State          `json:"state"`
 	Version    string         `json:"version,omitempty"`
 	PID        int            `json:"pid,omitempty"`
 	Config     string         `json:"config"`
+	Log        string         `json:"log,omitempty"` // where it is; "-" is stderr
 	Started    time.Time      `json:"started,omitzero"`
 	Memory     uint64         `json:"memory,omitempty"` // that the service holds, in bytes
 	LastReload *ReloadResult  `json:"last_reload,omitempty"`
@@ -34,6 +38,10 @@ type TunnelStatus struct {
 
 	// How it got on with its CA, when that is a public one.
 	ACME *ACMEStatus `json:"acme,omitempty"`
+
+	// How it gets on with its targets and peers.
+	Targets  []tunnel.TargetState `json:"targets,omitempty"`
+	Failures tunnel.Failures      `json:"failures,omitzero"`
 	tunnel.Stats
 }
 
@@ -41,6 +49,7 @@ type TunnelStatus struct {
 func (s *Service) Status() Status {
 	st, cfg := s.snapshot()
 	st.CA = caStatus(cfg, time.Now()) // it reads files, which may take long
+	st.judge(time.Now())
 	return st
 }
 
@@ -48,7 +57,14 @@ func (s *Service) Status() Status {
 func (s *Service) snapshot() (Status, *config.Config) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := Status{Version: Version, PID: os.Getpid(), Config: s.cfg.File, Started: s.started, Memory: memoryHeld(), Tunnels: []TunnelStatus{}}
+	st := Status{
+		Health: newHealth(), Source: SourceService, State: Running, Version: Version, PID: os.Getpid(),
+		Config: s.cfg.File, Log: s.logged.File, Started: s.started, Memory: memoryHeld(), Tunnels: []TunnelStatus{},
+	}
+	if s.stopping.Load() {
+		st.State = Stopping
+		st.problem(Down, "the service is stopping")
+	}
 	if last := s.lastReload; !last.Time.IsZero() {
 		st.LastReload = &last
 	}
@@ -71,13 +87,14 @@ func (r *running) status() TunnelStatus {
 	}
 	t.Listen, t.Stats = r.listener.Addr().String(), r.tunnel.Stats()
 	t.Expires, t.ACME = r.expires(), r.acme.status()
+	t.Targets, t.Failures = r.tunnel.Targets(), r.tunnel.Failures()
 	return t
 }
 
-// Offline is the status that cfg would have if it ran, without what only a
-// running service knows, and what is wrong with it; see [CheckInstalled].
-func Offline(cfg *config.Config, now time.Time) (Status, config.Problems) {
-	st := Status{Config: cfg.File, CA: caStatus(cfg, now), Tunnels: []TunnelStatus{}}
+// offline makes it the status that cfg would have if it ran, without what only a
+// running service knows, and returns what is wrong with it; see [CheckInstalled].
+func (st *Status) offline(cfg *config.Config, now time.Time) config.Problems {
+	st.Log, st.CA = cfg.Log.File, caStatus(cfg, now)
 	store, _ := pki.Open(cfg.PKI.Dir, now) // Check says what is wrong with it
 	all, _ := translate(cfg, store, now)
 	for _, p := range all {
@@ -85,7 +102,8 @@ func Offline(cfg *config.Config, now time.Time) (Status, config.Problems) {
 			Name: p.config.Name, Mode: p.config.Mode, Listen: p.config.Listen, Target: p.config.Target, Expires: p.expires(),
 		})
 	}
-	return st, CheckInstalled(cfg, now)
+	st.judge(now)
+	return CheckInstalled(cfg, now)
 }
 
 // expires is when the first of the certificates that the tunnel shows ends, zero

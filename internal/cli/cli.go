@@ -1,7 +1,7 @@
 // Package cli is the command line: each command is a file. What a command
 // answers goes to stdout; everything else goes to stderr, each line with the
 // prefix "tlstunnel:", in lower case and without a full stop. Exit codes are 0
-// for done, 1 for failed and 2 for wrong usage.
+// for done, 1 for failed and 2 for wrong usage; status has more.
 package cli
 
 import (
@@ -41,11 +41,12 @@ func Main(args []string, example []byte, stdout, stderr io.Writer) int {
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	err := root.Execute()
+	code, coded := errors.AsType[exitError](err)
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, errReported):
-		return 1
+	case coded:
+		return int(code)
 	case !a.parsed:
 		a.complain(err)
 		a.hint("`tlstunnel --help` lists the commands")
@@ -56,8 +57,12 @@ func Main(args []string, example []byte, stdout, stderr io.Writer) int {
 	}
 }
 
-// errReported is a failure that the command's answer has told already.
-var errReported = errors.New("failed, as reported")
+// exitError is an exit code of a command whose answer has told already why.
+type exitError int
+
+func (exitError) Error() string { return "failed, as reported" }
+
+const errReported exitError = 1
 
 func (a *app) rootCommand() *cobra.Command {
 	root := &cobra.Command{

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -9,54 +8,41 @@ import (
 	"tlstunnel/service"
 )
 
-// TestStatusACME: a reload is advised only where it helps.
-func TestStatusACME(t *testing.T) {
-	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.Local)
-	for _, tt := range []struct {
-		notBefore time.Time
-		want      string
-	}{
-		{time.Time{}, "too many; the CA is asked again at 2026-11-25 14:00:30, or at once by `tlstunnel reload`"},
-		{now, "too many; the CA is asked again at 2026-11-25 14:00:30, or at once by `tlstunnel reload`"},
-		{now.Add(2 * time.Hour), "too many; the CA is asked again at 2026-11-25 14:00:30, and not before 2026-11-25 14:00:00 by `tlstunnel reload` either, as the CA wants"},
-	} {
-		var s statusAnswer
-		s.Tunnels = []service.TunnelStatus{{Name: "pacs", ACME: &service.ACMEStatus{
-			Failure: "too many", Next: now.Add(2*time.Hour + 30*time.Second), NotBefore: tt.notBefore}}}
-		s.checkExpiry(now)
-		if len(s.Problems) != 1 || !strings.HasSuffix(s.Problems[0], tt.want) {
-			t.Errorf("got %q, want %q", s.Problems, tt.want)
-		}
-	}
-}
-
 // TestStatusText has everything in it that a service tells of itself.
 func TestStatusText(t *testing.T) {
 	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.Local)
 	day := func(n int) time.Time { return now.AddDate(0, 0, n) }
-	dir := t.TempDir()
-	t.Setenv("RUNTIME_DIRECTORY", dir) // where nobody listens
-	s := &statusAnswer{Status: service.Status{
+	s := &service.Status{
+		Health: service.Health{
+			Verdict:  service.Degraded,
+			Problems: []string{"the last reload was refused: config.toml:1:1: unknown key \"a\"\nconfig.toml:2:1: unknown key \"b\""},
+			Notes:    []string{"something to know"},
+		},
+		Source:     service.SourceService,
+		State:      service.Running,
 		Config:     "config.toml",
+		Log:        "logs/tlstunnel.log",
 		Memory:     12<<20 + 1,
-		LastReload: &service.ReloadResult{Time: now, Error: "config.toml:1:1: unknown key \"a\"\nconfig.toml:2:1: unknown key \"b\""},
-		Renewal:    &service.RenewalStatus{Due: day(10), Error: "the disk is full", Retry: now.Add(time.Hour)},
+		LastReload: &service.ReloadResult{Time: now, Error: "refused"},
+		Renewal:    &service.RenewalStatus{Due: day(10)},
 		CA:         &service.CAStatus{Expires: day(100), Next: "AB:CD"},
 		Tunnels: []service.TunnelStatus{
-			{Name: "expired", Mode: "server", Listen: ":1", Target: []string{"a:1", "b:1"}, Expires: day(-1)},
-			{Name: "soon", Mode: "server", Listen: ":2", Target: []string{"a:1"}, Expires: day(3)},
-			{Name: "waits", Mode: "server", Listen: ":3", Target: []string{"a:1"}, ACME: new(service.ACMEStatus)},
+			{Name: "well", Mode: "server", Listen: ":1", Target: []string{"a:1", "b:1"}},
+			{Name: "out", Mode: "client", Listen: ":2", Target: []string{"a:1"}, LeftOut: new(service.LeftOut)},
 		},
-	}}
-	s.byService(t.Context(), filepath.Join(dir, "config.toml"))
-	s.checkExpiry(now)
-	s.Tunnels = nil // their days are counted from the real time
+	}
+	s.Tunnels[0].Failures.Target.Count = 3
+	s.Tunnels[0].Failures.Target.Time = now
+	s.Tunnels[0].Failures.Target.Address = "b:1"
+	s.Tunnels[0].Failures.Target.Reason = "nothing listens\x1b[2J"
 	var stdout strings.Builder
 	if err := (&app{stdout: &stdout}).showStatus(s); err != nil {
 		t.Fatal(err)
 	}
-	want := `state         running
+	want := `verdict       degraded
+state         running
 config        config.toml
+log           logs/tlstunnel.log
 last reload   2026-11-25 12:00:00, refused
 next renewal  2026-12-05 12:00:00
 memory        12 MiB
@@ -64,13 +50,15 @@ source        the service itself
 CA expires    2027-03-05 12:00:00
 next CA       AB:CD, ` + "`tlstunnel ca rotate`" + ` says what to do
 
-problem: the last reload was refused, the service goes on with the config before it: config.toml:1:1: unknown key "a"
+TUNNEL  MODE    LISTEN         TARGET    ACTIVE  FINISHED  FAILED  CERTIFICATE EXPIRES
+well    server  :1             a:1, b:1  0       0         0       -
+out     client  :2 (left out)  a:1       -       -         -       -
+
+last failure: tunnel "well", target "b:1", at 2026-11-25 12:00:00, 3 in all: nothing listens\u001b[2J
+
+problem: the last reload was refused: config.toml:1:1: unknown key "a"
   config.toml:2:1: unknown key "b"
-problem: the renewal of the server certificate failed, and is tried again on 2026-11-25 13:00:00: the disk is full
-problem: tunnel "expired": the certificate expired on 2026-11-24 12:00:00
-problem: tunnel "soon": the certificate expires on 2026-11-28 12:00:00
-problem: tunnel "waits": there is no certificate yet, the CA is being asked for one: nobody can connect
-note: the service didn't say whether it takes the config as it is now: the service isn't running with this config
+note: something to know
 `
 	if got := stdout.String(); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)

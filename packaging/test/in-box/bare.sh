@@ -8,7 +8,7 @@ files >/tmp/before
 
 step "nothing is installed"
 exits 0 /root/tlstunnel install --dry-run
-exits 1 /root/tlstunnel status
+exits 3 /root/tlstunnel status
 said "not installed"
 exits 1 /root/tlstunnel start
 exits 2 /root/tlstunnel install --nonsense
@@ -17,7 +17,7 @@ files | diff /tmp/before -
 step "install, check, start"
 exits 0 /root/tlstunnel install
 same "state" "$(property ActiveState) $(property UnitFileState)" "inactive enabled"
-exits 1 tlstunnel status
+exits 3 tlstunnel status
 said "stopped"
 write_config
 exits 0 tlstunnel check

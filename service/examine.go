@@ -1,0 +1,102 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"time"
+
+	"tlstunnel/internal/config"
+)
+
+// Where a status comes from.
+const (
+	SourceService = "service" // it has answered itself
+	SourceSystem  = "system"  // the service manager, the config and the certificates
+)
+
+// StateUnknown is when neither the service nor a service manager says anything.
+const StateUnknown State = "unknown"
+
+// aheadTimeout is how long the service has to say whether it takes the config as it
+// is now. A reload that is under way holds that up, and the status doesn't need it.
+const aheadTimeout = 3 * time.Second
+
+// Examine finds out how the service with that config does: from itself if it
+// answers, otherwise from the service manager, the config and the certificates.
+func Examine(ctx context.Context, configFile string) Status {
+	st, err := AskStatus(ctx, configFile)
+	if err != nil {
+		return withoutService(configFile, err)
+	}
+	if st.Verdict == "" {
+		st.Health = newHealth()
+		st.problem(Unknown, "the service is version %s and doesn't say how it does: restart it", st.Version)
+	}
+	st.askAhead(ctx, configFile)
+	return st
+}
+
+// askAhead asks the service whether it takes the config as it is now.
+func (st *Status) askAhead(ctx context.Context, configFile string) {
+	if st.State == Stopping {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, aheadTimeout)
+	defer cancel()
+	c, err := AskReload(ctx, configFile, true)
+	switch {
+	case err == nil && len(c.Opened)+len(c.Closed)+len(c.Changed) > 0:
+		st.note("the config has changed since: `tlstunnel reload` applies it, `tlstunnel reload --dry-run` says what it would do")
+	case errors.Is(err, ErrRefused) && (st.LastReload == nil || err.Error() != st.LastReload.Error):
+		st.problem(Degraded, "the service would refuse the config as it is now: %s", err)
+	case err != nil && !errors.Is(err, ErrRefused):
+		st.note("the service didn't say whether it takes the config as it is now: %s", err)
+	}
+}
+
+// withoutService finds out what can be known of a service that doesn't answer, and
+// says why it doesn't.
+func withoutService(configFile string, silent error) Status {
+	st := Status{Health: newHealth(), Config: configFile, Source: SourceSystem, State: StateUnknown, Tunnels: []TunnelStatus{}}
+	state, err := queryState()
+	if err == nil {
+		st.State = state
+	}
+	switch {
+	case err == nil && state != Running:
+		st.problem(Down, "the service is %s", state)
+	case errors.Is(silent, fs.ErrPermission):
+		st.problem(Unknown, "how the service does is unknown: %s", silent)
+	case err == nil:
+		st.problem(Unknown, "the service is running, but doesn't answer: %s", silent)
+	case errors.Is(silent, ErrNotRunning):
+		st.problem(Down, "%s", silent)
+	default:
+		st.problem(Unknown, "%s", silent)
+	}
+	if err != nil {
+		st.note("%s", err)
+	}
+	st.checkConfig(configFile)
+	return st
+}
+
+// checkConfig looks at the config and its certificates as the service would.
+func (st *Status) checkConfig(file string) {
+	cfg, problems, err := config.Load(file)
+	if errors.Is(err, fs.ErrPermission) {
+		st.note("%s", err)
+		return
+	}
+	if err != nil {
+		st.problem(Degraded, "%s", err)
+		return
+	}
+	if cfg != nil {
+		problems = append(problems, st.offline(cfg, time.Now())...)
+	}
+	if err := problems.Err(); err != nil {
+		st.problem(Degraded, "the config has mistakes: %s", err)
+	}
+}

@@ -1,0 +1,192 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"tlstunnel/tunnel"
+)
+
+// TestVerdict: what each thing that is wrong makes of the verdict, and says.
+func TestVerdict(t *testing.T) {
+	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.Local)
+	day := func(n int) time.Time { return now.AddDate(0, 0, n) }
+	row := func(n int64) tunnel.Failure {
+		return tunnel.Failure{Count: n, Since: day(-1), Time: now, Address: "192.0.2.1:4000", Reason: "it refused the certificate"}
+	}
+	one := func(edit func(*TunnelStatus)) func(*Status) {
+		return func(st *Status) {
+			st.Tunnels = []TunnelStatus{{Name: "well"}, {Name: "pacs"}}
+			edit(&st.Tunnels[1])
+		}
+	}
+	out := &LeftOut{Reason: "no such address", Since: day(-1), Attempts: 7}
+	tests := []struct {
+		name string
+		edit func(*Status)
+		want Verdict
+		text string
+	}{
+		{"no tunnel", func(*Status) {}, OK, ""},
+		{"all well", one(func(*TunnelStatus) {}), OK, ""},
+		{"reload refused", func(st *Status) { st.LastReload = &ReloadResult{Error: "wrong"} }, Degraded,
+			"the last reload was refused, the service goes on with the config before it: wrong"},
+		{"renewal", func(st *Status) { st.Renewal = &RenewalStatus{Error: "the disk is full", Retry: now} }, Degraded,
+			"the renewal of the server certificate failed, and is tried again on 2026-11-25 12:00:00: the disk is full"},
+		{"left out", one(func(s *TunnelStatus) { s.LeftOut = out }), Degraded,
+			`tunnel "pacs" is left out since 2026-11-24 12:00:00: no such address; it was tried 7 times, and is tried again all the while`},
+		{"all left out", func(st *Status) { st.Tunnels = []TunnelStatus{{Name: "a", LeftOut: out}, {Name: "b", LeftOut: out}} }, Down, "no tunnel listens"},
+		{"expired", one(func(s *TunnelStatus) { s.Expires = day(-1) }), Degraded, `tunnel "pacs": the certificate expired on 2026-11-24 12:00:00`},
+		{"expires", one(func(s *TunnelStatus) { s.Expires = day(3) }), Degraded, `tunnel "pacs": the certificate expires on 2026-11-28 12:00:00`},
+		{"expires later", one(func(s *TunnelStatus) { s.Expires = day(8) }), OK, ""},
+		{"no certificate", one(func(s *TunnelStatus) { s.ACME = new(ACMEStatus) }), Degraded,
+			`tunnel "pacs": there is no certificate yet, the CA is being asked for one: nobody can connect`},
+		{"target down", one(func(s *TunnelStatus) {
+			s.Targets = []tunnel.TargetState{{Address: "a:104"}, {Address: "b:104", DownSince: day(-1), LastError: "nothing listens"}}
+		}), Degraded, `tunnel "pacs": target "b:104" is down since 2026-11-24 12:00:00: nothing listens`},
+		{"one address of a target", one(func(s *TunnelStatus) {
+			s.Targets = []tunnel.TargetState{{Address: "a:104", Addresses: []tunnel.TargetState{{Address: "[::1]:104", DownSince: day(-1)}}}}
+		}), OK, ""},
+		{"two in a row", one(func(s *TunnelStatus) { s.Failures.PeerRow, s.Failures.TargetRow = row(2), row(2) }), OK, ""},
+		{"three peers in a row", one(func(s *TunnelStatus) { s.Failures.PeerRow = row(3) }), Degraded,
+			`tunnel "pacs": no peer gets in: the last 3 connections failed, from 2026-11-24 12:00:00 to 2026-11-25 12:00:00, the last one with "192.0.2.1:4000": it refused the certificate`},
+		{"three times the target", one(func(s *TunnelStatus) { s.Failures.TargetRow = row(3) }), Degraded,
+			`tunnel "pacs": nothing comes back from the target: the last 3 connections failed,`},
+		{"strangers", one(func(s *TunnelStatus) { s.Failures.Peer = row(1000) }), OK, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			st := Status{Health: newHealth()}
+			tt.edit(&st)
+			st.judge(now)
+			if st.Verdict != tt.want || st.Healthy != (tt.want == OK) || (len(st.Problems) == 0) != (tt.want == OK) {
+				t.Errorf("got %+v, want %s", st.Health, tt.want)
+			}
+			if tt.text != "" && !strings.HasPrefix(st.Problems[0], tt.text) {
+				t.Errorf("got %q, want %q", st.Problems, tt.text)
+			}
+		})
+	}
+}
+
+// TestStatusACME: a reload is advised only where it helps.
+func TestStatusACME(t *testing.T) {
+	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.Local)
+	for _, tt := range []struct {
+		notBefore time.Time
+		want      string
+	}{
+		{time.Time{}, "too many; the CA is asked again at 2026-11-25 14:00:30, or at once by `tlstunnel reload`"},
+		{now, "too many; the CA is asked again at 2026-11-25 14:00:30, or at once by `tlstunnel reload`"},
+		{now.Add(2 * time.Hour), "too many; the CA is asked again at 2026-11-25 14:00:30, and not before 2026-11-25 14:00:00 by `tlstunnel reload` either, as the CA wants"},
+	} {
+		st := Status{Health: newHealth(), Tunnels: []TunnelStatus{{Name: "pacs", ACME: &ACMEStatus{
+			Failure: "too many", Next: now.Add(2*time.Hour + 30*time.Second), NotBefore: tt.notBefore}}}}
+		st.judge(now)
+		if len(st.Problems) != 1 || !strings.HasSuffix(st.Problems[0], tt.want) {
+			t.Errorf("got %q, want %q", st.Problems, tt.want)
+		}
+	}
+}
+
+// TestVerdictOfNetwork: the faults of a network, through real tunnels.
+func TestVerdictOfNetwork(t *testing.T) {
+	client := func(name, target, more string) string {
+		return fmt.Sprintf("[[tunnel]]\nname = %q\nmode = 'client'\nlisten = '127.0.0.1:0'\ntarget = %q\n%s\n", name, target, more)
+	}
+	server := startService(t, serverTunnel("open", "127.0.0.1:0", greeter(t, "one"), "")+
+		serverTunnel("closed", "127.0.0.1:0", greeter(t, "one"), requireOwn))
+	ca := fmt.Sprintf("ca = %q", filepath.Join(server.pkiDir(), "ca.crt"))
+	tests := []struct {
+		name, config string
+		times        int
+		want         string
+	}{
+		{"target down", client("c", freePort(t), ca), 1, "is down since "},
+		{"name", client("c", "nothing.invalid:104", ca), 1, "is down since "},
+		{"certificate refused here", client("c", server.Addr("open").String(), "ca = 'own'"), 1, "is down since "},
+		{"certificate refused there", client("c", server.Addr("closed").String(), ca), rowToIll, "nothing comes back from the target: the last 3 connections failed"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := startService(t, "pki.names = []\n"+tt.config)
+			if st := s.Status(); st.Verdict != OK {
+				t.Fatalf("before: %+v", st.Health)
+			}
+			for range tt.times {
+				if err := s.talk("c"); err == nil {
+					t.Error("the connection went well")
+				}
+			}
+			s.log.awaitCount(t, "ended_by=", tt.times)
+			st := s.Status()
+			if st.Verdict != Degraded || !strings.Contains(st.Problems[0], tt.want) {
+				t.Errorf("got %+v, want %q", st.Health, tt.want)
+			}
+			if st.Tunnels[0].Failures.Target.Count != int64(tt.times) {
+				t.Errorf("got %+v", st.Tunnels[0].Failures)
+			}
+		})
+	}
+	// Who is refused there, is let in by the next tunnel.
+	if st := server.Status(); st.Verdict != Degraded || !strings.Contains(st.Problems[0], "no peer gets in: the last 3 connections failed") {
+		t.Errorf("the server: %+v", st.Health)
+	}
+	speak(server.dial("closed", server.tlsConfig())).expect(t, "one")
+	if st := server.Status(); st.Verdict != OK {
+		t.Errorf("the server afterwards: %+v", st.Health)
+	}
+}
+
+// TestStatusNeverWaits: not for a reload, and not for the end of a stop.
+func TestStatusNeverWaits(t *testing.T) {
+	s := startService(t, "shutdown_grace = '1h'\n"+serverTunnel("a", "127.0.0.1:0", greeter(t, "one"), ""))
+	live := s.dial("a", s.tlsConfig())
+	speak(live).expect(t, "one")
+	s.changing.Lock() // as a reload does that reads from a dead network drive
+	if st := s.Status(); st.State != Running || st.Verdict != OK {
+		t.Errorf("during a reload: %+v", st.Health)
+	}
+	s.changing.Unlock()
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		s.Stop()
+	}()
+	s.log.await(t, "msg=stopping")
+	if st := s.Status(); st.State != Stopping || st.Verdict != Down || st.Tunnels[0].Active != 1 {
+		t.Errorf("during a stop: %+v", st)
+	}
+	if _, err := s.Reload(t.Context(), true); !errors.Is(err, errStopping) {
+		t.Errorf("a reload during a stop: %v", err)
+	}
+	live.Close()
+	<-stopped
+}
+
+// TestWithoutService: what can't be known isn't healthy.
+func TestWithoutService(t *testing.T) {
+	if _, err := queryState(); err == nil {
+		t.Skip("a service manager runs this machine, and has its own say")
+	}
+	cfg := load(t, "")
+	check(t, replaceFile(cfg.File, "pki.dir = 'pki'\n"))
+	for _, tt := range []struct {
+		silent error
+		want   Verdict
+	}{
+		{fmt.Errorf("%w with this config", ErrNotRunning), Down},
+		{fmt.Errorf("this user may not: %w", fs.ErrPermission), Unknown},
+		{context.DeadlineExceeded, Unknown},
+	} {
+		if st := withoutService(cfg.File, tt.silent); st.Verdict != tt.want || st.Healthy || st.Source != SourceSystem || len(st.Problems) != 1 {
+			t.Errorf("%v: got %+v, want %s", tt.silent, st, tt.want)
+		}
+	}
+}
