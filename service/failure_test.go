@@ -14,7 +14,7 @@ func TestFailureIn(t *testing.T) {
 	for _, format := range []string{"text", "json"} {
 		t.Run(format, func(t *testing.T) {
 			var b strings.Builder
-			log := slog.New(logHandler(config.Log{Level: "info", Format: format}, &b))
+			log := slog.New(logHandler(config.Log{Format: format}, slog.LevelInfo, &b))
 			log.Error(FatalMessage, "err", errors.New("long ago"))
 			b.WriteString("not of ours = \"x\n{\n\n")
 			time.Sleep(2 * time.Millisecond)

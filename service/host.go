@@ -11,6 +11,9 @@ type Host struct {
 	// Ready is called when every listener is open; nil for nobody.
 	Ready func()
 
+	// Level is that of the log, which a reload sets; nil if nobody can.
+	Level *slog.LevelVar
+
 	// Reload asks for a reload. Each value says by whom, for the log.
 	Reload <-chan string
 

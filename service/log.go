@@ -15,26 +15,24 @@ import (
 // gets the lines of the service itself, such as start, stop and reload, and none
 // of its connections'. Neither a broken log file nor a slow disk ever holds up
 // who logs. Calling close writes out what is left; lines logged after it are
-// lost.
-func OpenLog(cfg config.Log, console io.Writer, interactive bool) (log *slog.Logger, close func()) {
+// lost. The level starts as cfg has it, and can be set at any time.
+func OpenLog(cfg config.Log, level *slog.LevelVar, console io.Writer, interactive bool) (log *slog.Logger, close func()) {
+	level.Set(levelOf(cfg))
 	queued := newLineQueue()
 	go queued.pass(consoleWriter(console))
 	if cfg.File == config.Console {
-		return slog.New(logHandler(cfg, queued)), queued.close
+		return slog.New(logHandler(cfg, level, queued)), queued.close
 	}
-	lines, file := newLineQueue(), openLogFile(cfg, queued)
-	handler := logHandler(cfg, lines)
+	lines, file := newLineQueue(), openLogFile(cfg, level, queued)
+	handler := logHandler(cfg, level, lines)
 	switch {
 	case interactive:
 		file.fallback = io.Discard // console has the lines anyway
-		handler = slog.NewMultiHandler(handler, logHandler(cfg, queued))
+		handler = slog.NewMultiHandler(handler, logHandler(cfg, level, queued))
 	case isJournal(console):
 		handler = slog.NewMultiHandler(handler, headlines{slog.NewTextHandler(queued, &slog.HandlerOptions{ReplaceAttr: noTime})})
 	}
-	go func() {
-		lines.pass(file.write)
-		_ = file.rotating.Close()
-	}()
+	go file.pass(lines)
 	return slog.New(handler), func() {
 		lines.close()
 		queued.close()
@@ -52,10 +50,13 @@ func consoleWriter(console io.Writer) func(line []byte, lost int) {
 	}
 }
 
-func logHandler(cfg config.Log, w io.Writer) slog.Handler {
-	var level slog.Level
+func levelOf(cfg config.Log) (level slog.Level) {
 	// The config's words are slog's own, and were checked when it was loaded.
 	_ = level.UnmarshalText([]byte(cfg.Level))
+	return level
+}
+
+func logHandler(cfg config.Log, level slog.Leveler, w io.Writer) slog.Handler {
 	opts := &slog.HandlerOptions{Level: level}
 	if cfg.Format == "json" {
 		return slog.NewJSONHandler(quote.Writer(w), opts) // slog leaves 8-bit control characters as they are

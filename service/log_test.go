@@ -3,6 +3,7 @@ package service
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -29,7 +30,7 @@ func readLog(t *testing.T, file string) string {
 
 func TestLog(t *testing.T) {
 	cfg, console := logConfig(t), new(logText)
-	log, closeLog := OpenLog(cfg, console, false)
+	log, closeLog := OpenLog(cfg, new(slog.LevelVar), console, false)
 	log.Debug("quiet")
 	log.Info("hello", "tunnel", "a")
 	closeLog()
@@ -48,7 +49,7 @@ func TestLog(t *testing.T) {
 func TestLogInteractive(t *testing.T) {
 	cfg, console := logConfig(t), new(logText)
 	cfg.Format = "json"
-	log, closeLog := OpenLog(cfg, console, true)
+	log, closeLog := OpenLog(cfg, new(slog.LevelVar), console, true)
 	log.Info("hello", "peer", "\x1b[2J\u009b")
 	closeLog()
 	if got := readLog(t, cfg.File); got != console.String() || !strings.Contains(got, `"msg":"hello","peer":"\u001b[2J\u009b"}`) {
@@ -59,7 +60,7 @@ func TestLogInteractive(t *testing.T) {
 func TestLogConsoleOnly(t *testing.T) {
 	cfg, console := logConfig(t), new(logText)
 	cfg.File = config.Console
-	log, closeLog := OpenLog(cfg, console, true)
+	log, closeLog := OpenLog(cfg, new(slog.LevelVar), console, true)
 	log.Info("hello")
 	closeLog()
 	if got := console.String(); strings.Count(got, "msg=hello") != 1 {
@@ -82,7 +83,7 @@ func TestLogBroken(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg, console := logConfig(t), new(logText)
 			cfg.File = tt.file
-			log, closeLog := OpenLog(cfg, console, false)
+			log, closeLog := OpenLog(cfg, new(slog.LevelVar), console, false)
 			log.Info("first")
 			log.Info("second")
 			closeLog()
@@ -102,7 +103,7 @@ func TestLogBroken(t *testing.T) {
 // TestLogRotates: the number and size of the files is bounded.
 func TestLogRotates(t *testing.T) {
 	cfg, console := logConfig(t), new(logText)
-	file := openLogFile(cfg, console)
+	file := openLogFile(cfg, new(slog.LevelVar), console)
 	line := []byte(strings.Repeat("x", 1000) + "\n")
 	for range 10 << 10 { // 10 MiB
 		if err := file.writeLine(line); err != nil {
@@ -134,7 +135,7 @@ func TestLogRotates(t *testing.T) {
 // lost is counted.
 func TestLogStalled(t *testing.T) {
 	cfg, console := logConfig(t), new(logText)
-	file, lines := openLogFile(cfg, console), newLineQueue() // which nobody empties yet
+	file, lines := openLogFile(cfg, new(slog.LevelVar), console), newLineQueue() // which nobody empties yet
 	for i := range queuedLines + 10 {
 		fmt.Fprintf(lines, "line %d\n", i)
 	}
@@ -149,7 +150,7 @@ func TestLogStalled(t *testing.T) {
 func TestConsoleStalled(t *testing.T) {
 	cfg := logConfig(t)
 	stopped, resume := io.Pipe() // nobody reads: each write blocks
-	log, closeLog := OpenLog(cfg, resume, true)
+	log, closeLog := OpenLog(cfg, new(slog.LevelVar), resume, true)
 	for i := range 2 * queuedLines {
 		log.Info("hello", "i", i)
 	}
@@ -172,7 +173,7 @@ func lost(log string) (n int) {
 // TestLogRemoved: when somebody removes the file, the next line makes a new one.
 func TestLogRemoved(t *testing.T) {
 	cfg := logConfig(t)
-	file := openLogFile(cfg, io.Discard)
+	file := openLogFile(cfg, new(slog.LevelVar), io.Discard)
 	defer file.rotating.Close()
 	file.write([]byte("first\n"), 0)
 	if err := os.RemoveAll(filepath.Dir(cfg.File)); err != nil {
@@ -184,11 +185,55 @@ func TestLogRemoved(t *testing.T) {
 	}
 }
 
+// TestLogEmptied: after somebody has emptied the file, as by logrotate's copytruncate, it
+// begins with the next line, whoever had made it, and its size counts from there.
+func TestLogEmptied(t *testing.T) {
+	line := []byte(strings.Repeat("x", 1023) + "\n")
+	for how, fill := range map[string]func(t *testing.T, cfg config.Log, file *logFile){
+		"made with its folder": func(*testing.T, config.Log, *logFile) {},
+		"there already": func(t *testing.T, cfg config.Log, _ *logFile) {
+			check(t, os.MkdirAll(filepath.Dir(cfg.File), 0o700))
+			check(t, os.WriteFile(cfg.File, []byte("old\n"), 0o600))
+		},
+		"made by a rotation": func(t *testing.T, cfg config.Log, file *logFile) {
+			for range cfg.MaxSize / int64(len(line)) {
+				check(t, file.writeLine(line))
+			}
+		},
+		"made in place of one that was removed": func(t *testing.T, cfg config.Log, file *logFile) {
+			check(t, file.writeLine(line))
+			check(t, os.Remove(cfg.File))
+		},
+	} {
+		t.Run(how, func(t *testing.T) {
+			cfg := logConfig(t)
+			file := openLogFile(cfg, new(slog.LevelVar), io.Discard)
+			defer file.rotating.Close()
+			fill(t, cfg, file)
+			for range 700 { // more than half of the size
+				check(t, file.writeLine(line))
+			}
+			check(t, os.Truncate(cfg.File, 0))
+			check(t, file.writeLine([]byte("next\n")))
+			check(t, file.writeLine([]byte("and another\n")))
+			if got := readLog(t, cfg.File); got != "next\nand another\n" {
+				t.Errorf("%d bytes: %.20q", len(got), got)
+			}
+			for range 700 {
+				check(t, file.writeLine(line))
+			}
+			if got := readLog(t, cfg.File); len(got) != 700*len(line)+len("next\nand another\n") {
+				t.Errorf("the size counts from before: the file has %d bytes", len(got))
+			}
+		})
+	}
+}
+
 // TestLogTorn: after a line that was written in part, the next one has a line of
 // its own.
 func TestLogTorn(t *testing.T) {
 	cfg := logConfig(t)
-	file := openLogFile(cfg, io.Discard)
+	file := openLogFile(cfg, new(slog.LevelVar), io.Discard)
 	defer file.rotating.Close()
 	file.write([]byte("first ha"), 0)
 	file.torn = true

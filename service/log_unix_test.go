@@ -3,6 +3,8 @@
 package service
 
 import (
+	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,7 +31,7 @@ func TestLogCannotRotate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer os.Chmod(dir, 0o700)
-	file := openLogFile(cfg, console)
+	file := openLogFile(cfg, new(slog.LevelVar), console)
 	line := []byte(strings.Repeat("y", 1<<16))
 	written := 0
 	for range 100 {
@@ -49,10 +51,90 @@ func TestLogPipe(t *testing.T) {
 	if err := syscall.Mkfifo(cfg.File, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	log, closeLog := OpenLog(cfg, console, false)
+	log, closeLog := OpenLog(cfg, new(slog.LevelVar), console, false)
 	log.Info("hello")
 	closeLog()
 	if !strings.Contains(console.String(), "msg=hello") {
 		t.Errorf("got %q", console)
+	}
+}
+
+// TestLogReplaced: when somebody renames the file and makes another, as logrotate does
+// with create, the next line is in that one.
+func TestLogReplaced(t *testing.T) {
+	cfg := logConfig(t)
+	file := openLogFile(cfg, new(slog.LevelVar), io.Discard)
+	defer file.rotating.Close()
+	check(t, file.writeLine([]byte("first\n")))
+	check(t, os.Rename(cfg.File, cfg.File+".1"))
+	check(t, os.WriteFile(cfg.File, []byte("made by another program\n"), 0o600))
+	check(t, file.writeLine([]byte("second\n")))
+	if got := readLog(t, cfg.File); got != "made by another program\nsecond\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestLogModes: who may enter the folder of an installed service's log may read the log,
+// and what is made of it. Elsewhere it is for its user alone.
+func TestLogModes(t *testing.T) {
+	defer syscall.Umask(syscall.Umask(0o027)) // as in the unit
+	for _, tt := range []struct{ folder, old, want os.FileMode }{
+		{0o750, 0, 0o640},
+		{0o750, 0o600, 0o640}, // made by an earlier version
+		{0o750, 0o660, 0o660},
+		{0o700, 0, 0o600},
+		{0o755, 0o600, 0o600},
+		{0o755, 0, 0o600},
+		{0, 0, 0o600}, // no folder either
+	} {
+		cfg := logConfig(t)
+		cfg.Compress = true
+		dir := filepath.Dir(cfg.File)
+		if tt.folder != 0 {
+			check(t, os.Mkdir(dir, tt.folder))
+			check(t, os.Chmod(dir, tt.folder))
+		}
+		if tt.old != 0 {
+			check(t, os.WriteFile(cfg.File, nil, tt.old))
+			check(t, os.Chmod(cfg.File, tt.old))
+		}
+		log, closeLog := OpenLog(cfg, new(slog.LevelVar), io.Discard, false)
+		log.Info("hello")
+		closeLog()
+		info, err := os.Stat(cfg.File)
+		check(t, err)
+		if info.Mode() != tt.want {
+			t.Errorf("in a folder of %04o, %04o before: got %04o, want %04o", tt.folder, tt.old, info.Mode(), tt.want)
+		}
+	}
+}
+
+// TestLogAsOwner: root that runs the service by hand follows no link of the account's.
+func TestLogAsOwner(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can write as another user")
+	}
+	cfg, console := logConfig(t), new(logText)
+	check(t, os.Chmod(filepath.Dir(filepath.Dir(filepath.Dir(cfg.File))), 0o755))
+	dir := filepath.Dir(cfg.File)
+	check(t, os.Mkdir(dir, 0o750))
+	check(t, os.Chown(dir, 4711, 4712))
+	log, closeLog := OpenLog(cfg, new(slog.LevelVar), console, false)
+	log.Info("hello")
+	closeLog()
+	info, err := os.Stat(cfg.File)
+	check(t, err)
+	if st := info.Sys().(*syscall.Stat_t); st.Uid != 4711 || info.Mode() != 0o640 {
+		t.Errorf("the log is of %d, %v", st.Uid, info.Mode())
+	}
+	secret := filepath.Join(t.TempDir(), "secret")
+	check(t, os.WriteFile(secret, nil, 0o600))
+	check(t, os.Remove(cfg.File))
+	check(t, os.Link(secret, cfg.File))
+	log, closeLog = OpenLog(cfg, new(slog.LevelVar), console, false)
+	log.Info("not there")
+	closeLog()
+	if got := readLog(t, secret); got != "" || !strings.Contains(console.String(), "not there") {
+		t.Errorf("root's file has %q, the console %q", got, console)
 	}
 }

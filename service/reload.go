@@ -20,6 +20,9 @@ type Changes struct {
 	Unchanged []Endpoint `json:"unchanged"`
 	LeftOut   []Endpoint `json:"left_out"` // were so before, and still are, or would be tried again
 
+	// LogLevel is that from now on, if it is another one.
+	LogLevel string `json:"log_level,omitempty"`
+
 	// AtRestart names what has changed too, but takes effect at a restart only.
 	AtRestart []string `json:"at_restart"`
 }
@@ -68,6 +71,7 @@ func (s *Service) reload(ctx context.Context, dryRun bool) (Changes, error) {
 		return s.compare(plan{}), err
 	}
 	changes.settle(s.tunnels)
+	s.setLogLevel(p.cfg.Log)
 	return changes, nil
 }
 
@@ -130,10 +134,24 @@ func (s *Service) compare(p plan) Changes {
 			c.Closed = append(c.Closed, Endpoint{r.config.Name, r.config.Listen})
 		}
 	}
-	if p.cfg.Log != s.logged {
+	logged := s.logged
+	if s.level != nil {
+		if s.level.Level() != levelOf(p.cfg.Log) {
+			c.LogLevel = p.cfg.Log.Level
+		}
+		logged.Level = p.cfg.Log.Level
+	}
+	if p.cfg.Log != logged {
 		c.AtRestart = append(c.AtRestart, "log")
 	}
 	return c
+}
+
+// setLogLevel is for the lines from now on. All else of the log waits for a restart.
+func (s *Service) setLogLevel(log config.Log) {
+	if s.level != nil {
+		s.level.Set(levelOf(log))
+	}
 }
 
 // reloadLogged is Reload for who isn't there to read the answer.
@@ -156,7 +174,7 @@ func (s *Service) reloadLogged(ctx context.Context, cause string) (Changes, erro
 		return changes, err
 	}
 	s.log.Info(msgReloaded, "cause", cause, "opened", names(changes.Opened), "closed", names(changes.Closed),
-		"changed", names(changes.Changed), "at_restart", changes.AtRestart, "left_out", names(changes.LeftOut))
+		"changed", names(changes.Changed), "at_restart", changes.AtRestart, "log_level", changes.LogLevel, "left_out", names(changes.LeftOut))
 	return changes, nil
 }
 

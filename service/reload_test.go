@@ -418,12 +418,46 @@ func TestLogChangeWaitsForRestart(t *testing.T) {
 	s, err := Start(t.Context(), cfg, slog.New(slog.DiscardHandler))
 	check(t, err)
 	defer s.Stop()
-	check(t, os.WriteFile(cfg.File, []byte("pki.dir = 'pki'\nlog.level = 'debug'\n"+tunnel), 0o600))
+	check(t, os.WriteFile(cfg.File, []byte("pki.dir = 'pki'\nlog.max_size = '2MB'\n"+tunnel), 0o600))
 	for range 2 {
 		changes, err := s.Reload(t.Context(), false)
 		check(t, err)
 		if !slices.Equal(changes.AtRestart, []string{"log"}) {
 			t.Errorf("got %+v", changes)
+		}
+	}
+}
+
+// TestLogLevel: a reload changes it, for every logger that there is already.
+func TestLogLevel(t *testing.T) {
+	tunnel := serverTunnel("a", "127.0.0.1:0", "127.0.0.1:1", "")
+	cfg := load(t, tunnel)
+	write := func(level string) {
+		check(t, os.WriteFile(cfg.File, []byte("pki.dir = 'pki'\nlog.file = '-'\nlog.level = '"+level+"'\n"+tunnel), 0o600))
+	}
+	level, console := new(slog.LevelVar), new(logText)
+	cfg.Log.File = "-"
+	log, closeLog := OpenLog(cfg.Log, level, console, false)
+	ofTunnel := log.With("tunnel", "a")
+	s, err := Start(t.Context(), cfg, log)
+	check(t, err)
+	defer s.Stop()
+	s.level = level
+	for _, step := range []struct{ level, changed string }{{"debug", "debug"}, {"debug", ""}, {"error", "error"}, {"info", "info"}} {
+		write(step.level)
+		changes, err := s.Reload(t.Context(), false)
+		check(t, err)
+		if changes.LogLevel != step.changed || len(changes.AtRestart) > 0 {
+			t.Errorf("%s: got %+v", step.level, changes)
+		}
+		ofTunnel.Debug("a detail of " + step.level)
+		ofTunnel.Info("news of " + step.level)
+	}
+	closeLog()
+	got := console.String()
+	for line, want := range map[string]bool{"a detail of debug": true, "news of debug": true, "news of error": false, "a detail of info": false, "news of info": true} {
+		if strings.Contains(got, line) != want {
+			t.Errorf("%q is logged: %v", line, !want)
 		}
 	}
 }

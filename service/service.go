@@ -3,9 +3,10 @@
 // the log, answers on the control channel, and stops everything in order.
 //
 //	cfg, problems, err := config.Load(file)
-//	log, closeLog := service.OpenLog(cfg.Log, os.Stderr, false)
+//	level := new(slog.LevelVar)
+//	log, closeLog := service.OpenLog(cfg.Log, level, os.Stderr, false)
 //	defer closeLog()
-//	err = service.Run(ctx, cfg, log, service.Host{})
+//	err = service.Run(ctx, cfg, log, service.Host{Level: level})
 package service
 
 import (
@@ -45,8 +46,9 @@ type Service struct {
 	// without mu.
 	mu         sync.Mutex
 	cfg        *config.Config
-	tunnels    []*running // in the order of the config
-	logged     config.Log // what the log was opened with; a reload doesn't change it
+	tunnels    []*running     // in the order of the config
+	logged     config.Log     // what the log was opened with; a reload doesn't change it
+	level      *slog.LevelVar // of the log; nil if nobody can set it
 	lastReload ReloadResult
 	renewal    renewal
 }
@@ -73,6 +75,7 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger, host Host) e
 	if err != nil {
 		return err
 	}
+	s.level = host.Level
 	control := s.serveControl()
 	defer control.close() // at the end, so that it can say that we are stopping
 	defer s.Stop()

@@ -83,10 +83,13 @@ func (a *app) showChanges(c service.Changes, dryRun bool) {
 	}
 	a.showEndpoints("unchanged", c.Unchanged)
 	a.showEndpoints("left out", c.LeftOut)
+	if c.LogLevel != "" {
+		fmt.Fprintf(a.stdout, "%-13s %s\n", "log level", quote.Text(c.LogLevel))
+	}
 	if len(c.AtRestart) > 0 {
 		fmt.Fprintf(a.stdout, "%-13s %s\n", "at restart", quote.Text(strings.Join(c.AtRestart, ", ")))
 	}
-	if len(c.Opened)+len(c.Closed)+len(c.Changed)+len(c.AtRestart) == 0 {
+	if len(c.Opened)+len(c.Closed)+len(c.Changed)+len(c.LogLevel)+len(c.AtRestart) == 0 {
 		fmt.Fprintln(a.stdout, "nothing has changed")
 	}
 }
