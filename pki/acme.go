@@ -88,7 +88,7 @@ func RenewAt(cert tls.Certificate, jitter float64) time.Time {
 }
 
 // RetryIn is how long to wait after so many failures in a row, from 1 on: from
-// about a minute to about 6 hours, by jitter from 0 to 1, and at least as long as
+// half a minute to 6 hours, by jitter from 0 to 1, and at least as long as
 // the CA has asked for.
 func RetryIn(failures int, jitter float64, err error) time.Duration {
 	const first, most = time.Minute, 6 * time.Hour
@@ -96,7 +96,7 @@ func RetryIn(failures int, jitter float64, err error) time.Duration {
 	if failures < 10 { // 2^9 minutes are more
 		wait = min(first<<(failures-1), most)
 	}
-	wait = wait/2 + time.Duration(jitter*float64(wait))
+	wait = wait/2 + time.Duration(jitter*float64(wait/2))
 	if e, ok := errors.AsType[*ACMEError](err); ok {
 		// Not below it, and not all at the very same time.
 		wait = max(wait, e.RetryAfter+time.Duration(jitter*float64(first)))

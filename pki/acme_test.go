@@ -39,11 +39,11 @@ func TestRetryIn(t *testing.T) {
 		err         error
 		least, most time.Duration
 	}{
-		{1, nil, 30 * time.Second, 90 * time.Second},
-		{2, nil, time.Minute, 3 * time.Minute},
-		{8, nil, 64 * time.Minute, 192 * time.Minute},
-		{10, nil, 3 * time.Hour, 9 * time.Hour},
-		{1000000, nil, 3 * time.Hour, 9 * time.Hour},
+		{1, nil, 30 * time.Second, time.Minute},
+		{2, nil, time.Minute, 2 * time.Minute},
+		{8, nil, 64 * time.Minute, 128 * time.Minute},
+		{10, nil, 3 * time.Hour, 6 * time.Hour},
+		{1000000, nil, 3 * time.Hour, 6 * time.Hour},
 		{1, later, 24 * time.Hour, 24*time.Hour + time.Minute},
 	} {
 		if least, most := RetryIn(tt.failures, 0, tt.err), RetryIn(tt.failures, 1, tt.err); least != tt.least || most != tt.most {

@@ -32,6 +32,20 @@ func KeyTypes() []string {
 	return slices.Sorted(maps.Keys(keyTypes))
 }
 
+// KeyType is the type of the key of cert, written as [KeyTypes] are; "" if it is of another
+// kind.
+func KeyType(cert *x509.Certificate) string {
+	switch key := cert.PublicKey.(type) {
+	case *rsa.PublicKey:
+		return fmt.Sprintf("rsa-%d", key.N.BitLen())
+	case *ecdsa.PublicKey:
+		return fmt.Sprintf("ecdsa-p%d", key.Curve.Params().BitSize)
+	case ed25519.PublicKey:
+		return "ed25519"
+	}
+	return ""
+}
+
 func checkKeyType(keyType string) error {
 	if _, ok := keyTypes[keyType]; !ok {
 		return fmt.Errorf("unknown key type %q: use one of %s", keyType, strings.Join(KeyTypes(), ", "))

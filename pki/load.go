@@ -55,12 +55,15 @@ func LoadCertificates(files ...string) ([]*x509.Certificate, error) {
 
 // readPair reads a pair and checks all of it that doesn't depend on the time.
 func readPair(certFile, keyFile, passwordFile string) (tls.Certificate, error) {
-	keyFile = cmp.Or(keyFile, certFile)
 	certs, err := readCertificates(certFile, passwordFile, maxPairFile, areSwapped)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	keys, err := readKeys(keyFile, passwordFile)
+	hint := areSwapped
+	if keyFile == "" {
+		keyFile, hint = certFile, "as key isn't set, it must be in this file; or name its file with key"
+	}
+	keys, err := readKeysOr(hint, keyFile, passwordFile)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
@@ -133,7 +136,12 @@ func readCertificates(file, passwordFile string, limit int64, hint string) ([]*x
 }
 
 // readKeys reads all private keys of a file, at least one.
-func readKeys(file, passwordFile string) (keys []crypto.Signer, err error) {
+func readKeys(file, passwordFile string) ([]crypto.Signer, error) {
+	return readKeysOr(areSwapped, file, passwordFile)
+}
+
+// readKeysOr is readKeys with a hint for a file that has none.
+func readKeysOr(hint, file, passwordFile string) (keys []crypto.Signer, err error) {
 	blocks, err := readBlocks("key", file, passwordFile, "PRIVATE KEY", maxPairFile)
 	if err != nil {
 		return nil, err
@@ -156,7 +164,7 @@ func readKeys(file, passwordFile string) (keys []crypto.Signer, err error) {
 		keys = append(keys, key)
 	}
 	if len(keys) == 0 {
-		return nil, wrongBlock("key", file, blocks, areSwapped)
+		return nil, wrongBlock("key", file, blocks, hint)
 	}
 	return keys, nil
 }

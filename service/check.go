@@ -61,6 +61,12 @@ func storeProblems(cfg *config.Config, store *pki.Store) (problems config.Proble
 		p.Warning = true
 		problems = append(problems, p)
 	}
+	if has := pki.KeyType(store.CA); has != cfg.PKI.KeyType && needsPKI(cfg) {
+		p := cfg.Problem(-1, "pki.key_type", fmt.Sprintf(
+			"pki.key_type is %q, but the CA that exists has a key of the type %s, and key_type has no effect on it: `tlstunnel ca rotate` makes the next CA with it, and `tlstunnel cert renew --new-key` the key of the server certificate", cfg.PKI.KeyType, has))
+		p.Warning = true
+		problems = append(problems, p)
+	}
 	for i, name := range cfg.PKI.Names {
 		// As it may be a wildcard, it is looked for, not verified.
 		ip := net.ParseIP(name)

@@ -3,6 +3,7 @@ package service
 import (
 	"crypto/tls"
 	"net"
+	"strings"
 
 	"tlstunnel/internal/config"
 	"tlstunnel/tunnel"
@@ -42,7 +43,8 @@ func (tr *translator) clientTLS(address string) *tls.Config {
 	c := tr.commonTLS()
 	c.ServerName = tr.tunnel.ServerName
 	if c.ServerName == "" {
-		c.ServerName, _, _ = net.SplitHostPort(address)
+		host, _, _ := net.SplitHostPort(address)
+		c.ServerName = strings.TrimSuffix(host, ".") // which keeps search domains from it, and is in no certificate
 	}
 	if len(tr.tunnel.CA) > 0 {
 		c.RootCAs = tr.pool("ca", tr.tunnel.CA)

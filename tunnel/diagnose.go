@@ -98,7 +98,7 @@ func (w *wire) bigHello() string {
 	if w.sent <= packet || w.received && !refused {
 		return ""
 	}
-	return fmt.Sprintf(" (some firewalls and old servers lose or refuse a first message as large as ours, %d bytes: try the environment variable GODEBUG=tlsmlkem=0)", w.sent)
+	return fmt.Sprintf(" (some firewalls and old servers lose or refuse a first message as large as ours, %d bytes: try the environment variable GODEBUG=tlsmlkem=0, see docs/connections.md)", w.sent)
 }
 
 // explainRelay says why s failed while bytes were relayed.

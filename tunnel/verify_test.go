@@ -33,7 +33,7 @@ func TestTargetIsVerified(t *testing.T) {
 		return func(c net.Conn) { _, _ = io.WriteString(c, banner); _, _ = io.Copy(io.Discard, c) }
 	}
 	const refused = "tlstunnel refused the target's certificate: "
-	bigHello := fmt.Sprintf(" (some firewalls and old servers lose or refuse a first message as large as ours, %d bytes: try the environment variable GODEBUG=tlsmlkem=0)", len(clientHello(clientTLS())))
+	bigHello := fmt.Sprintf(" (some firewalls and old servers lose or refuse a first message as large as ours, %d bytes: try the environment variable GODEBUG=tlsmlkem=0, see docs/connections.md)", len(clientHello(clientTLS())))
 
 	tests := []struct {
 		name   string

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,7 +50,7 @@ func (a *app) certInstall(ctx context.Context, source pki.Source, name string) e
 	if err != nil {
 		return err
 	}
-	place := pki.Place{CertFile: t.Cert, KeyFile: t.Key, PasswordFile: t.KeyPasswordFile, Client: t.Mode == config.ModeClient}
+	place := pki.Place{CertFile: t.Cert, KeyFile: cmp.Or(t.Key, t.Cert), PasswordFile: t.KeyPasswordFile, Client: t.Mode == config.ModeClient}
 	installation, err := pki.PrepareInstall(source, place, time.Now())
 	if err != nil {
 		a.complain(adviseRoot(err))
@@ -103,8 +104,14 @@ func tunnelToInstall(cfg *config.Config, name string) (*config.Tunnel, error) {
 	switch {
 	case !hasFiles(*t):
 		return nil, fmt.Errorf("tunnel %q has no certificate of its own to replace: add two lines to it, cert = \"%s.crt\" and key = \"%s.key\", and install it again", name, name, name)
-	case t.Key == "":
+	case t.Key == "" && isPKCS12(t.Cert):
 		return nil, fmt.Errorf("tunnel %q takes certificate and key from the PKCS#12 file %q: put the new one in its place yourself, and run `tlstunnel reload`; or name two PEM files with cert and key", name, t.Cert)
 	}
 	return t, nil
+}
+
+// isPKCS12 goes by the name: the file may not be there yet.
+func isPKCS12(file string) bool {
+	name := strings.ToLower(file)
+	return strings.HasSuffix(name, ".p12") || strings.HasSuffix(name, ".pfx")
 }

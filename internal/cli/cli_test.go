@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"regexp"
 	"strconv"
 	"strings"
@@ -117,7 +118,7 @@ func cmdFreePort(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // mkcert NAME DAYS writes NAME.crt, self-signed, that began a day before DAYS
-// from now ends, and NAME.key.
+// from now ends, NAME.key, and NAME.pem with both.
 func cmdMkcert(ts *testscript.TestScript, neg bool, args []string) {
 	days, err := strconv.Atoi(args[1])
 	ts.Check(err)
@@ -136,8 +137,10 @@ func cmdMkcert(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
 	ts.Check(err)
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644))
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600))
+	cert, secret := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".crt"), cert, 0o644))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".key"), secret, 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".pem"), slices.Concat(cert, secret), 0o600))
 }
 
 // echo VAR starts an echo service for the length of the script and sets VAR to

@@ -17,6 +17,9 @@ type address struct {
 // parseAddress reads a host:port. The example's port is shown in the advice.
 // Errors go on after the text.
 func parseAddress(text, example string) (address, error) {
+	if isSocketPath(text) {
+		return address{}, fmt.Errorf("is a unix socket or a named pipe, and tlstunnel supports only TCP yet: write an address such as %q", "127.0.0.1:"+example)
+	}
 	if host, port, ok := cutURL(text); ok && port != "" {
 		return address{}, fmt.Errorf("is a URL: write %q", net.JoinHostPort(host, port))
 	} else if ok {
@@ -50,11 +53,22 @@ func parseAddress(text, example string) (address, error) {
 		return address{}, fmt.Errorf("has a *: for every address write %q", ":"+port)
 	}
 	if _, err := netip.ParseAddr(host); host != "" && err != nil {
-		if err := checkDNSName(host); err != nil {
+		if err := checkDNSName(withoutDot(host)); err != nil {
 			return address{}, fmt.Errorf("has the host %q, which %w", host, err)
 		}
 	}
 	return address{host, int(n)}, nil
+}
+
+// isSocketPath recognises what other programs take for a unix socket, and Windows for
+// a named pipe.
+func isSocketPath(text string) bool {
+	for _, prefix := range []string{"unix:", "unix-connect:", "/", "./", "../", "~/", "@", `\\.\pipe\`} {
+		if strings.HasPrefix(strings.ToLower(text), prefix) {
+			return true
+		}
+	}
+	return strings.HasSuffix(text, ".sock") || strings.HasSuffix(text, ".socket")
 }
 
 // cutURL gives the host and port of a URL, of which either may be empty.
@@ -100,7 +114,7 @@ func addBrackets(text, example string) string {
 // ip is the host as an IP address. It is invalid for a name, and the IPv6
 // wildcard, which takes IPv4 too, for an empty host.
 func (a address) ip() netip.Addr {
-	switch strings.ToLower(a.host) {
+	switch strings.ToLower(withoutDot(a.host)) {
 	case "":
 		return netip.IPv6Unspecified()
 	case "localhost":
@@ -117,8 +131,12 @@ func (a address) canonicalHost() string {
 	if ip := a.ip(); ip.IsValid() {
 		return ip.String()
 	}
-	return strings.ToLower(a.host)
+	return strings.ToLower(withoutDot(a.host))
 }
+
+// withoutDot is a DNS name without the dot at its end, by which it is written in full:
+// no search domain is put behind it. Certificates and TLS have it without.
+func withoutDot(name string) string { return strings.TrimSuffix(name, ".") }
 
 // reaches tells whether a connection to a arrives at the listener b on this
 // machine, as far as the texts show.

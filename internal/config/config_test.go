@@ -179,7 +179,6 @@ func TestUnusableFiles(t *testing.T) {
 		keys string
 		want int // problems
 	}{
-		{`cert = "/a.crt"`, 1},
 		{`key = "/a.key"`, 1},
 		{`cert = "/a.crt"; key = "/\t.key"`, 1},
 		{`cert = "/\t.crt"; key = "/a.key"`, 1},
@@ -425,5 +424,31 @@ func TestErr(t *testing.T) {
 	}
 	if err := ps[1:2].Err(); err != nil {
 		t.Errorf("a warning is an error: %v", err)
+	}
+}
+
+// TestNamesWithDot: a dot at the end makes a name one that no search domain is put
+// behind. The target keeps it; what is in certificates has none.
+func TestNamesWithDot(t *testing.T) {
+	cfg, problems := Parse("c.toml", []byte(`
+pki.names = ["pacs.clinic.example.", "*.clinic.example."]
+[[tunnel]]
+name = "pacs"
+mode = "client"
+listen = "localhost.:11112"
+target = "pacs.clinic.example.:2762"
+server_name = "PACS.clinic.example."
+[[tunnel]]
+name = "loop"
+mode = "server"
+listen = "127.0.0.1:2762"
+target = "localhost.:2762"
+`))
+	if got, want := lines(problems), "#> c.toml:13:1: tunnel \"loop\": target \"localhost.:2762\" is what this tunnel itself listens on: it would connect to itself for ever\n"; got != want {
+		t.Errorf("got %swant %s", got, want)
+	}
+	pacs := cfg.Tunnels[0]
+	if !slices.Equal(cfg.PKI.Names, []string{"pacs.clinic.example", "*.clinic.example"}) || pacs.ServerName != "PACS.clinic.example" || pacs.Target[0] != "pacs.clinic.example.:2762" {
+		t.Errorf("got %q, %q and %q", cfg.PKI.Names, pacs.ServerName, pacs.Target)
 	}
 }

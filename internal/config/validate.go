@@ -86,8 +86,9 @@ func (r *report) pki(p *PKI) {
 			"is longer than ca_validity: no certificate can outlive its CA")
 	}
 	for i, name := range p.Names {
-		err := checkHost(name)
-		if parent, ok := strings.CutPrefix(name, "*."); ok {
+		p.Names[i] = withoutDot(name)
+		err := checkHost(p.Names[i])
+		if parent, ok := strings.CutPrefix(p.Names[i], "*."); ok {
 			err = checkDNSName(parent)
 		}
 		if err != nil {

@@ -135,8 +135,6 @@ func (r *report) certificates(i int, t *Tunnel) {
 	cert, key, clientCA := tunnelKey(i, "cert"), tunnelKey(i, "key"), tunnelKey(i, "client_ca")
 	password := tunnelKey(i, "key_password_file")
 	if !r.wrong[cert] && !r.wrong[key] {
-		r.check(cert, t.Cert == "" || t.Cert == Own || t.Key != "" || isPKCS12(t.Cert),
-			"is set without key: name the file with its private key, which only a PKCS#12 file (.p12, .pfx) has in it")
 		r.check(password, t.KeyPasswordFile == "" || t.Cert != "" && t.Cert != Own, "has no key to decrypt: name the certificate and its key with cert and key, or remove it")
 		r.check(key, t.Key == "" || t.Cert != "", "is set without cert: name the file with its certificate")
 		r.check(key, t.Key == "" || t.Cert != Own, `has no place beside cert = "own", which has its own key: remove it`)
@@ -167,12 +165,6 @@ func (r *report) certificates(i int, t *Tunnel) {
 		}
 		t.Pins[j] = pin
 	}
-}
-
-// isPKCS12 goes by the name: what is in the file isn't looked at here.
-func isPKCS12(file string) bool {
-	name := strings.ToLower(file)
-	return strings.HasSuffix(name, ".p12") || strings.HasSuffix(name, ".pfx")
 }
 
 // authorization checks what is asked of a certificate beside its CA.
@@ -211,9 +203,10 @@ func (r *report) settings(i int, t *Tunnel) {
 	for j, protocol := range t.ALPN {
 		r.check(element(tunnelKey(i, "alpn"), j), len(protocol) <= 255, "must be at most 255 bytes")
 	}
-	if err := checkHost(t.ServerName); t.ServerName != "" && err != nil {
+	if err := checkHost(withoutDot(t.ServerName)); t.ServerName != "" && err != nil {
 		r.errorf(tunnelKey(i, "server_name"), "%q %v", t.ServerName, err)
 	}
+	t.ServerName = withoutDot(t.ServerName)
 	for key, d := range map[string]time.Duration{
 		"handshake_timeout": t.HandshakeTimeout,
 		"connect_timeout":   t.ConnectTimeout,
