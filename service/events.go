@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"tlstunnel/internal/quote"
@@ -73,6 +74,26 @@ var eventOf = map[string]EventID{
 	FatalMessage:      EventFatal,
 }
 
+// headlines are the messages of the service itself that are no events. The journal of
+// systemd gets them and the events, and nothing of the connections.
+var headlines = map[string]bool{
+	"starting": true, "listening": true, "stopping": true, "tunnel stopped": true, msgRefreshed: true,
+	"asking the CA for a certificate": true, "new certificate": true,
+	"made a new CA or server certificate; keep ca.key safe, and give clients ca.crt": true,
+	"shutdown_grace was over before all connections had ended":                       true,
+	"no control channel: status and reload have to do without":                       true,
+	"the files can't be watched: reload by hand":                                     true,
+	"a folder can't be watched: its files are looked at once a second instead":       true,
+	"watching the files": true,
+}
+
+// isHeadline goes by the message alone: a logger that was made With something, the
+// name of a tunnel say, may have news of the service, too.
+func isHeadline(message string) bool {
+	_, isEvent := eventOf[message]
+	return isEvent || headlines[message]
+}
+
 // maxEventText bounds the text of an event: Windows takes 31,839 characters.
 const maxEventText = 30000
 
@@ -81,6 +102,8 @@ const maxEventText = 30000
 // who logs.
 type eventHandler struct {
 	report func(id EventID, level slog.Level, text string) error
+	attrs  []slog.Attr // of the logger, their keys with its groups
+	groups string      // "a.b.": for the keys that follow
 }
 
 func (h eventHandler) Enabled(_ context.Context, level slog.Level) bool {
@@ -92,20 +115,36 @@ func (h eventHandler) Handle(_ context.Context, r slog.Record) error {
 	if !ok {
 		return nil
 	}
-	_ = h.report(id, r.Level, eventText(r))
+	_ = h.report(id, r.Level, h.text(r))
 	return nil
 }
 
-// WithAttrs and WithGroup make the loggers of tunnels and connections.
-func (h eventHandler) WithAttrs([]slog.Attr) slog.Handler { return slog.DiscardHandler }
-func (h eventHandler) WithGroup(string) slog.Handler      { return slog.DiscardHandler }
+// WithAttrs and WithGroup make the loggers of tunnels, which have events, too.
+func (h eventHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	h.attrs = slices.Clone(h.attrs)
+	for _, a := range attrs {
+		h.attrs = append(h.attrs, slog.Attr{Key: h.groups + a.Key, Value: a.Value})
+	}
+	return h
+}
 
-// eventText is for people: the message, and a line for each attribute.
-func eventText(r slog.Record) string {
+func (h eventHandler) WithGroup(name string) slog.Handler {
+	h.groups += name + "."
+	return h
+}
+
+// text is for people: the message, and a line for each attribute.
+func (h eventHandler) text(r slog.Record) string {
 	var b strings.Builder
 	b.WriteString(r.Message)
+	add := func(key string, value slog.Value) {
+		fmt.Fprintf(&b, "\r\n%s: %s", key, strings.ReplaceAll(quote.Lines(value.String()), "\n", "\r\n  "))
+	}
+	for _, a := range h.attrs {
+		add(a.Key, a.Value)
+	}
 	r.Attrs(func(a slog.Attr) bool {
-		fmt.Fprintf(&b, "\r\n%s: %s", a.Key, strings.ReplaceAll(quote.Lines(a.Value.String()), "\n", "\r\n  "))
+		add(h.groups+a.Key, a.Value)
 		return true
 	})
 	if b.Len() > maxEventText {

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// TestLogJournal: the journal gets the lines of the service itself, the file all
-// of them.
+// TestLogJournal: the journal gets the lines of the service itself, whatever logger they
+// come from, the file all of them.
 func TestLogJournal(t *testing.T) {
 	journal, err := os.Create(filepath.Join(t.TempDir(), "journal"))
 	check(t, err)
@@ -21,7 +21,7 @@ func TestLogJournal(t *testing.T) {
 	check(t, err)
 	st := info.Sys().(*syscall.Stat_t)
 	for _, tt := range []struct{ name, stream, want string }{
-		{"journal", fmt.Sprintf("%d:%d", st.Dev, st.Ino), "level=INFO msg=started tunnels=1\n"},
+		{"journal", fmt.Sprintf("%d:%d", st.Dev, st.Ino), "level=INFO msg=started tunnels=1\nlevel=WARN msg=\"" + msgACMEFailed + "\" tunnel=a ca.err=down\n"},
 		{"another stream", fmt.Sprintf("%d:%d", st.Dev, st.Ino+1), ""},
 		{"none", "", ""},
 	} {
@@ -34,6 +34,7 @@ func TestLogJournal(t *testing.T) {
 			log, closeLog := OpenLog(cfg, new(slog.LevelVar), journal, false)
 			log.Info("started", "tunnels", 1)
 			log.With("tunnel", "a").Warn("connection interrupted")
+			log.With("tunnel", "a").WithGroup("ca").Warn(msgACMEFailed, "err", "down")
 			log.WithGroup("g").Info("grouped")
 			log.Log(t.Context(), slog.LevelDebug, "quiet")
 			closeLog()

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -30,7 +31,7 @@ func OpenLog(cfg config.Log, level *slog.LevelVar, console io.Writer, interactiv
 		file.fallback = io.Discard // console has the lines anyway
 		handler = slog.NewMultiHandler(handler, logHandler(cfg, level, queued))
 	case isJournal(console):
-		handler = slog.NewMultiHandler(handler, headlines{slog.NewTextHandler(queued, &slog.HandlerOptions{ReplaceAttr: noTime})})
+		handler = slog.NewMultiHandler(handler, headlineHandler{slog.NewTextHandler(queued, &slog.HandlerOptions{ReplaceAttr: noTime})})
 	}
 	go file.pass(lines)
 	return slog.New(handler), func() {
@@ -64,12 +65,24 @@ func logHandler(cfg config.Log, level slog.Leveler, w io.Writer) slog.Handler {
 	return slog.NewTextHandler(w, opts)
 }
 
-// headlines passes on the lines of the service itself, and none of its tunnels':
-// those come through a logger made With the tunnel's name.
-type headlines struct{ slog.Handler }
+// headlineHandler passes on the lines of the service itself, and none of its
+// connections', see [isHeadline].
+type headlineHandler struct{ slog.Handler }
 
-func (headlines) WithAttrs([]slog.Attr) slog.Handler { return slog.DiscardHandler }
-func (headlines) WithGroup(string) slog.Handler      { return slog.DiscardHandler }
+func (h headlineHandler) Handle(ctx context.Context, r slog.Record) error {
+	if !isHeadline(r.Message) {
+		return nil
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+func (h headlineHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return headlineHandler{h.Handler.WithAttrs(attrs)}
+}
+
+func (h headlineHandler) WithGroup(name string) slog.Handler {
+	return headlineHandler{h.Handler.WithGroup(name)}
+}
 
 // noTime leaves out the time, which the journal knows.
 func noTime(groups []string, a slog.Attr) slog.Attr {

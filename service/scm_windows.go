@@ -112,7 +112,7 @@ func (h *scmHandler) Execute(_ []string, requests <-chan svc.ChangeRequest, chan
 func (h *scmHandler) run(ctx context.Context, host Host, ended chan<- error) {
 	if events, err := openEventLog(); err == nil {
 		defer events.Close()
-		handler := eventHandler{events.report}
+		handler := eventHandler{report: events.report}
 		host.Events, host.Console = handler, eventConsole{handler}
 	}
 	ended <- h.serve(ctx, host)
