@@ -87,21 +87,22 @@ func RenewAt(cert tls.Certificate, jitter float64) time.Time {
 	return cert.Leaf.NotBefore.Add(life*2/3 + time.Duration(jitter*float64(life/12)))
 }
 
-// RetryIn is how long to wait after so many failures in a row, from 1 on: from
-// half a minute to 6 hours, by jitter from 0 to 1, and at least as long as
-// the CA has asked for.
-func RetryIn(failures int, jitter float64, err error) time.Duration {
-	const first, most = time.Minute, 6 * time.Hour
-	wait := most
-	if failures < 10 { // 2^9 minutes are more
-		wait = min(first<<(failures-1), most)
-	}
-	wait = wait/2 + time.Duration(jitter*float64(wait/2))
-	if e, ok := errors.AsType[*ACMEError](err); ok {
+// RetryIn is how long to wait after so many failures in a row: as [BackOff] says, and
+// at least as long as the CA has asked for. But a CA that names a day in ten years gets
+// no more than half of what is left of the certificate that we have, or 6 hours when it
+// has ended or there is none. Asked is that time, zero if the CA has named none.
+func RetryIn(failures int, jitter float64, err error, left time.Duration) (wait, asked time.Duration) {
+	wait = BackOff(failures, jitter)
+	if e, ok := errors.AsType[*ACMEError](err); ok && e.RetryAfter > 0 {
+		most := mostWait
+		if left > 0 {
+			most = left / 2
+		}
+		asked = min(e.RetryAfter, most)
 		// Not below it, and not all at the very same time.
-		wait = max(wait, e.RetryAfter+time.Duration(jitter*float64(first)))
+		wait = max(wait, asked+time.Duration(jitter*float64(firstWait)))
 	}
-	return wait
+	return wait, asked
 }
 
 // Renew makes sure that there is a certificate in [ACME.CertFile] that isn't due,

@@ -12,11 +12,15 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/crypto/acme"
 
 	"tlstunnel/internal/atomicfile"
+	"tlstunnel/internal/chain"
+	"tlstunnel/internal/dn"
 	"tlstunnel/internal/filerights"
 )
 
@@ -52,7 +56,8 @@ func (a ACME) newOrdering(now func() time.Time, answer HTTPAnswerer) (*ordering,
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone() // through a proxy, if the environment has one
 	transport.TLSClientConfig, transport.DisableKeepAlives = config, true
-	clocks := &clocks{RoundTripper: transport, now: now}
+	transport.MaxResponseHeaderBytes = maxACMEHeaders
+	clocks := &clocks{RoundTripper: wary{transport}, now: now}
 	return &ordering{ACME: a, now: now, answer: answer, clocks: clocks, client: &acme.Client{
 		Key:          key,
 		DirectoryURL: a.Directory,
@@ -125,11 +130,11 @@ func (o *ordering) order(ctx context.Context) (data []byte, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a certificate request: %w", err)
 	}
-	chain, _, err := o.client.CreateCertFromOrder(ctx, order, request, true)
+	ders, _, err := o.client.CreateCertFromOrder(ctx, order, request, true)
 	if err != nil {
 		return nil, err
 	}
-	return o.encode(key, chain)
+	return o.encode(key, ders)
 }
 
 // keyType is ECDSA for Ed25519, which no public CA takes.
@@ -142,25 +147,62 @@ func (a ACME) keyType() string {
 
 // encode checks what the CA has given us before it takes the place of what we
 // have.
-func (o *ordering) encode(key crypto.Signer, chain [][]byte) ([]byte, error) {
+func (o *ordering) encode(key crypto.Signer, ders [][]byte) ([]byte, error) {
 	var certs []*x509.Certificate
-	for _, der := range chain {
+	for _, der := range ders {
 		cert, err := x509.ParseCertificate(der)
 		if err != nil {
 			return nil, fmt.Errorf("the CA has sent a damaged certificate: %w", err)
 		}
 		certs = append(certs, cert)
 	}
-	if !samePublicKey(certs[0], key) {
+	leaf, _ := matching(certs, []crypto.Signer{key})
+	if leaf < 0 {
 		return nil, errors.New("the CA has sent a certificate for another key")
 	}
 	for _, domain := range o.Domains {
-		if err := certs[0].VerifyHostname(domain); err != nil {
+		if err := certs[leaf].VerifyHostname(domain); err != nil {
 			return nil, fmt.Errorf("the CA has sent a certificate for other names: %w", err)
 		}
 	}
+	ordered, _ := chain.Order(certs, leaf)
+	if len(ordered) == 1 && len(certs) > 1 {
+		return nil, fmt.Errorf("the CA has sent a chain that isn't that of the certificate: its issuer is %q, which isn't in it", dn.Text(ordered[0].Issuer))
+	}
+	if err := checkIssued(ordered, o.now()); err != nil {
+		return nil, err
+	}
 	data, err := encodeKey(key)
-	return append(data, encodeCertificates(certs...)...), err
+	return append(data, encodeCertificates(ordered...)...), err
+}
+
+// checkIssued verifies a chain as a peer does that trusts the CAs in it, and that
+// [ACME.Load] will take it.
+func checkIssued(certs []*x509.Certificate, now time.Time) error {
+	leaf := certs[0]
+	switch name := dn.Text(leaf.Subject); {
+	case now.Add(maxClockSkew).Before(leaf.NotBefore):
+		return fmt.Errorf("the CA has sent a certificate, %q, that isn't valid before %s", name, date(leaf.NotBefore))
+	case now.After(leaf.NotAfter):
+		return fmt.Errorf("the CA has sent a certificate, %q, that expired on %s", name, date(leaf.NotAfter))
+	case now.Before(leaf.NotBefore):
+		now = leaf.NotBefore // its clock is before ours
+	}
+	const refused = "the CA has sent a chain that nobody accepts: "
+	if err := checkStrength(dn.Text(leaf.Subject), leaf); err != nil {
+		return fmt.Errorf(refused+"%w", err)
+	}
+	for _, fault := range (chain.Own{Chain: certs, Usage: x509.ExtKeyUsageServerAuth, Now: now}).Faults() {
+		return errors.New(refused + fault.What)
+	}
+	options := x509.VerifyOptions{Roots: x509.NewCertPool(), CurrentTime: now}
+	for _, ca := range certs[min(1, len(certs)-1):] {
+		options.Roots.AddCert(ca)
+	}
+	if _, err := leaf.Verify(options); err != nil {
+		return fmt.Errorf(refused+"%w", err)
+	}
+	return nil
 }
 
 // register finds our account or makes it.
@@ -198,7 +240,10 @@ func (o *ordering) authorize(ctx context.Context, url string) error {
 	if err != nil || authz.Status == acme.StatusValid {
 		return err
 	}
-	o.domain = authz.Identifier.Value
+	// The CA's word becomes the name of a file.
+	if o.domain = strings.ToLower(authz.Identifier.Value); !slices.Contains(o.Domains, o.domain) {
+		return fmt.Errorf("the CA wants a proof for %q, which isn't one of the domains", authz.Identifier.Value)
+	}
 	for _, challenge := range authz.Challenges {
 		if challenge.Type != o.Challenge {
 			continue

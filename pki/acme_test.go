@@ -31,23 +31,42 @@ func TestRenewAt(t *testing.T) {
 	}
 }
 
-// TestRetryIn: from minutes to hours, never at once, and not before the CA wants.
-func TestRetryIn(t *testing.T) {
-	later := &ACMEError{RetryAfter: 24 * time.Hour}
-	for _, tt := range []struct {
-		failures    int
-		err         error
-		least, most time.Duration
-	}{
-		{1, nil, 30 * time.Second, time.Minute},
-		{2, nil, time.Minute, 2 * time.Minute},
-		{8, nil, 64 * time.Minute, 128 * time.Minute},
-		{10, nil, 3 * time.Hour, 6 * time.Hour},
-		{1000000, nil, 3 * time.Hour, 6 * time.Hour},
-		{1, later, 24 * time.Hour, 24*time.Hour + time.Minute},
+// TestBackOff: from half a minute to 6 hours, never at once and never later.
+func TestBackOff(t *testing.T) {
+	for failures, most := range map[int]time.Duration{
+		1: time.Minute, 2: 2 * time.Minute, 8: 128 * time.Minute, 9: 256 * time.Minute, 10: 6 * time.Hour, 1000000: 6 * time.Hour,
 	} {
-		if least, most := RetryIn(tt.failures, 0, tt.err), RetryIn(tt.failures, 1, tt.err); least != tt.least || most != tt.most {
-			t.Errorf("%d: got %v to %v, want %v to %v", tt.failures, least, most, tt.least, tt.most)
+		if least, got := BackOff(failures, 0), BackOff(failures, 1); least != most/2 || got != most {
+			t.Errorf("%d: got %v to %v, want %v to %v", failures, least, got, most/2, most)
+		}
+	}
+}
+
+// TestRetryIn: not before the CA wants, but it can't want more than the certificate
+// allows.
+func TestRetryIn(t *testing.T) {
+	const day = 24 * time.Hour
+	after := func(d time.Duration) error { return &ACMEError{RetryAfter: d} }
+	for _, tt := range []struct {
+		failures          int
+		err               error
+		left              time.Duration // of the certificate
+		least, most, want time.Duration
+	}{
+		{1, errors.New("down"), 30 * day, 30 * time.Second, time.Minute, 0},
+		{10, errors.New("down"), time.Minute, 3 * time.Hour, 6 * time.Hour, 0},
+		{1, after(day), 30 * day, day, day + time.Minute, day},
+		{1, after(time.Second), 30 * day, 30 * time.Second, 61 * time.Second, time.Second},
+		{1, after(3650 * day), time.Hour, 30 * time.Minute, 31 * time.Minute, 30 * time.Minute},
+		{1, after(3650 * day), 30 * day, 15 * day, 15*day + time.Minute, 15 * day},
+		{1, after(3650 * day), 0, 6 * time.Hour, 6*time.Hour + time.Minute, 6 * time.Hour},
+		{1, after(3650 * day), -day, 6 * time.Hour, 6*time.Hour + time.Minute, 6 * time.Hour},
+		{10, after(3650 * day), time.Second, 3 * time.Hour, 6 * time.Hour, time.Second / 2},
+		{1, after(-day), 0, 30 * time.Second, time.Minute, 0},
+	} {
+		least, asked := RetryIn(tt.failures, 0, tt.err, tt.left)
+		if most, _ := RetryIn(tt.failures, 1, tt.err, tt.left); least != tt.least || most > tt.most || most < least || asked != tt.want {
+			t.Errorf("%d, %v, %v: got %v to %v, asked for %v, want %v to %v, %v", tt.failures, tt.err, tt.left, least, most, asked, tt.least, tt.most, tt.want)
 		}
 	}
 }

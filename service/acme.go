@@ -45,6 +45,7 @@ type acmeCert struct {
 	mu        sync.Mutex // guards what follows
 	failures  int        // in a row
 	failure   string     // the last one
+	failedAt  time.Time  // likewise
 	next      time.Time  // of the next attempt
 	notBefore time.Time  // of any attempt, as the CA wants
 }
@@ -85,6 +86,9 @@ func (tr *translator) getByACME(c *tls.Config) {
 	case errors.Is(err, fs.ErrNotExist):
 		tr.warn("acme", "there is no certificate from the CA yet: tlstunnel orders it when it runs, and until it is there, nobody can connect")
 	default:
+		if cert.Leaf != nil { // its dates alone are wrong: the peer decides
+			a.current.Store(&cert)
+		}
 		tr.warn("acme", err.Error())
 	}
 }
@@ -229,10 +233,14 @@ func (a *acmeCert) noteFailure(err error) (in time.Duration) {
 	defer a.mu.Unlock()
 	now := a.now()
 	a.failures++
-	in = pki.RetryIn(a.failures, rand.Float64(), err)
-	a.failure, a.next, a.notBefore = err.Error(), now.Add(in), time.Time{}
-	if e, ok := errors.AsType[*pki.ACMEError](err); ok && e.RetryAfter > 0 {
-		a.notBefore = now.Add(e.RetryAfter)
+	var left time.Duration
+	if cert := a.current.Load(); cert != nil {
+		left = cert.Leaf.NotAfter.Sub(now)
+	}
+	in, asked := pki.RetryIn(a.failures, rand.Float64(), err, left)
+	a.failure, a.failedAt, a.next, a.notBefore = err.Error(), now, now.Add(in), time.Time{}
+	if asked > 0 {
+		a.notBefore = now.Add(asked)
 	}
 	return in
 }
@@ -257,8 +265,8 @@ func (a *acmeCert) mayTry() {
 func (a *acmeCert) nextAttempt() time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.failures == 0 && a.current.Load() == nil {
-		return time.Time{}
+	if a.failures == 0 && a.current.Load() == nil || a.failures > 0 && a.now().Before(a.failedAt) {
+		return time.Time{} // at once: there is none yet, or the clock was ahead at the failure
 	}
 	return a.next
 }

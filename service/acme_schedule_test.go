@@ -145,7 +145,8 @@ func TestACMERetries(t *testing.T) {
 		for i, failures := range tt.row {
 			least, most := 2*time.Hour-time.Second, 2*time.Hour // a certificate has whole seconds
 			if failures > 0 {
-				least, most = pki.RetryIn(failures, 0, tt.errs[i]), pki.RetryIn(failures, 1, tt.errs[i])
+				least, _ = pki.RetryIn(failures, 0, tt.errs[i], 0)
+				most, _ = pki.RetryIn(failures, 1, tt.errs[i], 0)
 			}
 			if got[i] < least || got[i] > most {
 				t.Errorf("%s: wait %d: got %v, want %v to %v", tt.name, i+1, got[i], least, most)
@@ -220,5 +221,68 @@ func TestACMEOther(t *testing.T) {
 	c.pass(2 * time.Hour)
 	if len(c.asked) != 1 {
 		t.Errorf("asked %d times", len(c.asked))
+	}
+}
+
+// TestACMEAskedForYears: a CA that wants to be left alone for ten years is asked again
+// before the certificate ends, and every 6 hours when there is none; a reload doesn't
+// wait for it either.
+func TestACMEAskedForYears(t *testing.T) {
+	c := newCalendar(t, 0)
+	c.fails = func(at time.Time, n int) error {
+		if n == 1 {
+			return nil
+		}
+		return &pki.ACMEError{Text: "too many", RetryAfter: 10 * 365 * 24 * time.Hour}
+	}
+	c.pass(30 * time.Hour)
+	end := c.certificate().Leaf.NotAfter
+	before, after := 0, 0
+	for i, at := range c.asked[1:] {
+		if at.Before(end) {
+			before++
+		} else {
+			after++
+		}
+		if wait := at.Sub(c.asked[i]); wait > 6*time.Hour+time.Minute {
+			t.Errorf("waited %v", wait)
+		}
+	}
+	if before < 2 || after < 3 || before+after > 30 {
+		t.Errorf("asked %d times before the end, %d times after it", before, after)
+	}
+	if st := c.status(); st.NotBefore.Sub(c.now) > 6*time.Hour {
+		t.Errorf("not before %v, at %v", st.NotBefore, c.now)
+	}
+}
+
+// TestACMEClockWasAhead: a failure while the clock was ahead doesn't put off the next
+// attempt until then.
+func TestACMEClockWasAhead(t *testing.T) {
+	c := newCalendar(t, 0)
+	c.now = c.now.Add(2 * 365 * 24 * time.Hour)
+	c.fails = func(time.Time, int) error { return errors.New("set the clock") }
+	c.pass(time.Hour)
+	n := len(c.asked)
+	c.now = c.now.Add(-2 * 365 * 24 * time.Hour)
+	c.pass(acmeLook)
+	if len(c.asked) == n {
+		t.Error("not asked again")
+	}
+}
+
+// TestACMEKeepsExpired: a start shows an expired certificate until there is another, as
+// the peer may not mind.
+func TestACMEKeepsExpired(t *testing.T) {
+	c := newCalendar(t, 0)
+	c.put()
+	cfg := load(t, serverTunnel("a", "127.0.0.1:1", "127.0.0.1:9", "acme = { directory = 'https://ca.example/dir', domains = 'pacs.clinic.example' }"))
+	cfg.PKI.Dir = c.Dir
+	for _, at := range []time.Duration{time.Hour, 4 * time.Hour, -10000 * time.Hour} {
+		tunnels, problems := translate(cfg, nil, c.now.Add(at))
+		cert := tunnels[0].acme.certificate()
+		if cert == nil || problems.Err() != nil || (len(problems) > 0) != (at != time.Hour) {
+			t.Errorf("%v: got %v, problems %v", at, cert, problems)
+		}
 	}
 }

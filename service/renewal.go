@@ -18,9 +18,6 @@ const (
 	// lookEvery is short for a clock that was set and a machine that has slept:
 	// a timer for the day itself would miss both.
 	lookEvery = 10 * time.Minute
-
-	firstRetry = time.Minute
-	lastRetry  = 6 * time.Hour
 )
 
 // lookPatience is how long a look may wait for a command that holds the PKI, as one
@@ -122,20 +119,10 @@ func (s *Service) noteRenewal(due time.Time, err error, now time.Time) {
 		s.renewal.failures = 0
 		return
 	}
-	wait := retryAfter(s.renewal.failures)
 	s.renewal.failures++
+	wait := pki.BackOff(s.renewal.failures, rand.Float64())
 	s.renewal.Error, s.renewal.Retry = err.Error(), now.Add(wait)
 	s.log.Error(msgRenewalFailed, "err", err, "retry", wait)
-}
-
-// retryAfter doubles with each failure. Half of it is chance, so that machines
-// that fail together don't try again together.
-func retryAfter(failures int) time.Duration {
-	wait := lastRetry
-	if failures < 9 { // 2^9 minutes are more than that
-		wait = min(firstRetry<<failures, lastRetry)
-	}
-	return wait/2 + rand.N(wait/2)
 }
 
 // nextLook is how long to wait for the next [Service.lookAfterCertificates].

@@ -112,16 +112,6 @@ func TestRenewalFails(t *testing.T) {
 	}
 }
 
-func TestRetryAfter(t *testing.T) {
-	for failures, most := range map[int]time.Duration{0: time.Minute, 1: 2 * time.Minute, 5: 32 * time.Minute, 9: 6 * time.Hour, 1000: 6 * time.Hour} {
-		for range 100 {
-			if got := retryAfter(failures); got < most/2 || got >= most {
-				t.Errorf("after %d failures: %v, want %v to %v", failures, got, most/2, most)
-			}
-		}
-	}
-}
-
 // TestExpiryWarnings lets a certificate of the user's own grow old in a service
 // that just runs.
 func TestExpiryWarnings(t *testing.T) {

@@ -1,0 +1,67 @@
+package pki
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+const (
+	// A chain of a CA has some 10 KB, its directory less.
+	maxACMEAnswer  = 1 << 20   // bytes
+	maxACMEHeaders = 256 << 10 // bytes
+
+	// maxPoll is how long we wait for the CA's next word within an order, whatever it
+	// asks for.
+	maxPoll = time.Minute
+)
+
+// wary is for conversations with a CA that may be broken, or not be the CA: it asks by
+// https alone, wherever a redirect or an answer leads, and bounds what is sent back.
+type wary struct{ http.RoundTripper }
+
+func (w wary) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL.Scheme != "https" {
+		return nil, fmt.Errorf("the CA leads to %q, which isn't https: nothing was asked there", req.URL)
+	}
+	resp, err := w.RoundTripper.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	resp.Body = &boundedBody{resp.Body, maxACMEAnswer}
+	if resp.StatusCode < http.StatusMultipleChoices {
+		boundPoll(resp.Header)
+	}
+	return resp, nil
+}
+
+// boundPoll is for "not ready yet, ask again later": package acme waits for as long as
+// it says, and not at all if that is negative.
+func boundPoll(h http.Header) {
+	const key = "Retry-After"
+	text := h.Get(key)
+	if seconds, err := strconv.Atoi(text); text == "" || err == nil && 0 < seconds && seconds <= int(maxPoll.Seconds()) {
+		return
+	}
+	h.Del(key) // then it is a second
+	if seconds, err := strconv.Atoi(text); err == nil && seconds > 0 {
+		h.Set(key, strconv.Itoa(int(maxPoll.Seconds())))
+	}
+}
+
+// boundedBody fails once more than left bytes were read.
+type boundedBody struct {
+	io.ReadCloser
+	left int
+}
+
+func (b *boundedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p[:min(len(p), b.left+1)]) // one more than may be, to tell
+	if b.left -= n; b.left < 0 {
+		b.left = 0
+		return 0, fmt.Errorf("the CA's answer has more than %d bytes", maxACMEAnswer)
+	}
+	return n, err
+}
