@@ -88,7 +88,7 @@ func TestSServerCertificateRefused(t *testing.T) {
 		},
 		"unknown CA, not sent": {
 			unknown, nil,
-			[]string{`"CN=Other CA"`, "it wasn't sent along", "add its certificate to ca"},
+			[]string{`"CN=Other CA"`, "wasn't sent and isn't trusted here", "add its certificate to ca"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
