@@ -61,6 +61,9 @@ type ACMEStatus struct {
 // getByACME makes c show the certificate of the tunnel's CA, and answer that CA.
 // The certificate isn't in the digest: a new one is shown by the same settings.
 func (tr *translator) getByACME(c *tls.Config) {
+	if tr.isWrong("acme") {
+		return
+	}
 	t := tr.tunnel.ACME
 	a := &acmeCert{
 		ACME:   acmeOf(tr.cfg, t),

@@ -93,6 +93,9 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger, host Host) e
 // alone, and tried again. The error is only ever that ctx is done. The caller
 // must call [Service.Stop].
 func Start(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Service, error) {
+	if err := cfg.Err(); err != nil {
+		return nil, err
+	}
 	log.Info("starting", "version", Version, "config", cfg.File, "pki", cfg.PKI.Dir)
 	s := &Service{log: log, started: time.Now(), failed: make(chan error, 1), files: newFileWatch(log), crls: newFileWatch(log), cfg: cfg, logged: cfg.Log}
 	for _, t := range cfg.Tunnels {
@@ -166,6 +169,9 @@ func (s *Service) ownPKI(ctx context.Context) (*pki.Store, error) {
 // MakePKI makes what is missing of the PKI that cfg describes and opens it. It
 // returns the files that it made.
 func MakePKI(ctx context.Context, cfg *config.Config) (store *pki.Store, created []string, err error) {
+	if err := cfg.Err(); err != nil {
+		return nil, nil, err
+	}
 	return pki.Ensure(ctx, pkiSettings(cfg), time.Now())
 }
 

@@ -57,14 +57,16 @@ func prepareAll(cfg *config.Config, store *pki.Store, pkiErr error, log *slog.Lo
 func prepare(cfg *config.Config, i int, store *pki.Store, pkiErr error, log *slog.Logger, now time.Time) prepared {
 	t := translateOne(cfg, i, store, now)
 	t.settings.Logger = log
+	if cfg.IsBroken(i) {
+		t.problems = append(t.problems, cfg.Problem(i, "name", "can't run, as its config has a mistake"))
+	}
 	if usesPKI(t.config) {
 		t.problems = append(pkiProblems(cfg, pkiErr), t.problems...)
 	}
 	return t
 }
 
-// translate turns the tunnels of cfg into what package tunnel takes. They are of
-// use only when no problem is an error.
+// translate turns the tunnels of cfg into what package tunnel takes.
 func translate(cfg *config.Config, store *pki.Store, now time.Time) (all []prepared, problems config.Problems) {
 	for i := range cfg.Tunnels {
 		t := translateOne(cfg, i, store, now)
@@ -74,6 +76,9 @@ func translate(cfg *config.Config, store *pki.Store, now time.Time) (all []prepa
 	return all, problems
 }
 
+// translateOne turns a tunnel of cfg into what package tunnel takes. If anything of it is
+// wrong, in the config or in the files, there are no settings at all: others, which lack
+// what is wrong, might let in more than the user wants.
 func translateOne(cfg *config.Config, i int, store *pki.Store, now time.Time) prepared {
 	t := cfg.Tunnels[i]
 	tr := translator{cfg: cfg, store: store, now: now, index: i, tunnel: t, digest: sha256.New()}
@@ -85,6 +90,9 @@ func translateOne(cfg *config.Config, i int, store *pki.Store, now time.Time) pr
 		case !slices.Contains(tr.expiring, problem):
 			p.warnings = append(p.warnings, problem)
 		}
+	}
+	if len(p.problems) > 0 || cfg.IsBroken(i) {
+		p.settings = tunnel.Settings{}
 	}
 	fmt.Fprintf(tr.digest, "%+v", t)
 	tr.digest.Sum(p.digest[:0])
@@ -141,6 +149,12 @@ func (tr *translator) settings() tunnel.Settings {
 	s.RevocationLists = tr.revocationLists()
 	s.Trusted = tr.trusted
 	return s
+}
+
+// isWrong tells whether the config has an error in the value of one of the keys, which is
+// reported already.
+func (tr *translator) isWrong(keys ...string) bool {
+	return slices.ContainsFunc(keys, func(key string) bool { return tr.cfg.IsWrong(tr.index, key) })
 }
 
 func (tr *translator) problem(key, text string) {

@@ -17,6 +17,9 @@ func (tr *translator) pool(key string, files []string) *x509.CertPool {
 		pool.AddCert(cert)
 	}
 	for i, file := range files {
+		if tr.isWrong(fmt.Sprintf("%s[%d]", key, i)) {
+			continue
+		}
 		if file == config.Own {
 			if tr.store != nil {
 				for _, ca := range tr.store.Trusted {

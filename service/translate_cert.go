@@ -14,6 +14,9 @@ import (
 )
 
 func (tr *translator) keyPair() []tls.Certificate {
+	if tr.isWrong("cert", "key", "key_password_file") {
+		return nil
+	}
 	cert, err := pki.LoadKeyPair(tr.tunnel.Cert, tr.tunnel.Key, tr.tunnel.KeyPasswordFile)
 	if err != nil {
 		tr.problem("cert", err.Error())

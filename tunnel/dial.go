@@ -13,7 +13,7 @@ import (
 // dial opens the back to the first target that takes the connection. Those that are
 // known to be down come last, and are tried again in the background.
 func (t *Tunnel) dial(c *conn) *ending {
-	var end *ending
+	end := &ending{dialFailed, slog.LevelError, byTunnel, "this tunnel has no target", nil}
 	for _, target := range pool.Order(t.targets, c.settings.Targets, addressOf) {
 		c.target = target
 		if target.TLS != nil {

@@ -10,6 +10,7 @@ package config
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -33,6 +34,35 @@ type Config struct {
 	Tunnels []Tunnel `toml:"tunnel"`
 
 	positions positions
+	problems  Problems        // what Parse found
+	wrong     map[string]bool // the paths of the values with an error
+}
+
+// Err is what [Problems.Err] of the loaded file was: if it isn't nil, the config is there
+// to look for more mistakes, and nothing may be made of it.
+func (c *Config) Err() error { return c.problems.Err() }
+
+// IsBroken tells whether a value of a tunnel, by its index, has an error, or one that
+// counts for all tunnels. Some other value, perhaps a weaker one, is in its place then.
+func (c *Config) IsBroken(tunnel int) bool {
+	for path := range c.wrong {
+		if i := tunnelIndex(path); i == tunnel || i < 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// IsWrong tells whether the value of a key, as for [Config.Problem], or a part of it has
+// an error. Nobody needs to look for more errors there.
+func (c *Config) IsWrong(tunnel int, key string) bool {
+	at := tunnelKey(tunnel, key)
+	for path := range c.wrong {
+		if path == at || strings.HasPrefix(path, at+".") || strings.HasPrefix(path, at+"[") {
+			return true
+		}
+	}
+	return false
 }
 
 // Log says what is logged and where.
@@ -120,8 +150,7 @@ type Tunnel struct {
 
 	// All are absolute paths or empty. An empty Cert stands in server mode for our
 	// own server certificate; in client mode, Cert is Own for that. An empty Key
-	// beside a Cert means that this has both (PKCS#12). An error in one of them
-	// empties all, so that nobody reports that the files can't be read either.
+	// beside a Cert means that this has both (PKCS#12).
 	Cert            string `toml:"cert"`
 	Key             string `toml:"key"`
 	KeyPasswordFile string `toml:"key_password_file"`

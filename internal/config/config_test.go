@@ -145,7 +145,7 @@ func TestFull(t *testing.T) {
 		}},
 	}
 	got := *cfg
-	got.positions = positions{}
+	got.positions, got.wrong = positions{}, nil
 	got.Tunnels = got.Tunnels[:1]
 	if !reflect.DeepEqual(&got, want) {
 		t.Errorf("got  %+v\nwant %+v", &got, want)
@@ -172,9 +172,9 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// TestUnusableFiles checks that the files of a key with an error aren't left for
-// others to read and report once more.
-func TestUnusableFiles(t *testing.T) {
+// TestBrokenFiles checks that the name of a file with an error doesn't become another
+// one, is known to be wrong, and is reported once.
+func TestBrokenFiles(t *testing.T) {
 	for _, tt := range []struct {
 		keys string
 		want int // problems
@@ -185,18 +185,42 @@ func TestUnusableFiles(t *testing.T) {
 		{`cert = "/\t.crt"; key = "/\t.key"`, 2},
 		{`cert = 5; key = "/a.key"`, 1},
 		{`cert = "“/a.crt”"; key = "/a.key"`, 1},
+		{`client_auth = "require"; client_ca = ["/\t.crt", "own"]`, 1},
+		{`client_auth = "require"; crl = ["/\t.crl", "/a.crl"]`, 1},
+		{`acme = { domains = "a.example", directory_ca = "/\t.crt" }`, 1},
 	} {
 		text := string(readFile(t, "testdata/good/server.toml")) + strings.ReplaceAll(tt.keys, "; ", "\n") + "\n"
 		cfg, problems := Parse("f.toml", []byte(text))
-		tunnel := cfg.Tunnels[0]
-		if tunnel.Cert != "" || tunnel.Key != "" || len(problems) != tt.want {
-			t.Errorf("%s: got cert %q, key %q, problems:\n%s", tt.keys, tunnel.Cert, tunnel.Key, lines(problems))
+		wrong := slices.ContainsFunc([]string{"cert", "key", "client_ca[0]", "crl[0]", "acme"}, func(key string) bool { return cfg.IsWrong(0, key) })
+		if !wrong || cfg.IsWrong(0, "listen") || cfg.IsWrong(0, "client_ca[1]") || !cfg.IsBroken(0) || len(problems) != tt.want || cfg.Err() == nil {
+			t.Errorf("%s: got problems:\n%s", tt.keys, lines(problems))
 		}
 	}
 	text := string(readFile(t, "testdata/good/client.toml")) + `ca = ["/\t.crt", "own"]` + "\n"
 	cfg, problems := Parse("f.toml", []byte(text))
-	if got := cfg.Tunnels[0].CA; !slices.Equal(got, []string{Own, Own}) || len(problems) != 1 {
+	if got := cfg.Tunnels[0].CA; !slices.Equal(got, []string{"/\t.crt", Own}) || len(problems) != 1 || !cfg.IsWrong(0, "ca[0]") || cfg.IsWrong(0, "ca[1]") {
 		t.Errorf("got ca %q, problems:\n%s", got, lines(problems))
+	}
+}
+
+// TestBroken checks that a mistake is that of its tunnel, and one outside that of all.
+func TestBroken(t *testing.T) {
+	good := "[[tunnel]]\nname = 'a'\nmode = 'server'\nlisten = ':1'\ntarget = '127.0.0.1:9'\n"
+	bad := strings.NewReplacer("'a'", "'b'", "':1'", "':x'").Replace(good)
+	for _, tt := range []struct {
+		text        string
+		first, last bool
+	}{
+		{good, false, false},
+		{good + bad, false, true},
+		{bad + good, true, false},
+		{"watch = 1\n" + good + good, true, true},
+		{"[log]\nlevl = 'info'\n" + good, true, true},
+	} {
+		cfg, _ := Parse("f.toml", []byte(tt.text))
+		if cfg.IsBroken(0) != tt.first || cfg.IsBroken(len(cfg.Tunnels)-1) != tt.last {
+			t.Errorf("%s: got %v and %v", tt.text, cfg.IsBroken(0), cfg.IsBroken(len(cfg.Tunnels)-1))
+		}
 	}
 }
 

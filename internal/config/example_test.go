@@ -30,7 +30,7 @@ func TestExample(t *testing.T) {
 		t.Fatalf("problems:\n%s", lines(problems))
 	}
 	want := defaults()
-	want.File, want.positions = cfg.File, cfg.positions
+	want.File, want.positions, want.wrong = cfg.File, cfg.positions, cfg.wrong
 	want.Log.File, want.PKI.Dir = DefaultPaths().Log, DefaultPaths().PKI
 	pacs, clinicB := defaultTunnel(), defaultTunnel()
 	pacs.Name, pacs.Mode = "pacs", ModeServer

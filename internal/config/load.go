@@ -97,5 +97,6 @@ func Parse(file string, data []byte) (*Config, Problems) {
 	r.cfg.positions.keys = keys
 	r.table("", doc, reflect.ValueOf(r.cfg).Elem())
 	r.validate()
-	return r.cfg, r.problems()
+	r.cfg.problems, r.cfg.wrong = r.problems(), r.wrong
+	return r.cfg, r.cfg.problems
 }

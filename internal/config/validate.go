@@ -161,19 +161,17 @@ func isWord(text, also string) bool {
 	})
 }
 
-// path makes a file name absolute: it counts from the folder of the config. It
-// tells whether the name is all right.
-func (r *report) path(path string, file *string) bool {
+// path makes a file name absolute: it counts from the folder of the config.
+func (r *report) path(path string, file *string) {
 	if strings.ContainsFunc(*file, unicode.IsControl) {
 		if namesSecret(path) {
 			r.errorf(path, "has a control character: %s", backslashes)
 		} else {
 			r.errorf(path, "%q has a control character: %s", *file, backslashes)
 		}
-		return false
+		return
 	}
 	if *file != "" && !filepath.IsAbs(*file) {
 		*file = filepath.Join(filepath.Dir(r.cfg.File), *file)
 	}
-	return true
 }

@@ -10,15 +10,13 @@ const letsEncrypt = "https://acme-v02.api.letsencrypt.org/directory"
 
 const byACME = "has no place beside acme, by which the tunnel gets its certificate: remove one of the two"
 
-// acme checks the table of a tunnel and fills in its defaults. A table with an
-// error is emptied, so that nobody asks a CA for what it says.
+// acme checks the table of a tunnel and fills in its defaults.
 func (r *report) acme(i int, t *Tunnel) {
 	table := tunnelKey(i, "acme")
 	if t.Mode == ModeClient || r.wrong[table] || !r.cfg.positions.has(table) {
 		t.ACME = ACME{} // mode says that it has no place there
 		return
 	}
-	errors := len(r.wrong)
 	r.check(tunnelKey(i, "cert"), t.Cert == "", byACME)
 	r.check(tunnelKey(i, "key"), t.Key == "", byACME)
 	r.check(tunnelKey(i, "key_password_file"), t.KeyPasswordFile == "", byACME)
@@ -38,9 +36,6 @@ func (r *report) acme(i int, t *Tunnel) {
 	r.acmeBinding(table, a)
 	for j, protocol := range t.ALPN {
 		r.check(element(tunnelKey(i, "alpn"), j), protocol != "acme-tls/1", `has "acme-tls/1", which belongs to the challenges of acme alone: remove it`)
-	}
-	if len(r.wrong) > errors {
-		*a = ACME{}
 	}
 }
 

@@ -144,8 +144,8 @@ func (r *report) certificates(i int, t *Tunnel) {
 	}
 	r.path(key, &t.Key)
 	r.path(password, &t.KeyPasswordFile)
-	if r.wrong[cert] || r.wrong[key] || r.wrong[password] || t.Cert == Own && t.Mode == ModeServer {
-		t.Cert, t.Key, t.KeyPasswordFile = "", "", ""
+	if t.Cert == Own && t.Mode == ModeServer {
+		t.Cert = ""
 	}
 
 	clientAuth := tunnelKey(i, "client_auth")
@@ -162,6 +162,7 @@ func (r *report) certificates(i int, t *Tunnel) {
 		pin, err := parsePin(text)
 		if err != nil {
 			r.errorf(element(tunnelKey(i, "pins"), j), "%q %v", text, err)
+			continue
 		}
 		t.Pins[j] = pin
 	}
@@ -177,18 +178,15 @@ func (r *report) authorization(i int, t *Tunnel) {
 	r.check(crl, t.Mode != ModeClient || len(t.CRL) == 0 || len(t.CA) > 0 || r.wrong[tunnelKey(i, "ca")],
 		"needs ca: name there the certificate of the CA that the CRL is from")
 	for j := range t.CRL {
-		if !r.path(element(crl, j), &t.CRL[j]) {
-			t.CRL = nil // so that nobody reports that it can't be read either
-			break
-		}
+		r.path(element(crl, j), &t.CRL[j])
 	}
 	r.word(crlExpired, t.CRLExpired, CRLExpiredRefuse, "warn")
 }
 
 func (r *report) caFiles(path string, files []string) {
 	for i := range files {
-		if files[i] != Own && !r.path(element(path, i), &files[i]) {
-			files[i] = Own // so that nobody reports that it can't be read either
+		if files[i] != Own {
+			r.path(element(path, i), &files[i])
 		}
 	}
 }
