@@ -124,6 +124,7 @@ func (tr *translator) settings() tunnel.Settings {
 		Name:                t.Name,
 		AllowFrom:           t.AllowFrom,
 		DenyFrom:            t.DenyFrom,
+		RequireCloseNotify:  t.CloseNotify == config.CloseNotifyRequire,
 		MaxConnections:      t.MaxConnections,
 		MaxConnectionsPerIP: t.MaxConnectionsPerIP,
 		HandshakeTimeout:    t.HandshakeTimeout,

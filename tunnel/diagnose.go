@@ -107,6 +107,12 @@ func explainRelay(s *side, err error) *ending {
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		end.reason = "the " + s.name + " closed the connection in the middle of a TLS record"
+	case err == errCut && s.kin:
+		end.level = slog.LevelWarn
+		end.reason = "the connection to the " + s.name + " was cut off on the way, by a proxy or a firewall say: its stream ended without the close_notify that a tlstunnel sends"
+	case err == errCut:
+		end.level = slog.LevelWarn
+		end.reason = "the " + s.name + " ended its stream without close_notify, and close_notify is \"require\": it may be cut off; if the " + s.name + " never sends one, set \"auto\""
 	case isGone(err):
 		end.reason = "the " + s.name + " reset the connection"
 	case errors.Is(err, errTimedOut), isTimeout(err):

@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"log/slog"
@@ -41,16 +42,23 @@ func (t *Tunnel) startTLS(ctx context.Context, c *conn, s *side, role func(net.C
 	s.wire = &wire{source: s.tcp, holdTicket: s == c.front}
 	s.terms = &terms{who: s.name, config: config, trusted: c.settings.Trusted}
 	ctx = context.WithValue(ctx, termsKey{}, s.terms)
+	if s.name == byTarget {
+		config = markHello(config)
+	}
 	tlsConn := role(s.wire, config)
 	if err := tlsConn.HandshakeContext(ctx); err != nil {
 		s.noteRejection(err)
 		return err
 	}
 	s.wire.holdTicket, s.wire.noWait = false, true
-	s.wire.first, s.terms.hello = nil, nil
 	c.handshake = time.Since(start)
 	state := tlsConn.ConnectionState()
 	c.session = &state
+	if s.kin = isKin(s.wire.first); s.name == byTarget {
+		s.kin = hasKinAnswer(&state)
+	}
+	s.demanding = s.kin || c.settings.RequireCloseNotify
+	s.wire.first, s.terms.hello = nil, nil
 	s.stream, s.records = tlsConn, recordsOf(tlsConn)
 	return nil
 }
@@ -74,9 +82,10 @@ func keepOnStack(*[10 << 10]byte) {}
 type handshakeTurn struct{ asked, held bool }
 
 // awaitHandshakeTurn is for crypto/tls to call when a ClientHello is complete, so
-// that peers who send nothing, or half of one, take nobody's place. Then it asks
-// next, if there is one.
-func (t *Tunnel) awaitHandshakeTurn(next func(*tls.ClientHelloInfo) (*tls.Config, error)) func(*tls.ClientHelloInfo) (*tls.Config, error) {
+// that peers who send nothing, or half of one, take nobody's place. Then it gives out
+// what front does now.
+func (t *Tunnel) awaitHandshakeTurn(front *tls.Config) func(*tls.ClientHelloInfo) (*tls.Config, error) {
+	get := front.GetConfigForClient
 	return func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		turn := hello.Context().Value(handshakeTurn{}).(*handshakeTurn)
 		turn.asked = true
@@ -87,10 +96,17 @@ func (t *Tunnel) awaitHandshakeTurn(next func(*tls.ClientHelloInfo) (*tls.Config
 		case <-hello.Context().Done():
 			return nil, hello.Context().Err()
 		}
-		if next == nil {
-			return nil, nil
+		config := (*tls.Config)(nil) // front
+		if get != nil {
+			var err error
+			if config, err = get(hello); err != nil {
+				return nil, err
+			}
 		}
-		return next(hello)
+		if isKin(hello.Conn.(*wire).first) {
+			config = answerKin(cmp.Or(config, front))
+		}
+		return config, nil
 	}
 }
 

@@ -16,11 +16,10 @@ func endsWithDot(start []byte) bool {
 // serverNameOf is the name that a ClientHello asks for, "" if there is none, or it
 // comes after what there is of the ClientHello.
 func serverNameOf(start []byte) string {
-	const header = 5 + 4 + 2 + 32 // of the record, of the message, version, random
 	const serverName, hostName = 0, 0
 	hello := cryptobyte.String(start)
 	var skipped cryptobyte.String
-	if !hello.Skip(header) || !hello.ReadUint8LengthPrefixed(&skipped) || // session
+	if !hello.Skip(helloSize) || !hello.ReadUint8LengthPrefixed(&skipped) || // session
 		!hello.ReadUint16LengthPrefixed(&skipped) || !hello.ReadUint8LengthPrefixed(&skipped) || // suites, compression
 		!hello.Skip(2) {
 		return ""

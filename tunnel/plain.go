@@ -8,9 +8,11 @@ import (
 
 // A record of TLS, as far as it is the same in all versions.
 const (
-	recordAlert     = 21
-	recordHandshake = 22
-	alertSize       = 7 // bytes: the header, the level and the code
+	recordAlert       = 21
+	recordHandshake   = 22
+	recordApplication = 23 // in TLS 1.3 anything that is encrypted
+	recordHeader      = 5  // bytes: type, version, length
+	alertSize         = 7  // bytes: the header, the level and the code
 )
 
 // startsTLS reports whether a stream begins with a record of that type.

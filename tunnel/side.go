@@ -19,6 +19,9 @@ type side struct {
 	terms   *terms
 	records records
 
+	kin       bool // the other end is a tlstunnel, too
+	demanding bool // it must end its stream with close_notify
+
 	whole    bool        // it has got all that was for it, and its end of stream
 	rejected atomic.Bool // crypto/tls has told it by an alert why we give up
 }
@@ -46,6 +49,8 @@ func (s *side) receive(take taker) error {
 	if err == io.EOF && (s.wire == nil || s.wire.finished) { // not a close_notify
 		if cut := s.tcp.cut(); cut != nil {
 			err = cut
+		} else if s.demanding {
+			err = errCut
 		}
 	}
 	s.noteRejection(err)

@@ -69,6 +69,10 @@ type Settings struct {
 	AllowFrom []netip.Prefix // empty: anybody
 	DenyFrom  []netip.Prefix // wins over AllowFrom
 
+	// RequireCloseNotify makes an end of the TLS stream without close_notify an
+	// error. Of another tlstunnel, it is one anyway.
+	RequireCloseNotify bool
+
 	MaxConnections      int // 0: no limit
 	MaxConnectionsPerIP int // 0: no limit
 
@@ -167,7 +171,7 @@ func (t *Tunnel) Apply(s Settings) {
 		next.Front = s.Front.Clone()
 		demandStrength(next.Front)
 		limitTickets(next.Front, time.Now)
-		next.Front.GetConfigForClient = t.awaitHandshakeTurn(s.Front.GetConfigForClient)
+		next.Front.GetConfigForClient = t.awaitHandshakeTurn(next.Front)
 	}
 	next.Targets = slices.Clone(s.Targets)
 	for i, target := range s.Targets {

@@ -66,8 +66,8 @@ func (w *wire) Read(b []byte) (int, error) {
 // put makes b what Read gives next. It keeps no chunk: a peer that hasn't proved
 // anything yet may let us wait.
 func (w *wire) put(c *chunk, b []byte) (more bool) {
-	if !w.received {
-		w.first = bytes.Clone(b[:min(len(b), maxFirst)])
+	if !w.noWait && len(w.first) < maxFirst {
+		w.first = append(w.first, b[:min(len(b), maxFirst-len(w.first))]...)
 	}
 	w.ahead, w.received = bytes.Clone(b), true
 	c.giveBack()
@@ -167,19 +167,11 @@ func (w *wire) sentAlert() bool {
 	return w.alert
 }
 
-// The types of TLS records that matter here, and the length of their header: type,
-// version, length.
-const (
-	typeAlert       = 21
-	typeApplication = 23 // in TLS 1.3 anything that is encrypted
-	recordHeader    = 5
-)
-
 // isAlert reports whether a record is an alert. In TLS 1.3, where every encrypted
 // record has a tag of 16 bytes, it may also be two bytes of application data.
 func isAlert(record []byte) bool {
 	const encrypted = recordHeader + 2 + 1 + 16 // with the true type
-	return len(record) > 0 && (record[0] == typeAlert || record[0] == typeApplication && len(record) == encrypted)
+	return len(record) > 0 && (record[0] == recordAlert || record[0] == recordApplication && len(record) == encrypted)
 }
 
 // lastRecord is where the last TLS record of b begins.
@@ -198,7 +190,7 @@ func lastRecord(b []byte) (last int) {
 func cutTicket(b []byte) (rest, ticket []byte) {
 	const finished = 4 + 48 + 1 + 16 // message header, SHA-384, content type, AEAD tag
 	last := lastRecord(b)
-	if len(b) > last && b[last] == typeApplication && len(b)-last > recordHeader+finished {
+	if len(b) > last && b[last] == recordApplication && len(b)-last > recordHeader+finished {
 		return b[:last], b[last:]
 	}
 	return b, nil

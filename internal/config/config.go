@@ -135,6 +135,8 @@ const (
 const (
 	ClientAuthRequire = "require" // a client certificate
 	CRLExpiredRefuse  = "refuse"  // who it is about, once a CRL is out of date
+
+	CloseNotifyRequire = "require" // of whoever ends a stream of TLS
 )
 
 // Own, in a list of CA files, stands for our own CA, and as a certificate for our
@@ -172,6 +174,8 @@ type Tunnel struct {
 
 	Profile string   `toml:"profile"` // default, modern, legacy
 	ALPN    []string `toml:"alpn"`
+
+	CloseNotify string `toml:"close_notify"` // auto, require
 
 	AllowFrom           []netip.Prefix `toml:"allow_from"`             // empty: anybody
 	DenyFrom            []netip.Prefix `toml:"deny_from"`              // wins over AllowFrom

@@ -127,10 +127,11 @@ func TestFull(t *testing.T) {
 			ClientCA:   []string{Own, in("ca.crt")},
 			Allow: []Rule{{"cn", "modality-*"}, {"dns", "*.Clinic.example"}, {"uri", "spiffe://clinic.example/*"}, {"email", "*@clinic.example"},
 				{"ou", "Röntgen"}, {"o", "Clinic, Inc.: *"}, {"sha256", "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="}},
-			CRL:        []string{in("certs/ca.crl")},
-			CRLExpired: "warn",
-			Profile:    "modern",
-			ALPN:       []string{"h2"},
+			CRL:         []string{in("certs/ca.crl")},
+			CRLExpired:  "warn",
+			Profile:     "modern",
+			ALPN:        []string{"h2"},
+			CloseNotify: "require",
 			AllowFrom: []netip.Prefix{
 				netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.168.1.7/32"),
 				netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("::1/128"),
@@ -419,8 +420,8 @@ func TestConfigProblem(t *testing.T) {
 	}{
 		{0, "cert", `testdata/good/full.toml:19:1: tunnel "pacs": x`},
 		{0, "target[1]", `testdata/good/full.toml:17:28: tunnel "pacs": x`},
-		{1, "key", `testdata/good/full.toml:38:3: tunnel "to-clinic-b": x`}, // its table
-		{1, "ca[0]", `testdata/good/full.toml:45:1: tunnel "to-clinic-b": x`},
+		{1, "key", `testdata/good/full.toml:39:3: tunnel "to-clinic-b": x`}, // its table
+		{1, "ca[0]", `testdata/good/full.toml:46:1: tunnel "to-clinic-b": x`},
 		{-1, "pki.dir", "testdata/good/full.toml:5:1: x"},
 		{-1, "log.level", "testdata/good/full.toml:2:9: x"},
 		{-1, "pki.subject.state", "testdata/good/full.toml:10:1: x"},

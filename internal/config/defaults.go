@@ -38,6 +38,7 @@ func defaultTunnel() Tunnel {
 		ClientAuth:       "none",
 		CRLExpired:       CRLExpiredRefuse,
 		Profile:          "default",
+		CloseNotify:      "auto",
 		HandshakeTimeout: 10 * time.Second,
 		ConnectTimeout:   10 * time.Second,
 		Keepalive:        30 * time.Second,

@@ -198,6 +198,7 @@ const maxKeepalive = 9 * time.Hour
 // settings checks the keys of both modes that stand for themselves.
 func (r *report) settings(i int, t *Tunnel) {
 	r.word(tunnelKey(i, "profile"), t.Profile, "default", "modern", "legacy")
+	r.word(tunnelKey(i, "close_notify"), t.CloseNotify, "auto", CloseNotifyRequire)
 	for j, protocol := range t.ALPN {
 		r.check(element(tunnelKey(i, "alpn"), j), len(protocol) <= 255, "must be at most 255 bytes")
 	}
