@@ -64,8 +64,13 @@ type freshSessions struct {
 }
 
 func (c freshSessions) Put(key string, cached *tls.ClientSessionState) {
-	// A nil one means that crypto/tls removes what there is.
-	if _, session, err := cached.ResumptionState(); err == nil && session != nil {
+	// A nil one means that crypto/tls removes what there is. An empty ticket says that
+	// there is no new one: see limitTickets.
+	ticket, session, err := cached.ResumptionState()
+	if err == nil && session != nil {
+		if len(ticket) == 0 {
+			return
+		}
 		stamp(session, c.now())
 	}
 	c.ClientSessionCache.Put(key, cached)
