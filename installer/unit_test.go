@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -56,6 +57,9 @@ func TestUnitStopTime(t *testing.T) {
 	}
 }
 
+// newerKeys are lines about what systemd passes over before version 254.
+var newerKeys = regexp.MustCompile(`(?m)^.*'Restart(Steps|MaxDelaySec)' in section.*\n?`)
+
 // TestUnitSecurity: the unit stays as closed as it is.
 func TestUnitSecurity(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")
@@ -77,6 +81,7 @@ func TestUnitSecurity(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 	out, err = exec.Command(analyze, "verify", "--man=no", unit).CombinedOutput()
+	out = newerKeys.ReplaceAll(out, nil)
 	if err != nil || len(out) > 0 {
 		t.Errorf("%v\n%s", err, out)
 	}

@@ -66,13 +66,7 @@ func (st *Status) judge(now time.Time) {
 	if st.CRLError != "" {
 		st.problem(Degraded, "%s", st.CRLError)
 	}
-	out := 0
-	for _, t := range st.Tunnels {
-		if t.LeftOut != nil {
-			out++
-		}
-	}
-	if out > 0 && out == len(st.Tunnels) {
+	if out := len(st.LeftOut()); out > 0 && out == len(st.Tunnels) {
 		st.problem(Down, "no tunnel listens")
 	}
 	for i := range st.Tunnels {
@@ -130,6 +124,16 @@ func (st *Status) judgeTargets(t *TunnelStatus) {
 func rowText(row tunnel.Failure) string {
 	return fmt.Sprintf("the last %d connections failed, from %s to %s, the last one with %q: %s",
 		row.Count, moment(row.Since), moment(row.Time), row.Address, quote.Text(row.Reason))
+}
+
+// LeftOut are the tunnels that don't run.
+func (st *Status) LeftOut() (all []TunnelStatus) {
+	for _, t := range st.Tunnels {
+		if t.LeftOut != nil {
+			all = append(all, t)
+		}
+	}
+	return all
 }
 
 // LastFailures say what went wrong last with each side of each tunnel.

@@ -135,7 +135,7 @@ func unitState(p map[string]string) State {
 	switch {
 	case p["ActiveState"] == "inactive" && (p["LoadState"] == "not-found" || p["LoadState"] == "masked"):
 		return NotInstalled
-	case p["ActiveState"] == "failed" || p["SubState"] == "auto-restart":
+	case p["ActiveState"] == "failed" || strings.HasPrefix(p["SubState"], "auto-restart"):
 		return Failed
 	case p["ActiveState"] == "active" || p["ActiveState"] == "reloading":
 		return Running
@@ -148,8 +148,8 @@ func unitState(p map[string]string) State {
 	}
 }
 
-// prepareStart makes systemd forget earlier failures: after five of them within
-// a minute it takes no start any more.
+// prepareStart makes systemd forget earlier failures, and start again with short
+// distances. Another unit may have a limit, after which it takes no start any more.
 func prepareStart() { _ = systemctl("reset-failed", Name+".service") }
 
 // lastFailure finds what the program has said on its standard error output.

@@ -21,7 +21,8 @@ func TestUnitState(t *testing.T) {
 		{"loaded", "deactivating", "stop-sigterm", Stopping},
 		{"loaded", "failed", "failed", Failed},
 		{"loaded", "activating", "auto-restart", Failed},
-		{"not-found", "active", "running", Running}, // its unit file was removed
+		{"loaded", "activating", "auto-restart-queued", Failed}, // systemd 254
+		{"not-found", "active", "running", Running},             // its unit file was removed
 	}
 	for _, tt := range tests {
 		got := unitState(map[string]string{"LoadState": tt.load, "ActiveState": tt.active, "SubState": tt.sub})

@@ -7,10 +7,12 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"tlstunnel/internal/quote"
 	"tlstunnel/service"
 )
 
@@ -57,13 +59,14 @@ func (a *app) restartCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "restart",
 		Short: "Stop the installed service and start it again",
-		Long: `Stop the installed service and start it again. A config with mistakes is found
-before: then the service is left as it is. Most changes need no restart, which
-cuts connections: see ` + "`tlstunnel reload`" + `.`,
+		Long: `Stop the installed service and start it again. What the new start would fail of, or
+leave a tunnel out for that runs now, is found before, as the service's account sees
+it: then the service is left as it is. Most changes need no restart, which cuts
+connections: see ` + "`tlstunnel reload`" + `.`,
 		Example: "  tlstunnel restart",
 		Args:    cobra.NoArgs,
 		RunE: a.managed(func(ctx context.Context, m *service.Manager) error {
-			if err := a.configMistakes(m.Config); err != nil {
+			if err := a.restartMistakes(ctx, m); err != nil {
 				return fmt.Errorf("%w\nthe service is left as it is", err)
 			}
 			return a.started(ctx, m, m.Restart(ctx))
@@ -99,8 +102,7 @@ func (a *app) started(ctx context.Context, m *service.Manager, err error) error 
 	var failed *service.StartError
 	switch {
 	case err == nil:
-		fmt.Fprintln(a.stdout, a.runningText(ctx, m.Config))
-		return nil
+		return a.showRunning(ctx, m.Config)
 	case !errors.As(err, &failed):
 		return err
 	case failed.Reason == "":
@@ -114,14 +116,46 @@ func (a *app) started(ctx context.Context, m *service.Manager, err error) error 
 	return errReported
 }
 
-func (a *app) runningText(ctx context.Context, configFile string) string {
+// showRunning says that the service runs, and which of its tunnels don't.
+func (a *app) showRunning(ctx context.Context, configFile string) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	st, err := service.AskStatus(ctx, configFile)
 	if err != nil {
-		return "the service is running"
+		fmt.Fprintln(a.stdout, "the service is running")
+		return nil
 	}
-	return fmt.Sprintf("the service is running, tunnels: %d", len(st.Tunnels))
+	fmt.Fprintf(a.stdout, "the service is running, tunnels: %d\n", len(st.Tunnels))
+	out := st.LeftOut()
+	for _, t := range out {
+		a.complain(fmt.Errorf("tunnel %q is left out: %s", t.Name, quote.Text(t.LeftOut.Reason)))
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	a.hint("it is tried again all the while, without another start; `tlstunnel status` says how it does")
+	return errReported
+}
+
+// restartMistakes is what a service that runs would lose by a restart. A tunnel that
+// is left out already can't be lost.
+func (a *app) restartMistakes(ctx context.Context, m *service.Manager) error {
+	if state, err := m.State(); err == nil && state != service.Running {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	st, _ := service.AskStatus(ctx, m.Config) // one that doesn't answer has left out none
+	cfg, problems, err := loadFile(m.Config)
+	if err != nil {
+		return err
+	}
+	for _, p := range service.CheckInstalled(cfg, time.Now()) {
+		if !slices.ContainsFunc(st.LeftOut(), func(t service.TunnelStatus) bool { return t.Name == p.Tunnel }) {
+			problems = append(problems, p)
+		}
+	}
+	return problems.Err()
 }
 
 // configMistakes has a line for each mistake in the config and the files that it

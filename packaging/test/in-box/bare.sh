@@ -94,6 +94,12 @@ exits 0 tlstunnel status
 step "kill -9"
 comes_back_after_kill
 
+step "a restart is tried first"
+restart_is_tried_first
+
+step "it never gives up"
+never_gives_up
+
 step "the watchdog"
 comes_back_after_hanging
 

@@ -78,6 +78,15 @@ refuses_a_broken_config
 step "kill -9"
 comes_back_after_kill
 
+step "a tunnel waits for its address, another for a disk"
+waits_for_surroundings
+
+step "a restart is tried first"
+restart_is_tried_first
+
+step "it never gives up"
+never_gives_up
+
 step "the watchdog"
 comes_back_after_hanging
 

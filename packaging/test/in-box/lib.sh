@@ -205,3 +205,84 @@ refuses_a_broken_config() {
 	systemctl start "$unit"
 	serves
 }
+
+# add_address ADDRESS: to the loopback device; there is no ip(8) here.
+add_address() {
+	perl -MSocket -e 'socket(S, AF_INET, SOCK_DGRAM, 0) or die;
+		ioctl(S, 0x8916, pack("a16Sna4x8", "lo:1", AF_INET, 0, inet_aton($ARGV[0]))) or die $!' "$1" # SIOCSIFADDR
+}
+
+# One tunnel waits for its address, another for a disk with its certificate. The
+# others serve, and each comes by itself.
+waits_for_surroundings() {
+	local code=0
+	mkdir -p /srv/late
+	write_config
+	cat >>"$config" <<-'END'
+
+		[[tunnel]]
+		name   = "address"
+		mode   = "client"
+		listen = "10.99.0.1:105"
+		target = "127.0.0.1:2762"
+		ca     = "own"
+
+		[[tunnel]]
+		name   = "disk"
+		mode   = "client"
+		listen = "127.0.0.1:106"
+		target = "127.0.0.1:2762"
+		ca     = "/srv/late/ca.crt"
+	END
+	systemctl restart "$unit"
+	serves
+	tlstunnel status >/tmp/said || code=$?
+	same "exit code" "$code" 1
+	grep -F 'tunnel "address" is left out' /tmp/said | grep -F "this machine has no such address" >/dev/null
+	grep -F 'tunnel "disk" is left out' /tmp/said | grep -F "/srv/late/ca.crt" >/dev/null
+	journal_has 'msg="the tunnel is left out, and tried again" tunnel=address'
+	systemctl reload "$unit" # what is out already doesn't hold up the others
+	sleep 12                 # the distances have grown by then
+	add_address 10.99.0.1
+	mount -t tmpfs -o mode=755 late /srv/late
+	install -m 644 /var/lib/tlstunnel/pki/ca.crt /srv/late/
+	within 20 peer send 10.99.0.1:105 1000 &>/dev/null
+	within 20 peer send 127.0.0.1:106 1000 &>/dev/null
+	tlstunnel status >/dev/null
+	journal_has 'msg="the tunnel was left out, and listens now" tunnel=disk'
+	umount /srv/late
+	rmdir /srv/late
+	write_config
+	systemctl restart "$unit"
+}
+
+# A restart that would lose a tunnel that runs is refused.
+restart_is_tried_first() {
+	local pid
+	pid=$(property MainPID)
+	write_config
+	sed -i 's|= "own"|= "/nowhere/ca.crt"|' "$config"
+	fails tlstunnel restart 2>/tmp/said
+	grep -F "/nowhere/ca.crt" /tmp/said >/dev/null
+	running "$pid"
+	serves
+	write_config
+}
+
+# What the unit can't start is tried again for ever.
+never_gives_up() {
+	local pid
+	pid=$(property MainPID)
+	mkdir -p "/run/systemd/system/$unit.d"
+	printf '[Service]\nRestartSec=100ms\n' >"/run/systemd/system/$unit.d/quick.conf"
+	systemctl daemon-reload
+	echo "broken" >>"$config"
+	kill -9 "$pid"
+	enough() { [ "$(property NRestarts)" -ge 12 ]; }
+	within 20 enough
+	write_config
+	within 20 restarted "$pid"
+	serves
+	rm -r "/run/systemd/system/$unit.d"
+	systemctl daemon-reload
+}
