@@ -39,6 +39,7 @@ var brokenValues = map[string][]string{
 	"ca":                     {`"a\u0000b"`, `['own', "a\u0000b"]`},
 	"pins":                   {`'sha256:00'`, `['x']`, `''`},
 	"crl":                    {"\"a\\u0000b\"\nclient_auth = 'require'\nca = 'own'", `'a.crl'`},
+	"close_notify":           {`''`, `'Require'`, `'demand'`},
 	"crl_expired":            {`''`, `'ignore'`},
 	"profile":                {`''`, `'Modern'`, `'moddern'`},
 	"alpn":                   {`['']`, `'` + strings.Repeat("x", 256) + `'`},
