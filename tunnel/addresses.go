@@ -93,7 +93,7 @@ func (t *Tunnel) dialFirst(ctx context.Context, s *settings, target Target, addr
 		}
 	}
 	if won.conn == nil {
-		return nil, firstErr
+		return nil, cmp.Or(firstErr, ctx.Err()) // which ends what hasn't begun
 	}
 	return won.conn.(*net.TCPConn), nil
 }

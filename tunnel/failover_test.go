@@ -3,6 +3,7 @@ package tunnel
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
@@ -231,5 +232,16 @@ func TestSilentAddress(t *testing.T) {
 	}
 	if got := s.addresses[target.Address].States()[0]; got.Since.IsZero() || got.Reason != noAnswer {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// A stop that comes before the first attempt is an error as any other.
+func TestDialWhenStopped(t *testing.T) {
+	leakCheck(t)
+	up := listen(t)
+	r := start(t, toTargets(up.Addr().String()))
+	s := r.settings.Load()
+	if tcp, err := r.dialFirst(stopNow(), s, s.Targets[0], []string{up.Addr().String()}); tcp != nil || !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v and %v", tcp, err)
 	}
 }
