@@ -1,9 +1,9 @@
 package tunnel
 
 import (
+	"context"
+	"fmt"
 	"net/netip"
-	"sync"
-	"time"
 )
 
 // admit says whether the peer may connect at all, and counts it in; then
@@ -19,26 +19,67 @@ func (t *Tunnel) admit(c *conn) *ending {
 
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	switch {
-	case c.settings.MaxConnections > 0 && t.active >= c.settings.MaxConnections:
-		return refusal("max_connections is reached")
-	case c.settings.MaxConnectionsPerIP > 0 && t.perIP[ip] >= c.settings.MaxConnectionsPerIP:
-		return refusal("max_connections_per_ip is reached")
+	if end := t.full(c); end != nil {
+		return end
+	}
+	if c.settings.Front != nil {
+		c.early, c.giveUp = context.WithCancelCause(t.setup)
+		if !t.crowd.enter(c) {
+			c.giveUp(nil)
+			return refusal(fmt.Sprintf("%d connections are in their handshake, and the peer's address has the most of them", maxHandshakes))
+		}
 	}
 	c.admitted = true
 	t.active++
-	t.perIP[ip]++
 	return nil
 }
 
-// release undoes admit.
-func (t *Tunnel) release(c *conn) {
-	ip := c.peer.Addr()
+// takePlace makes c one of those that max_connections counts. Before, it has proved
+// nothing, and strangers mustn't take the places of others.
+func (t *Tunnel) takePlace(c *conn) *ending {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.leaveCrowd(c)
+	if end := t.full(c); end != nil {
+		return end
+	}
+	c.placed = true
+	t.placed++
+	t.placedFrom[c.origin]++
+	return nil
+}
+
+// full says why c can't have a place. The caller holds t.mu.
+func (t *Tunnel) full(c *conn) *ending {
+	switch s := c.settings; {
+	case s.MaxConnections > 0 && t.placed >= s.MaxConnections:
+		return refusal("max_connections is reached")
+	case s.MaxConnectionsPerIP > 0 && t.placedFrom[c.origin] >= s.MaxConnectionsPerIP:
+		return refusal("max_connections_per_ip is reached")
+	}
+	return nil
+}
+
+// release undoes admit and takePlace.
+func (t *Tunnel) release(c *conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.leaveCrowd(c)
+	if c.placed {
+		t.placed--
+		if t.placedFrom[c.origin]--; t.placedFrom[c.origin] == 0 {
+			delete(t.placedFrom, c.origin)
+		}
+	}
 	t.active--
-	if t.perIP[ip]--; t.perIP[ip] == 0 {
-		delete(t.perIP, ip)
+}
+
+// leaveCrowd is for the caller to hold t.mu.
+func (t *Tunnel) leaveCrowd(c *conn) {
+	t.crowd.leave(c)
+	if c.giveUp != nil {
+		c.giveUp(nil)
+		c.early, c.giveUp = nil, nil
 	}
 }
 
@@ -52,24 +93,14 @@ func contains(prefixes []netip.Prefix, ip netip.Addr) bool {
 	return false
 }
 
-// sampler lets one event a second through, so that a flood of them doesn't
-// become a flood of log lines. The zero value is ready for use.
-type sampler struct {
-	mu      sync.Mutex // guards what follows
-	next    time.Time
-	skipped int64
-}
-
-// take reports whether this event is let through, and how many weren't since
-// the last one that was.
-func (s *sampler) take(now time.Time) (skipped int64, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if now.Before(s.next) {
-		s.skipped++
-		return 0, false
+// origin is what counts as one address where strangers are kept apart. Of IPv6, a
+// customer has at least a /64, and so any number of addresses. Link-local ones are in
+// the same /64 for all.
+func origin(ip netip.Addr) netip.Prefix {
+	bits := ip.BitLen()
+	if ip.Is6() && !ip.IsLinkLocalUnicast() {
+		bits = 64
 	}
-	skipped, s.skipped = s.skipped, 0
-	s.next = now.Add(time.Second)
-	return skipped, true
+	p, _ := ip.WithZone("").Prefix(bits)
+	return p
 }

@@ -3,8 +3,11 @@ package tunnel
 import (
 	"crypto/tls"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
+	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +17,7 @@ const (
 	reasonEarly    = "the peer closed before it had said what TLS it wants"
 	reasonSilent   = "the peer sent nothing within handshake_timeout"
 	reasonLate     = "the peer didn't finish the TLS handshake within handshake_timeout"
-	reasonNoTurn   = "1024 other handshakes didn't end within handshake_timeout: this one had no turn"
+	reasonNoTurn   = "there were more handshakes than this machine can do: this one had no turn within handshake_timeout"
 	reasonOld      = "the peer speaks only versions of TLS older than this tunnel's profile allows: update it"
 	reasonNoCommon = "the peer has no cipher suite or key exchange in common with this tunnel's profile"
 	goSchemes      = "the signatures PSSWithSHA256, ECDSAWithP256AndSHA256, Ed25519, PSSWithSHA384, PSSWithSHA512 and "
@@ -178,53 +181,37 @@ func TestSilentConnections(t *testing.T) {
 	}
 }
 
-// Peers that stall after their ClientHello hold a place each, of which there are
-// maxHandshakes. Who comes when all are taken waits until handshake_timeout has
-// ended the stalled ones, or its own handshake, and then has to try again.
-func testStalledHandshakes(t *testing.T) {
-	const peers, places, limit = 2000, 100, 3 * time.Second
-	p := newPath(t, "server", func(s *Settings) { s.HandshakeTimeout = limit })
-	p.echo(t)
+// Peers that stall after their ClientHello have no turn meanwhile.
+func TestStalledHandshakes(t *testing.T) {
+	leakCheck(t)
+	p := newPath(t, "server", nil)
 	r := p.tunnels[0]
 	hello := clientHello(clientTLS())
-	for range maxHandshakes - places { // a slow machine can't do that many in time
-		r.handshakes <- struct{}{}
-	}
-	for range peers {
-		_, err := mustDial(t, r.addr).Write(hello)
+	for range 10 * runtime.GOMAXPROCS(0) {
+		stalled := mustDial(t, r.addr)
+		_, err := stalled.Write(hello)
+		check(t, err)
+		_, err = io.ReadFull(stalled, make([]byte, 100)) // it has had its turn
 		check(t, err)
 	}
-	eventually(t, "all places are taken", func() bool { return len(r.handshakes) == maxHandshakes })
-	eventually(t, "a real client is served", func() bool {
-		e, err := p.dial()
-		if err != nil {
-			return false
-		}
-		defer e.tcp.Close()
-		return errors.Join(send(e, 100), receive(e, 100)) == nil
-	})
-	for _, rec := range r.logs.wait(t, peers) {
-		if reason := rec.text("reason"); rec.message == "handshake failed" && reason != reasonLate && reason != reasonNoTurn {
-			t.Fatal(rec)
-		}
-	}
-	eventually(t, "all places are free", func() bool { return len(r.handshakes) == maxHandshakes-places })
+	check(t, exchange(p.open(t)))
 }
 
-// With all places taken for the whole of handshake_timeout, the log says so.
+// With all turns taken for the whole of handshake_timeout, the log says so.
 func TestNoTurnForAHandshake(t *testing.T) {
 	leakCheck(t)
-	p := newPath(t, "server", func(s *Settings) { s.HandshakeTimeout = time.Second })
+	p := newPath(t, "server", func(s *Settings) { s.HandshakeTimeout = 300 * time.Millisecond })
 	r := p.tunnels[0]
-	for range maxHandshakes {
-		r.handshakes <- struct{}{}
+	turns := runtime.GOMAXPROCS(0)
+	for range turns {
+		check(t, handshakeTurns.begin(t.Context(), netip.Prefix{}))
 	}
 	peer := mustDial(t, r.addr)
 	_, err := peer.Write(clientHello(clientTLS()))
 	check(t, err)
 	r.logs.expect(t, 0, slog.LevelWarn, "handshake failed", byTunnel, reasonNoTurn)
-	for range maxHandshakes {
-		<-r.handshakes
+	for range turns {
+		handshakeTurns.end()
 	}
 	check(t, exchange(p.open(t)))
 }

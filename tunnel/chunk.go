@@ -55,6 +55,7 @@ func (c *chunk) size() int { return len(c.b) - headroom }
 // until more has been passed on than the buffers of the system hold: then there is
 // somebody who reads. They are small again after one of them took long to pass on.
 type pace struct {
+	early  bool // who is at the other end has proved nothing
 	passed int64
 	full   bool // the last read filled at least a small chunk
 }
@@ -62,14 +63,20 @@ type pace struct {
 const (
 	flowing  = 8 << 20 // Linux has some 4 MiB for a connection whose peer doesn't read
 	longPass = time.Second
+
+	earlyRead = 4 << 10 // a usual ClientHello, and a usual answer with two certificates
 )
 
 // next is how much the next read takes at the most.
 func (p *pace) next() int {
-	if p.full && p.passed >= flowing {
+	switch {
+	case p.early:
+		return earlyRead
+	case p.full && p.passed >= flowing:
 		return chunkSize
+	default:
+		return smallChunk
 	}
-	return smallChunk
 }
 
 // take has c, of which n bytes were read, passed on.

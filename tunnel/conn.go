@@ -1,6 +1,8 @@
 package tunnel
 
 import (
+	"container/list"
+	"context"
 	"crypto/tls"
 	"net"
 	"net/netip"
@@ -12,10 +14,19 @@ import (
 type conn struct {
 	settings *settings
 	peer     netip.AddrPort
+	origin   netip.Prefix // of the peer
 	accepted time.Time
 	admitted bool
-	front    *side
-	back     *side // nil until dialled
+	placed   bool // counted for max_connections
+
+	// In server mode, until the peer has a place. early ends with setup, or when giveUp
+	// is called.
+	early   context.Context
+	giveUp  context.CancelCauseFunc
+	inCrowd *list.Element
+
+	front *side
+	back  *side // nil until dialled
 
 	target    Target   // the one that was dialled last
 	failed    []string // targets that were tried in vain, and why
@@ -33,11 +44,19 @@ func (t *Tunnel) newConn(accepted *net.TCPConn) *conn {
 		front:    newSide(accepted, byPeer),
 	}
 	keepAlive(accepted, c.settings.Keepalive)
-	if addr, ok := accepted.RemoteAddr().(*net.TCPAddr); ok {
-		ap := addr.AddrPort()
-		c.peer = netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
-	}
+	c.peer = addrPort(accepted.RemoteAddr())
+	c.origin = origin(c.peer.Addr())
 	return c
+}
+
+// addrPort is the zero one if addr isn't of TCP. One of IPv4 is of IPv4.
+func addrPort(addr net.Addr) netip.AddrPort {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	ap := tcp.AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
 
 // serveConn is the way of a connection. A peer that isn't admitted, fails its
@@ -50,6 +69,9 @@ func (t *Tunnel) serveConn(c *conn) {
 	}
 	if end == nil {
 		end = t.authorize(c)
+	}
+	if end == nil {
+		end = t.takePlace(c)
 	}
 	if end == nil {
 		end = t.dial(c)

@@ -17,20 +17,23 @@ import (
 // explainFront says why the accepted connection's handshake failed. What port
 // scanners and load balancers' probes do is debug; a peer that means to speak to
 // us and can't is info; what is wrong with our certificate is warn.
-func (t *Tunnel) explainFront(c *conn, turn *handshakeTurn, err error) *ending {
+func (t *Tunnel) explainFront(c *conn, err error) *ending {
+	h := c.front.wire.handshake
 	end := &ending{outcome: handshakeFailed, level: slog.LevelInfo, by: byPeer, err: err}
 	switch {
 	case t.setup.Err() != nil:
 		end.level, end.by, end.reason = slog.LevelDebug, byTunnel, "tlstunnel is stopping"
+	case context.Cause(c.early) == errCrowded:
+		end.level, end.by, end.reason = slog.LevelWarn, byTunnel, fmt.Sprintf("%d connections are in their handshake, most of them from the peer's address or none as old as this one: it made room for another", maxHandshakes)
 	case errors.Is(err, context.DeadlineExceeded):
 		end.by, end.reason = byTunnel, "the peer didn't finish the TLS handshake within handshake_timeout"
 		switch {
 		case !c.front.wire.received:
 			end.level, end.reason = slog.LevelDebug, "the peer sent nothing within handshake_timeout"
-		case turn.asked && !turn.held:
-			end.level, end.reason = slog.LevelWarn, fmt.Sprintf("%d other handshakes didn't end within handshake_timeout: this one had no turn", maxHandshakes)
+		case h.starved:
+			end.level, end.reason = slog.LevelWarn, "there were more handshakes than this machine can do: this one had no turn within handshake_timeout"
 		}
-	case isGone(err) && !turn.asked:
+	case isGone(err) && h.flight.messages == 0:
 		end.level, end.reason = slog.LevelDebug, "the peer closed before it had said what TLS it wants"
 	case isGone(err):
 		end.reason = "the peer closed in the middle of the TLS handshake; some programs do so when they don't trust our certificate"
@@ -159,6 +162,7 @@ func (e *ending) explainTLS(s *side, err error) {
 		refused *tls.CertificateVerificationError
 		pinned  *pinError
 		weak    *weakError
+		flight  *flightError
 		remote  *net.OpError
 		terms   = s.terms
 		who     = s.name
@@ -182,6 +186,9 @@ func (e *ending) explainTLS(s *side, err error) {
 	case errors.As(err, &weak):
 		e.level, e.by = slog.LevelWarn, byTunnel
 		e.reason = "tlstunnel refused the " + who + "'s certificate: " + weak.Error()
+	case errors.As(err, &flight):
+		e.level, e.by = slog.LevelWarn, byTunnel
+		e.reason = "tlstunnel refused the " + who + "'s handshake: it sent " + flight.what
 	case errors.As(err, &remote) && remote.Op == "remote error":
 		e.level, e.reason = slog.LevelWarn, terms.explainAlert(remote.Err)
 		if isOneOf(remote.Err, alertInternalError, alertDecodeError, alertIllegalParameter, alertRecordOverflow) && who == byTarget {

@@ -1,11 +1,12 @@
 package tunnel
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"log/slog"
 	"net"
+	"net/netip"
 	"time"
 )
 
@@ -15,11 +16,8 @@ func (t *Tunnel) handshakeFront(c *conn) *ending {
 	if c.settings.Front == nil {
 		return nil
 	}
-	turn := new(handshakeTurn)
-	defer t.endHandshakeTurn(turn)
-	ctx := context.WithValue(t.setup, handshakeTurn{}, turn)
-	if err := t.startTLS(ctx, c, c.front, tls.Server, c.settings.Front); err != nil {
-		return t.explainFront(c, turn, err)
+	if err := t.startTLS(c.early, c, c.front, tls.Server, c.settings.Front); err != nil {
+		return t.explainFront(c, err)
 	}
 	if c.session.NegotiatedProtocol == acmeProtocol {
 		_ = c.front.CloseWrite() // a CA that is gone already has seen what it wanted
@@ -37,7 +35,6 @@ const acmeProtocol = "acme-tls/1"
 func (t *Tunnel) startTLS(ctx context.Context, c *conn, s *side, role func(net.Conn, *tls.Config) *tls.Conn, config *tls.Config) error {
 	ctx, cancel := context.WithTimeout(ctx, c.settings.HandshakeTimeout)
 	defer cancel()
-	growStack()
 	start := time.Now()
 	s.wire = &wire{source: s.tcp, holdTicket: s == c.front}
 	s.terms = &terms{who: s.name, config: config, trusted: c.settings.Trusted}
@@ -46,21 +43,37 @@ func (t *Tunnel) startTLS(ctx context.Context, c *conn, s *side, role func(net.C
 		config = markHello(config)
 	}
 	tlsConn := role(s.wire, config)
+	h := &handshaking{ctx: ctx, origin: origin(addrPort(s.tcp.RemoteAddr()).Addr()), flight: flightOf(tlsConn)}
+	defer h.endTurn()
+	s.wire.handshake, s.tcp.reading.pace.early = h, true
+	if s.name == byPeer {
+		h.awaitHello(s.wire)
+	}
+	growStack()
 	if err := tlsConn.HandshakeContext(ctx); err != nil {
 		s.noteRejection(err)
 		return err
 	}
-	s.wire.holdTicket, s.wire.noWait = false, true
 	c.handshake = time.Since(start)
-	state := tlsConn.ConnectionState()
+	c.secured(s, tlsConn)
+	return nil
+}
+
+// secured makes stream, whose handshake is over, that of s. While startTLS waits, the
+// session isn't on its stack: what is in use of that decides how much is held.
+//
+//go:noinline
+func (c *conn) secured(s *side, stream *tls.Conn) {
+	s.wire.handshake, s.tcp.reading.pace.early = nil, false
+	s.wire.holdTicket, s.wire.noWait = false, true
+	state := stream.ConnectionState()
 	c.session = &state
 	if s.kin = isKin(s.wire.first); s.name == byTarget {
 		s.kin = hasKinAnswer(&state)
 	}
 	s.demanding = s.kin || c.settings.RequireCloseNotify
 	s.wire.first, s.terms.hello = nil, nil
-	s.stream, s.records = tlsConn, recordsOf(tlsConn)
-	return nil
+	s.stream, s.records = stream, recordsOf(stream)
 }
 
 // growStack makes the stack as large as a handshake needs it, while there is little
@@ -76,42 +89,93 @@ func growStack() {
 //go:noinline
 func keepOnStack(*[10 << 10]byte) {}
 
-// handshakeTurn says whether its connection has asked for a place in
-// t.handshakes and holds one. It travels in the handshake's context, under the
-// key handshakeTurn{}.
-type handshakeTurn struct{ asked, held bool }
+// handshaking is what a wire has while a handshake is under way. It gives crypto/tls one record
+// at a time, after a look at it, and in a turn of handshakeTurns. While it waits for the
+// other side, to say something or to take something, it has no turn.
+type handshaking struct {
+	ctx    context.Context
+	origin netip.Prefix
+	flight flight
 
-// awaitHandshakeTurn is for crypto/tls to call when a ClientHello is complete, so
-// that peers who send nothing, or half of one, take nobody's place. Then it gives out
-// what front does now.
-func (t *Tunnel) awaitHandshakeTurn(front *tls.Config) func(*tls.ClientHelloInfo) (*tls.Config, error) {
-	get := front.GetConfigForClient
-	return func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		turn := hello.Context().Value(handshakeTurn{}).(*handshakeTurn)
-		turn.asked = true
-		termsOf(hello.Context()).hello = hello
-		select {
-		case t.handshakes <- struct{}{}:
-			turn.held = true
-		case <-hello.Context().Done():
-			return nil, hello.Context().Err()
+	header  [recordHeader]byte // of the record that comes
+	payload int                // the length of that record, once its header is known
+	clear   int                // how much of what is ahead crypto/tls may have now
+
+	turn    bool // it has one
+	starved bool // it waited for one in vain
+}
+
+// await makes some of what is ahead clear for crypto/tls: the next header, or the
+// whole rest of a record. Where there will be no more, it is what there is. The header
+// goes first, as that of a peer without TLS seems to announce a record that never comes.
+func (h *handshaking) await(w *wire) error {
+	if h.clear > 0 {
+		return nil
+	}
+	want := recordHeader
+	if h.payload > 0 {
+		want = h.payload
+	}
+	for len(w.ahead) < want && w.err == nil {
+		h.endTurn()
+		if err := w.receive(w.put); err != nil {
+			w.end(err)
 		}
-		config := (*tls.Config)(nil) // front
-		if get != nil {
-			var err error
-			if config, err = get(hello); err != nil {
-				return nil, err
-			}
+	}
+	h.clear = min(want, len(w.ahead))
+	switch {
+	case h.clear < want:
+		return nil
+	case h.payload == 0:
+		h.header = [recordHeader]byte(w.ahead)
+		h.payload = int(binary.BigEndian.Uint16(h.header[3:]))
+		return nil
+	}
+	h.payload = 0
+	if err := h.beginTurn(); err != nil {
+		return err
+	}
+	err := h.flight.check(h.header, w.ahead[:want])
+	if tooMuch, ok := err.(*flightError); ok {
+		_, _ = w.Write(h.flight.refusal(tooMuch))
+	}
+	return err
+}
+
+// awaitHello waits for the first record of a peer. crypto/tls would do so on a large
+// stack, and with a goroutine more; here a silent peer costs little.
+func (h *handshaking) awaitHello(w *wire) {
+	stop := context.AfterFunc(h.ctx, func() { _ = w.SetReadDeadline(time.Unix(0, 0)) })
+	defer stop()
+	for w.err == nil && !beginsWithRecord(w.ahead) {
+		if err := w.receive(w.put); err != nil {
+			w.end(err)
 		}
-		if isKin(hello.Conn.(*wire).first) {
-			config = answerKin(cmp.Or(config, front))
-		}
-		return config, nil
 	}
 }
 
-func (t *Tunnel) endHandshakeTurn(turn *handshakeTurn) {
-	if turn.held {
-		<-t.handshakes
+// beginsWithRecord is true of what isn't TLS, too: that is for crypto/tls to say.
+func beginsWithRecord(b []byte) bool {
+	if len(b) < recordHeader {
+		return false
+	}
+	n := int(binary.BigEndian.Uint16(b[3:]))
+	return b[0] != recordHandshake || n > maxRecord || len(b) >= recordHeader+n
+}
+
+func (h *handshaking) beginTurn() error {
+	if h.turn {
+		return h.ctx.Err()
+	}
+	err := handshakeTurns.begin(h.ctx, h.origin)
+	h.turn, h.starved = err == nil, err != nil
+	return err
+}
+
+// endTurn may be called without one, and for no handshake at all.
+func (h *handshaking) endTurn() {
+	if h != nil && h.turn {
+		h.turn = false
+		handshakeTurns.end()
 	}
 }

@@ -292,6 +292,18 @@ func mustDial(t testing.TB, addr string) *end {
 	return e
 }
 
+// mustDialFrom dials from an address of this machine.
+func mustDialFrom(t testing.TB, from, addr string) *end {
+	t.Helper()
+	d := net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	c, err := d.Dial("tcp", addr)
+	if err != nil {
+		t.Skip(err) // not every system has all of 127.0.0.0/8
+	}
+	t.Cleanup(func() { c.Close() })
+	return newEnd(c)
+}
+
 // connect makes a connection over loopback. Ours is the end that was accepted.
 func connect(t testing.TB) (theirs *end, ours *net.TCPConn) {
 	t.Helper()

@@ -25,10 +25,16 @@ func recordsOf(c *tls.Conn) records {
 	return records{raw: field[bytes.Buffer](c, "rawInput"), input: field[bytes.Reader](c, "input")}
 }
 
-// field is the address of a field of c, nil if there is none of that type.
-func field[T any](c *tls.Conn, name string) *T {
-	f := reflect.ValueOf(c).Elem().FieldByName(name)
-	if !f.IsValid() || f.Type() != reflect.TypeFor[T]() {
+// field is the address of a field of c, nil if there is none of that type. Of a field
+// within another, path has the names of both.
+func field[T any](c *tls.Conn, path ...string) *T {
+	f := reflect.ValueOf(c).Elem()
+	for _, name := range path {
+		if f = f.FieldByName(name); !f.IsValid() {
+			return nil
+		}
+	}
+	if f.Type() != reflect.TypeFor[T]() {
 		return nil
 	}
 	return (*T)(f.Addr().UnsafePointer())

@@ -6,9 +6,8 @@ import "testing"
 func TestSlow(t *testing.T) {
 	leakCheck(t)
 	for name, test := range map[string]func(*testing.T){
-		"stalled handshakes": testStalledHandshakes,
-		"accept backs off":   testAcceptBacksOff,
-		"pace":               testPace,
+		"accept backs off": testAcceptBacksOff,
+		"pace":             testPace,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -45,8 +45,9 @@ func (r *reading) receive(conn *net.TCPConn, take taker) error {
 // takeAll takes all that there is. It isn't done when it has to wait for more.
 func (r *reading) takeAll(fd uintptr) (done bool) {
 	for {
-		c := takeChunk(r.pace.next())
-		n, err := r.left.read(fd, c.b[headroom:])
+		most := r.pace.next()
+		c := takeChunk(most)
+		n, err := r.left.read(fd, c.b[headroom:headroom+most])
 		if n == 0 {
 			c.giveBack()
 			if err == syscall.EAGAIN {

@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -41,6 +42,26 @@ func (t *terms) judge() chain.Judge {
 		j.Roots, j.Usage, j.List = t.config.ClientCAs, x509.ExtKeyUsageClientAuth, "client_ca of this tunnel"
 	}
 	return j
+}
+
+// noteHello is for crypto/tls to call when a ClientHello is complete. It gives out what
+// front does now.
+func noteHello(front *tls.Config) func(*tls.ClientHelloInfo) (*tls.Config, error) {
+	get := front.GetConfigForClient
+	return func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		termsOf(hello.Context()).hello = hello
+		config := (*tls.Config)(nil) // front
+		if get != nil {
+			var err error
+			if config, err = get(hello); err != nil {
+				return nil, err
+			}
+		}
+		if isKin(hello.Conn.(*wire).first) {
+			config = answerKin(cmp.Or(config, front))
+		}
+		return config, nil
+	}
 }
 
 // noteRequest makes a client's config note in the terms when the server asks for a

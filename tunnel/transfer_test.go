@@ -172,7 +172,7 @@ func TestSlowReaderHoldsSenderBack(t *testing.T) {
 			p := newPath(t, mode, nil)
 			peer, target := p.open(t)
 			noise()
-			before := heap()
+			before := heapInUse()
 
 			pushed := &countingWriter{w: target}
 			sent := make(chan error, 1)
@@ -184,7 +184,7 @@ func TestSlowReaderHoldsSenderBack(t *testing.T) {
 			if n := pushed.n.Load(); n > sockets || n == 0 {
 				t.Errorf("the sender could push %d KiB to a reader that doesn't read, more than %d", n>>10, sockets>>10)
 			}
-			if grown := int64(heap()) - int64(before); grown > 4<<20 {
+			if grown := int64(heapInUse()) - int64(before); grown > 4<<20 {
 				t.Errorf("the heap grew by %d KiB", grown>>10)
 			}
 			read := int64(total)
@@ -229,7 +229,7 @@ func settled(t testing.TB, n *atomic.Int64) {
 	})
 }
 
-func heap() uint64 {
+func heapInUse() uint64 {
 	runtime.GC()
 	runtime.GC()
 	var m runtime.MemStats

@@ -31,11 +31,6 @@ import (
 	"tlstunnel/tunnel/pool"
 )
 
-// maxHandshakes is how many peers of one tunnel may be between their
-// ClientHello and the end of the handshake; at some 50 KiB each that is 50 MiB.
-// Those above it wait for their turn within the handshake timeout.
-const maxHandshakes = 1024
-
 // Settings are what a tunnel does. They aren't changed once given to [New].
 type Settings struct {
 	Name string
@@ -73,8 +68,9 @@ type Settings struct {
 	// error. Of another tlstunnel, it is one anyway.
 	RequireCloseNotify bool
 
-	MaxConnections      int // 0: no limit
-	MaxConnectionsPerIP int // 0: no limit
+	// In server mode, these are about connections after the handshake. 0: no limit.
+	MaxConnections      int
+	MaxConnectionsPerIP int // of IPv6, from one /64
 
 	HandshakeTimeout time.Duration // for each handshake, front or back
 	ConnectTimeout   time.Duration // for each target
@@ -103,9 +99,6 @@ type Tunnel struct {
 	accepts  sampler
 	outdated sampler
 
-	// handshakes has a place for each front handshake under way.
-	handshakes chan struct{}
-
 	// partings has a place for each connection that [Tunnel.part] waits for.
 	partings chan struct{}
 
@@ -121,13 +114,15 @@ type Tunnel struct {
 	running  sync.WaitGroup // Serve calls and connections
 	cutShort atomic.Bool    // a connection, because the time to drain was over
 
-	mu        sync.Mutex // guards what follows
-	stopped   bool
-	listeners []net.Listener
-	active    int
-	perIP     map[netip.Addr]int
-	relays    map[*relaying]struct{}
-	drained   bool // the time to drain is over
+	mu         sync.Mutex // guards what follows
+	stopped    bool
+	listeners  []net.Listener
+	active     int // connections that were admitted
+	crowd      crowd
+	placed     int                  // those that max_connections counts
+	placedFrom map[netip.Prefix]int // those that max_connections_per_ip counts
+	relays     map[*relaying]struct{}
+	drained    bool // the time to drain is over
 }
 
 // settings are Settings ready for use. A connection keeps those that it began
@@ -144,9 +139,9 @@ type settings struct {
 // New returns a tunnel that does as s says once [Tunnel.Serve] is called.
 func New(s Settings) *Tunnel {
 	t := &Tunnel{
-		handshakes: make(chan struct{}, maxHandshakes),
 		partings:   make(chan struct{}, maxPartings),
-		perIP:      make(map[netip.Addr]int),
+		crowd:      crowd{groups: make(map[netip.Prefix]*group)},
+		placedFrom: make(map[netip.Prefix]int),
 		relays:     make(map[*relaying]struct{}),
 		targets:    pool.New(time.Now),
 	}
@@ -168,10 +163,10 @@ func (t *Tunnel) Apply(s Settings) {
 		dialer:   net.Dialer{KeepAlive: -1},
 	}
 	if s.Front != nil {
-		next.Front = s.Front.Clone()
+		next.Front = s.Front.Clone() // with keys of its own for session tickets
 		demandStrength(next.Front)
 		limitTickets(next.Front, time.Now)
-		next.Front.GetConfigForClient = t.awaitHandshakeTurn(next.Front)
+		next.Front.GetConfigForClient = noteHello(next.Front)
 	}
 	next.Targets = slices.Clone(s.Targets)
 	for i, target := range s.Targets {

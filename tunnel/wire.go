@@ -22,6 +22,8 @@ type wire struct {
 	err    error  // why there will be no more
 	noWait bool   // Read has only what is ahead
 
+	handshake *handshaking // nil when it is over
+
 	// What the reading goroutine has seen of the peer: crypto/tls reports a
 	// bare FIN as it does a close_notify.
 	received bool    // at least a byte
@@ -43,7 +45,12 @@ type wire struct {
 }
 
 func (w *wire) Read(b []byte) (int, error) {
-	if len(w.ahead) == 0 && w.err == nil && !w.noWait {
+	if w.handshake != nil {
+		if err := w.handshake.await(w); err != nil {
+			return 0, err
+		}
+		b = b[:min(len(b), w.handshake.clear)]
+	} else if len(w.ahead) == 0 && w.err == nil && !w.noWait {
 		if err := w.receive(w.put); err != nil {
 			w.end(err)
 		}
@@ -55,6 +62,9 @@ func (w *wire) Read(b []byte) (int, error) {
 		return 0, errNothingYet
 	}
 	n := copy(b, w.ahead)
+	if w.handshake != nil {
+		w.handshake.clear -= n
+	}
 	if w.ahead = w.ahead[n:]; len(w.ahead) == 0 {
 		w.ahead = nil
 	}
@@ -63,13 +73,13 @@ func (w *wire) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// put makes b what Read gives next. It keeps no chunk: a peer that hasn't proved
+// put makes b what Read gives at last. It keeps no chunk: a peer that hasn't proved
 // anything yet may let us wait.
 func (w *wire) put(c *chunk, b []byte) (more bool) {
 	if !w.noWait && len(w.first) < maxFirst {
 		w.first = append(w.first, b[:min(len(b), maxFirst-len(w.first))]...)
 	}
-	w.ahead, w.received = bytes.Clone(b), true
+	w.ahead, w.received = append(w.ahead, b...), true
 	c.giveBack()
 	return false
 }
@@ -87,6 +97,7 @@ func (nothingYet) Timeout() bool   { return true }
 func (nothingYet) Temporary() bool { return true }
 
 func (w *wire) Write(b []byte) (int, error) {
+	w.handshake.endTurn()
 	w.sending.Lock()
 	defer w.sending.Unlock()
 	n, err := w.write(b)
@@ -139,7 +150,7 @@ func (w *wire) write(b []byte) (int, error) {
 func (w *wire) gather(size int) {
 	w.sending.Lock()
 	defer w.sending.Unlock()
-	w.gathered = takeChunk(size)
+	w.gathered = takeChunk(len(w.ticket) + size)
 	w.size = copy(w.gathered.b, w.ticket)
 	w.ticket = nil
 }

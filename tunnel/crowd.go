@@ -1,0 +1,102 @@
+package tunnel
+
+import (
+	"container/heap"
+	"container/list"
+	"errors"
+	"net/netip"
+)
+
+// maxHandshakes is how many peers of one tunnel may be between accept and the end of
+// their handshake. They have proved nothing yet, and so aren't counted among
+// max_connections. At some 20 KiB each, and 90 if they make an effort, that is 40 to
+// 180 MiB.
+const maxHandshakes = 2048
+
+// crowd are the connections of a tunnel that have proved nothing yet, by origin. It
+// isn't for several goroutines at once.
+type crowd struct {
+	groups map[netip.Prefix]*group
+	order  groupHeap
+	size   int
+}
+
+// group is never empty.
+type group struct {
+	origin netip.Prefix
+	conns  list.List // of *conn, the oldest first
+	index  int       // in the heap
+}
+
+func (g *group) oldest() *conn { return g.conns.Front().Value.(*conn) }
+
+var errCrowded = errors.New("made room for another peer's handshake")
+
+// enter takes c in. Where there is no room, the origin with the most connections gives
+// up its oldest one; if that is c's own, c isn't taken in.
+func (w *crowd) enter(c *conn) (ok bool) {
+	g := w.groups[c.origin]
+	if w.size >= maxHandshakes {
+		largest := w.order[0]
+		if g != nil && g.conns.Len() >= largest.conns.Len() {
+			return false
+		}
+		oldest := largest.oldest()
+		oldest.giveUp(errCrowded)
+		w.leave(oldest)
+	}
+	w.size++
+	if g == nil {
+		g = &group{origin: c.origin}
+		c.inCrowd = g.conns.PushBack(c)
+		w.groups[c.origin] = g
+		heap.Push(&w.order, g)
+		return true
+	}
+	c.inCrowd = g.conns.PushBack(c)
+	heap.Fix(&w.order, g.index)
+	return true
+}
+
+// leave lets c out, if it is still in.
+func (w *crowd) leave(c *conn) {
+	if c.inCrowd == nil {
+		return
+	}
+	g := w.groups[c.origin]
+	if g.conns.Len() == 1 {
+		delete(w.groups, c.origin)
+		heap.Remove(&w.order, g.index)
+	} else {
+		g.conns.Remove(c.inCrowd)
+		heap.Fix(&w.order, g.index)
+	}
+	c.inCrowd = nil
+	w.size--
+}
+
+// groupHeap has the largest group first, of several the one with the oldest connection.
+type groupHeap []*group
+
+func (h groupHeap) Len() int { return len(h) }
+func (h groupHeap) Less(i, j int) bool {
+	if n, m := h[i].conns.Len(), h[j].conns.Len(); n != m {
+		return n > m
+	}
+	return h[i].oldest().accepted.Before(h[j].oldest().accepted)
+}
+func (h groupHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i, j
+}
+func (h *groupHeap) Push(g any) {
+	g.(*group).index = len(*h)
+	*h = append(*h, g.(*group))
+}
+func (h *groupHeap) Pop() any {
+	last := len(*h) - 1
+	g := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	return g
+}

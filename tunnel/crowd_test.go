@@ -1,0 +1,198 @@
+package tunnel
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"testing"
+	"time"
+)
+
+// stranger is a connection that proves nothing, from an address.
+func stranger(tun *Tunnel, ip string) *conn {
+	addr := netip.MustParseAddr(ip)
+	return &conn{settings: tun.settings.Load(), peer: netip.AddrPortFrom(addr, 1), origin: origin(addr), accepted: time.Now()}
+}
+
+// A place for a handshake is taken from the origin that has the most.
+func TestCrowdMakesRoom(t *testing.T) {
+	s, _ := complete(Settings{Front: serverTLS()})
+	tun := New(s)
+	from := map[string][]*conn{}
+	enter := func(ip string) *ending {
+		c := stranger(tun, ip)
+		from[origin(c.peer.Addr()).String()] = append(from[c.origin.String()], c)
+		return tun.admit(c)
+	}
+	for i := range maxHandshakes - 10 {
+		if end := enter(fmt.Sprintf("2001:db8::%x", i)); end != nil { // all of one /64
+			t.Fatal(end)
+		}
+	}
+	for i := range 10 {
+		if end := enter(fmt.Sprintf("192.0.2.%d", i)); end != nil {
+			t.Fatal(end)
+		}
+	}
+	if end := enter("2001:db8:0:0:ffff::1"); end == nil || end.outcome != refused || end.level != slog.LevelWarn {
+		t.Errorf("one more of the largest group: got %v", end)
+	}
+	for i := range 20 {
+		if end := enter(fmt.Sprintf("198.51.100.%d", i)); end != nil {
+			t.Error("a peer of another address:", end.reason)
+		}
+	}
+	flood := from["2001:db8::/64"]
+	for i, c := range flood[:maxHandshakes-10] {
+		if gaveUp := context.Cause(c.early) == errCrowded; gaveUp != (i < 20) {
+			t.Fatalf("connection %d of the flood: gave up is %v", i, gaveUp)
+		}
+	}
+	for ip, conns := range from {
+		for _, c := range conns {
+			if c.admitted {
+				if ip != "2001:db8::/64" && c.early.Err() != nil {
+					t.Error(ip, "had to give up")
+				}
+				tun.release(c)
+			}
+		}
+	}
+	if tun.crowd.size != 0 || len(tun.crowd.groups) != 0 || len(tun.crowd.order) != 0 || tun.active != 0 {
+		t.Errorf("left: %d in %d groups, %d in the heap, %d active", tun.crowd.size, len(tun.crowd.groups), len(tun.crowd.order), tun.active)
+	}
+}
+
+// Where all have one each, it is the one that has been there for longest.
+func TestCrowdOfManyOrigins(t *testing.T) {
+	s, _ := complete(Settings{Front: serverTLS()})
+	tun := New(s)
+	var all []*conn
+	for i := range maxHandshakes + 5 {
+		c := stranger(tun, netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}).String())
+		c.accepted = c.accepted.Add(time.Duration(i))
+		if end := tun.admit(c); end != nil {
+			t.Fatal(end)
+		}
+		all = append(all, c)
+	}
+	for i, c := range all {
+		if gaveUp := context.Cause(c.early) == errCrowded; gaveUp != (i < 5) {
+			t.Errorf("connection %d: gave up is %v", i, gaveUp)
+		}
+		tun.release(c)
+	}
+}
+
+func TestOrigin(t *testing.T) {
+	for address, want := range map[string]string{
+		"192.0.2.7":              "192.0.2.7/32",
+		"2001:db8:1:2:3:4:5:6":   "2001:db8:1:2::/64",
+		"fe80::1:2%eth0":         "fe80::1:2/128",
+		"2001:db8:1:2:3:4:5:6%x": "2001:db8:1:2::/64",
+	} {
+		if got := origin(netip.MustParseAddr(address)).String(); got != want {
+			t.Errorf("%s: got %s, want %s", address, got, want)
+		}
+	}
+}
+
+// Connections that have proved nothing take none of max_connections and
+// max_connections_per_ip.
+func TestStrangersTakeNoPlaces(t *testing.T) {
+	for name, limit := range map[string]func(*Settings){
+		"max_connections":        func(s *Settings) { s.MaxConnections = 2 },
+		"max_connections_per_ip": func(s *Settings) { s.MaxConnectionsPerIP = 2 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			leakCheck(t)
+			p := newPath(t, "server", func(s *Settings) { requireClientCert(s); limit(s) })
+			r := p.tunnels[0]
+			hello := clientHello(clientTLS())
+			for i := range 10 {
+				silent := mustDial(t, r.addr)
+				if i%2 == 0 {
+					_, err := silent.Write(hello)
+					check(t, err)
+				}
+			}
+			eventually(t, "they are there", func() bool { return r.Stats().Active == 10 })
+			config := clientTLS()
+			config.GetClientCertificate = oneCertificate(clientCert())
+			for range 2 {
+				peer := mustDialTLS(t, r.addr, config)
+				target, err := p.accept()
+				check(t, err)
+				t.Cleanup(func() { target.tcp.Close() })
+				check(t, exchange(peer, target))
+			}
+			dialInVain(t, r.addr) // without a handshake
+			r.logs.expect(t, 0, slog.LevelWarn, "connection refused", byTunnel, name+" is reached")
+		})
+	}
+}
+
+// Two handshakes for the last place: the second one to end has none.
+func TestLastPlace(t *testing.T) {
+	s, _ := complete(Settings{Front: serverTLS(), MaxConnections: 1})
+	tun := New(s)
+	first, second := stranger(tun, "192.0.2.1"), stranger(tun, "192.0.2.2")
+	for _, c := range []*conn{first, second} {
+		if end := tun.admit(c); end != nil {
+			t.Fatal(end)
+		}
+	}
+	if end := tun.takePlace(first); end != nil {
+		t.Fatal(end)
+	}
+	if end := tun.takePlace(second); end == nil || end.reason != "max_connections is reached" {
+		t.Errorf("got %v", end)
+	}
+	tun.release(second)
+	tun.release(first)
+	if end := tun.admit(stranger(tun, "192.0.2.3")); end != nil {
+		t.Error("the place isn't free again:", end.reason)
+	}
+}
+
+// max_connections_per_ip counts all addresses of a /64.
+func TestPlacesOfOneNetwork(t *testing.T) {
+	s, _ := complete(Settings{Front: serverTLS(), MaxConnectionsPerIP: 1})
+	tun := New(s)
+	for ip, taken := range map[string]bool{"2001:db8::1": true, "2001:db8:0:1::1": true, "192.0.2.1": true} {
+		c := stranger(tun, ip)
+		if tun.admit(c) != nil || (tun.takePlace(c) == nil) != taken {
+			t.Error(ip)
+		}
+	}
+	for ip, refused := range map[string]bool{"2001:db8::2": true, "2001:db8:0:1:ffff::1": true, "192.0.2.1": true, "192.0.2.2": false, "2001:db8:0:2::1": false} {
+		if end := tun.admit(stranger(tun, ip)); (end != nil) != refused {
+			t.Errorf("%s: got %v", ip, end)
+		}
+	}
+}
+
+// What a peer sees that has to make room, and what the log says of it.
+func TestHandshakeGivesUp(t *testing.T) {
+	leakCheck(t)
+	p := newPath(t, "server", nil)
+	r := p.tunnels[0]
+	peer := mustDial(t, r.addr)
+	eventually(t, "it is there", func() bool { return r.Stats().Active == 1 })
+	r.mu.Lock()
+	r.crowd.order[0].oldest().giveUp(errCrowded)
+	r.mu.Unlock()
+	wantEnd(t, peer)
+	r.logs.expect(t, 0, slog.LevelWarn, "handshake failed", byTunnel,
+		"2048 connections are in their handshake, most of them from the peer's address or none as old as this one: it made room for another")
+	check(t, exchange(p.open(t)))
+}
+
+// wantEnd waits for the end of a connection, whatever it looks like.
+func wantEnd(t *testing.T, e *end) {
+	t.Helper()
+	if n, err := e.Read(make([]byte, 1)); n != 0 || err == nil || isTimeout(err) {
+		t.Errorf("got %d bytes and %v, want an end", n, err)
+	}
+}

@@ -1,0 +1,232 @@
+package tunnel
+
+import (
+	"bytes"
+	"crypto/cipher"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+
+	"golang.org/x/crypto/cryptobyte"
+)
+
+// What a peer may say before it has proved anything. A real chain has some four
+// certificates, the largest that are known have ten. crypto/tls alone would take
+// 256 KiB of them and check 100 signatures, which takes 0.2 s with keys of P-521. The
+// largest of the other messages is a ClientHello with a session ticket, in which there
+// is the chain of the client, twice.
+const (
+	maxCertificates     = 16
+	maxCertificateBytes = 16 << 10
+	maxMessageBytes     = 40 << 10
+	maxSignatureChecks  = 10
+)
+
+// flight is what the other side says in a handshake. It is looked at before crypto/tls
+// gets it, since that has no hook between a certificate message and its verification.
+// It only refuses: all that is verified, crypto/tls verifies.
+type flight struct {
+	in, out halfConn
+
+	part     []byte // of a message that isn't complete
+	skip     int    // how much is still to come of one that isn't of interest
+	messages int    // that were complete
+}
+
+// halfConn is what crypto/tls encrypts with, or decrypts with.
+type halfConn struct {
+	cipher *any     // holds nil before the keys are agreed on
+	seq    *[8]byte // the number of the next record
+}
+
+// flightOf may be called until the handshake of c begins.
+func flightOf(c *tls.Conn) flight {
+	half := func(name string) halfConn {
+		return halfConn{field[any](c, name, "cipher"), field[[8]byte](c, name, "seq")}
+	}
+	return flight{in: half("in"), out: half("out")}
+}
+
+// isKnown is false where crypto/tls has other fields than this.
+func (f *flight) isKnown() bool {
+	return f.in.cipher != nil && f.in.seq != nil && f.out.cipher != nil && f.out.seq != nil
+}
+
+// aead is for TLS 1.3, once there are keys.
+func (h *halfConn) aead() (aead cipher.AEAD, ok bool) {
+	aead, ok = (*h.cipher).(cipher.AEAD)
+	return aead, ok && aead.NonceSize() == len(h.seq)
+}
+
+// flightError is that the other side says more than a handshake needs.
+type flightError struct {
+	alert byte // RFC 8446, section 6
+	what  string
+}
+
+const (
+	badCertificate   = 42
+	handshakeFailure = 40
+)
+
+func (e *flightError) Error() string { return "more was sent than a handshake needs" }
+
+const messageHeader = 4 // bytes: type, length
+
+// check is for a whole record. crypto/tls has done with all those before.
+func (f *flight) check(header [recordHeader]byte, payload []byte) error {
+	if !f.isKnown() {
+		f.messages++ // TestFlightIsReadable is for the day when crypto/tls has changed
+		return nil
+	}
+	encrypted := *f.in.cipher != nil
+	switch {
+	case header[0] == recordHandshake && !encrypted:
+		return f.read(payload)
+	case header[0] == recordApplication && encrypted:
+		c := takeChunk(len(payload))
+		defer c.giveBack()
+		return f.read(f.decrypt(c.b[:0], header, payload))
+	default:
+		return nil
+	}
+}
+
+// read goes through the messages that said, what comes next, is a part of.
+func (f *flight) read(said []byte) error {
+	const certificate = 11
+	rest := said
+	if len(f.part) > 0 {
+		rest = append(f.part, said...)
+	}
+	for len(rest) > 0 {
+		if f.skip > 0 {
+			n := min(f.skip, len(rest))
+			if rest, f.skip = rest[n:], f.skip-n; f.skip == 0 {
+				f.messages++
+			}
+			continue
+		}
+		if len(rest) < messageHeader {
+			break
+		}
+		size := int(rest[1])<<16 + int(rest[2])<<8 + int(rest[3])
+		if rest[0] != certificate {
+			if size > maxMessageBytes {
+				return &flightError{handshakeFailure, fmt.Sprintf("a message of %d bytes, where %d are the most", size, maxMessageBytes)}
+			}
+			f.skip = messageHeader + size
+			continue
+		}
+		if size > maxCertificateBytes {
+			return &flightError{badCertificate, fmt.Sprintf("%d bytes of certificates, where %d are the most", size, maxCertificateBytes) + onlyTheChain}
+		}
+		if len(rest) < messageHeader+size {
+			break
+		}
+		if err := checkCertificates(rest[messageHeader:messageHeader+size], *f.in.cipher != nil); err != nil {
+			return err
+		}
+		f.messages++
+		rest = rest[messageHeader+size:]
+	}
+	f.part = bytes.Clone(rest)
+	return nil
+}
+
+const onlyTheChain = "; it should send its certificate and those of the CAs between it and the root, and no others"
+
+// decrypt gives the handshake messages in a record of TLS 1.3 (RFC 8446, section 5.2),
+// nil if there are none. A record that can't be decrypted is for crypto/tls to refuse.
+func (f *flight) decrypt(to []byte, header [recordHeader]byte, payload []byte) []byte {
+	aead, ok := f.in.aead()
+	if !ok {
+		return nil
+	}
+	plain, err := aead.Open(to, f.in.seq[:], payload, header[:])
+	if err != nil {
+		return nil
+	}
+	plain = bytes.TrimRight(plain, "\x00") // padding
+	if len(plain) == 0 || plain[len(plain)-1] != recordHandshake {
+		return nil
+	}
+	return plain[:len(plain)-1]
+}
+
+// refusal is the record that tells the other side why nothing more comes: an alert, as
+// crypto/tls sends them, though of this it doesn't know.
+func (f *flight) refusal(e *flightError) []byte {
+	const fatal = 2
+	if *f.out.cipher == nil {
+		return []byte{recordAlert, 3, 3, 0, 2, fatal, e.alert}
+	}
+	aead, ok := f.out.aead()
+	if !ok {
+		return nil
+	}
+	inner := []byte{fatal, e.alert, recordAlert}
+	header := []byte{recordApplication, 3, 3, 0, byte(len(inner) + aead.Overhead())}
+	return aead.Seal(header, f.out.seq[:], inner, header)
+}
+
+// checkCertificates is for the content of a certificate message. One that can't be
+// read is for crypto/tls to refuse.
+func checkCertificates(message []byte, tls13 bool) error {
+	s := cryptobyte.String(message)
+	var context, list, der, extensions cryptobyte.String
+	if tls13 && !s.ReadUint8LengthPrefixed(&context) || !s.ReadUint24LengthPrefixed(&list) {
+		return nil
+	}
+	var all []cryptobyte.String
+	for !list.Empty() {
+		if !list.ReadUint24LengthPrefixed(&der) || tls13 && !list.ReadUint16LengthPrefixed(&extensions) {
+			return nil
+		}
+		all = append(all, der)
+	}
+	if len(all) > maxCertificates {
+		return &flightError{badCertificate, fmt.Sprintf("%d certificates, where %d are the most", len(all), maxCertificates) + onlyTheChain}
+	}
+	if len(all) < 4 { // a leaf and two others: four checks
+		return nil
+	}
+	var chain []*x509.Certificate
+	for _, der := range all {
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil
+		}
+		chain = append(chain, cert)
+	}
+	if signatureChecks(chain) > maxSignatureChecks {
+		return &flightError{badCertificate, "several certificates for one CA, so that there are too many ways to build a chain" + onlyTheChain}
+	}
+	return nil
+}
+
+// signatureChecks counts the signatures that x509 would check to verify the first of
+// certs with the help of the others, if all of them were right. It tries each way from
+// a certificate to one with the name of its issuer. The count ends above
+// maxSignatureChecks.
+func signatureChecks(certs []*x509.Certificate) (n int) {
+	used := make([]bool, len(certs))
+	used[0] = true
+	var tryAbove func(child *x509.Certificate)
+	tryAbove = func(child *x509.Certificate) {
+		for i, parent := range certs {
+			if n > maxSignatureChecks {
+				return
+			}
+			if used[i] || !bytes.Equal(parent.RawSubject, child.RawIssuer) {
+				continue
+			}
+			n++
+			used[i] = true
+			tryAbove(parent)
+			used[i] = false
+		}
+	}
+	tryAbove(certs[0])
+	return n
+}

@@ -1,0 +1,256 @@
+package tunnel
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestFlightIsReadable is for the day when crypto/tls changes: it would then verify
+// whatever strangers send.
+func TestFlightIsReadable(t *testing.T) {
+	if f := flightOf(new(tls.Conn)); !f.isKnown() {
+		t.Fatal("crypto/tls has other fields than flight.go knows")
+	}
+}
+
+func oneCertificate(c tls.Certificate) func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	return func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &c, nil }
+}
+
+func withCert(c tls.Certificate) *tls.Config {
+	config := clientTLS()
+	config.GetClientCertificate = oneCertificate(c)
+	return config
+}
+
+// certificate is one of name by issuer. The signature is of key; nobody else's.
+func certificate(name, issuer string, key, public crypto.Signer, edit func(*x509.Certificate)) []byte {
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{serverName},
+		BasicConstraintsValid: true, IsCA: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+	}
+	if edit != nil {
+		edit(template)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, &x509.Certificate{Subject: pkix.Name{CommonName: issuer}}, public.Public(), key)
+	if err != nil {
+		panic(err)
+	}
+	return der
+}
+
+// floods are chains that cost much to verify.
+func floods() map[string]tls.Certificate {
+	leafKey := newKey()
+	newP521 := func() crypto.Signer {
+		key, err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+		if err != nil {
+			panic(err)
+		}
+		return key
+	}
+	p521 := newP521()
+	leaf := certificate("leaf", "CA", p521, leafKey, nil)
+	many := [][]byte{leaf}
+	for i := range 16 {
+		many = append(many, certificate(fmt.Sprint("CA ", i), "CA", leafKey, leafKey, nil))
+	}
+	large := [][]byte{leaf}
+	for range 120 {
+		large = append(large, certificate("CA", "CA", leafKey, newP521(), nil))
+	}
+	// All of these are right: each has issued each.
+	ways := [][]byte{leaf}
+	for i := range 9 {
+		ways = append(ways, certificate("CA", "CA", p521, p521, func(c *x509.Certificate) { c.DNSNames = []string{fmt.Sprint(i)} }))
+	}
+	return map[string]tls.Certificate{
+		"17 certificates, where 16 are the most":                           {Certificate: many, PrivateKey: leafKey},
+		"several certificates for one CA, so that there are too many ways": {Certificate: ways, PrivateKey: leafKey},
+		" bytes of certificates, where 16384 are the most":                 {Certificate: large, PrivateKey: leafKey},
+	}
+}
+
+// A chain that costs too much is refused before it is verified, in both directions and
+// versions of TLS.
+func TestCertificateFloods(t *testing.T) {
+	for what, flood := range floods() {
+		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+			for _, mode := range modes[:2] {
+				t.Run(fmt.Sprintf("%s/%s/%s", what, tls.VersionName(version), mode), func(t *testing.T) {
+					leakCheck(t)
+					var message, who string
+					var alert error
+					p := newPath(t, mode, requireClientCert)
+					if mode == "server" {
+						message, who = "handshake failed", "peer"
+						peer := mustDial(t, p.tunnels[0].addr)
+						config := clientTLS()
+						config.MaxVersion, config.GetClientCertificate = version, oneCertificate(flood)
+						alert = peer.secure(tls.Client, config)
+						if alert == nil { // a client of TLS 1.3 learns it later
+							_, alert = peer.Read(make([]byte, 1))
+						}
+					} else {
+						message, who = "target failed", "target"
+						peer := mustDial(t, p.tunnels[0].addr)
+						accepted, err := p.target.Accept()
+						check(t, err)
+						defer accepted.Close()
+						alert = tls.Server(accepted, &tls.Config{Certificates: []tls.Certificate{flood}, MaxVersion: version}).Handshake()
+						_, _ = io.Copy(io.Discard, peer)
+					}
+					if alert == nil || !strings.Contains(alert.Error(), "bad certificate") {
+						t.Errorf("the other side got %v, want the alert", alert)
+					}
+					rec := p.tunnels[0].logs.next(t, 0)
+					reason := rec.text("reason")
+					if rec.level != slog.LevelWarn || rec.message != message || rec.text("ended_by") != byTunnel ||
+						!strings.HasPrefix(reason, "tlstunnel refused the "+who+"'s handshake: it sent ") || !strings.Contains(reason, what) {
+						t.Error(rec)
+					}
+				})
+			}
+		}
+	}
+}
+
+// A chain of ten goes through, as long as there is one way up.
+func TestLongChain(t *testing.T) {
+	key := newKey()
+	chain := [][]byte{certificate("leaf", "CA 1", key, key, func(c *x509.Certificate) {
+		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	})}
+	for i := 1; i < 10; i++ {
+		chain = append(chain, certificate(fmt.Sprint("CA ", i), fmt.Sprint("CA ", min(9, i+1)), key, key, nil))
+	}
+	root, err := x509.ParseCertificate(chain[9])
+	check(t, err)
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			leakCheck(t)
+			p := newPath(t, "server", func(s *Settings) {
+				requireClientCert(s)
+				s.Front.ClientCAs = x509.NewCertPool()
+				s.Front.ClientCAs.AddCert(root)
+			})
+			config := clientTLS()
+			config.MaxVersion = version
+			config.GetClientCertificate = oneCertificate(tls.Certificate{Certificate: chain, PrivateKey: key})
+			config.ClientSessionCache = tls.NewLRUClientSessionCache(0)
+			for i, resumed := range []string{"false", "true"} { // with the chain in the ticket
+				peer := mustDialTLS(t, p.tunnels[0].addr, config)
+				target, err := p.accept()
+				check(t, err)
+				check(t, exchange(peer, target))
+				if rec := closeBoth(t, p, i, peer, target); rec.text("resumed") != resumed {
+					t.Error(rec)
+				}
+				target.tcp.Close()
+			}
+		})
+	}
+}
+
+// However a ClientHello is cut into records and packets, it is taken, up to a size.
+func TestHelloInPieces(t *testing.T) {
+	hello := clientHello(clientTLS())
+	records := func(size int) (all []byte) {
+		for rest := hello[recordHeader:]; len(rest) > 0; {
+			n := min(size, len(rest))
+			all = append(append(all, 22, 3, 1, byte(n>>8), byte(n)), rest[:n]...)
+			rest = rest[n:]
+		}
+		return all
+	}
+	oneByOne := func(e *end, b []byte) {
+		for i := range b {
+			_, _ = e.Write(b[i : i+1])
+		}
+	}
+	atOnce := func(e *end, b []byte) { _, _ = e.Write(b) }
+	leakCheck(t)
+	p := newPath(t, "server", nil)
+	for name, send := range map[string]func(*end){
+		"one record, byte by byte": func(e *end) { oneByOne(e, hello) },
+		"records of 3 bytes":       func(e *end) { atOnce(e, records(3)) },
+		"records of 700 bytes":     func(e *end) { oneByOne(e, records(700)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			peer := mustDial(t, p.tunnels[0].addr)
+			send(peer)
+			answer := make([]byte, recordHeader+1)
+			_, err := io.ReadFull(peer, answer)
+			check(t, err)
+			if answer[0] != 22 || answer[recordHeader] != 2 {
+				t.Errorf("got % x, want a ServerHello", answer)
+			}
+			peer.tcp.Close()
+		})
+	}
+}
+
+func TestLongHello(t *testing.T) {
+	leakCheck(t)
+	p := newPath(t, "server", nil)
+	for i, test := range []struct {
+		size   int
+		reason string
+	}{
+		{maxMessageBytes - 2000, ""},
+		{maxMessageBytes + 1, fmt.Sprintf("tlstunnel refused the peer's handshake: it sent a message of %d bytes, where 40960 are the most", maxMessageBytes+1)},
+	} {
+		peer := mustDial(t, p.tunnels[0].addr)
+		hello := paddedHello(test.size)
+		_, err := peer.Write(hello)
+		check(t, err)
+		answer := make([]byte, 1)
+		_, err = io.ReadFull(peer, answer)
+		check(t, err)
+		peer.tcp.Close()
+		rec := p.tunnels[0].logs.next(t, i)
+		want := byte(recordHandshake)
+		if test.reason != "" {
+			want = recordAlert
+		}
+		if answer[0] != want || test.reason != "" && rec.text("reason") != test.reason {
+			t.Error(answer, rec)
+		}
+	}
+}
+
+// paddedHello is a ClientHello of size bytes at least, in as many records as it takes.
+func paddedHello(size int) (all []byte) {
+	hello := clientHello(clientTLS())[recordHeader:]
+	at := messageHeader + 2 + 32
+	at += 1 + int(hello[at])
+	at += 2 + int(hello[at])<<8 + int(hello[at+1])
+	at += 1 + int(hello[at])
+	extensions := hello[at+2:]
+	padding := max(0, size+messageHeader-len(hello)-4)
+	message := append([]byte{}, hello[:at]...)
+	total := len(extensions) + 4 + padding
+	message = append(message, byte(total>>8), byte(total), 0, 21, byte(padding>>8), byte(padding))
+	message = append(append(message, make([]byte, padding)...), extensions...)
+	length := len(message) - messageHeader
+	message[1], message[2], message[3] = byte(length>>16), byte(length>>8), byte(length)
+	for len(message) > 0 {
+		n := min(maxRecord, len(message))
+		all = append(append(all, 22, 3, 1, byte(n>>8), byte(n)), message[:n]...)
+		message = message[n:]
+	}
+	return all
+}

@@ -1,0 +1,140 @@
+//go:build guard && linux
+
+package tunnel
+
+import (
+	"crypto/tls"
+	"runtime"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// cpuTime is what this process has had of the processors.
+func cpuTime() time.Duration {
+	var use syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &use); err != nil {
+		panic(err)
+	}
+	return time.Duration(use.Utime.Nano() + use.Stime.Nano())
+}
+
+// TestGuardCostOfStrangers: a chain that is made to cost much costs no more than some
+// usual handshakes. The cost is that of both ends.
+func TestGuardCostOfStrangers(t *testing.T) {
+	p := newPath(t, "server", requireClientCert)
+	p.echo(t)
+	cost := func(config *tls.Config) time.Duration {
+		const n = 20
+		before := cpuTime()
+		for range n {
+			peer := mustDial(t, p.tunnels[0].addr)
+			_ = peer.secure(tls.Client, config)
+			_, _ = peer.Read(make([]byte, 1)) // the alert
+			peer.tcp.Close()
+		}
+		return (cpuTime() - before) / n
+	}
+	other := newAuthority("Strangers' CA").issue("stranger", nil)
+	cost(withCert(other))
+	usual := cost(withCert(other))
+	t.Logf("a usual chain of an unknown CA: %v", usual)
+	for what, flood := range floods() {
+		took := cost(withCert(flood))
+		t.Logf("%s: %v", what, took)
+		if took > 10*usual {
+			t.Errorf("%s: %v, and %v for a usual chain", what, took, usual)
+		}
+	}
+}
+
+// TestGuardLatencyBesideStrangers: silent hellos of one address don't make the peer of
+// another address wait.
+func TestGuardLatencyBesideStrangers(t *testing.T) {
+	p := newPath(t, "server", nil)
+	p.echo(t)
+	hello := clientHello(clientTLS())
+	latency := func() (median, most time.Duration) {
+		var all []time.Duration
+		for range 50 {
+			peer := mustDialFrom(t, "127.0.0.2", p.tunnels[0].addr)
+			began := time.Now()
+			check(t, peer.secure(tls.Client, clientTLS()))
+			all = append(all, time.Since(began))
+			peer.tcp.Close()
+		}
+		slices.Sort(all)
+		return all[len(all)/2], all[len(all)-1]
+	}
+	latency()
+	alone, most := latency()
+	t.Logf("alone: median %v, most %v", alone, most)
+	silent := 0
+	for _, n := range []int{1024, 5000} {
+		for ; silent < n; silent++ {
+			if peer, err := dial(p.tunnels[0].addr); err == nil { // or it is refused
+				t.Cleanup(func() { peer.tcp.Close() })
+				_, _ = peer.Write(hello)
+			}
+		}
+		median, most := latency()
+		t.Logf("beside %d: median %v, most %v", n, median, most)
+		if median > 20*alone {
+			t.Errorf("beside %d silent hellos, a handshake takes %v; alone, it is %v", n, median, alone)
+		}
+	}
+}
+
+// TestGuardMemoryOfStrangers: what peers send before their handshake is over stays with
+// the system, but for a record.
+func TestGuardMemoryOfStrangers(t *testing.T) {
+	hello := clientHello(clientTLS())
+	long := paddedHello(40_000)
+	for _, test := range []struct {
+		what  string
+		sends []byte
+		most  uint64 // KiB
+		crowd bool   // while others have said hello and are silent
+	}{
+		{"silent", nil, 24, false},
+		{"a hello", hello, 48, false},
+		{"a hello, and 190 KB behind it", append(hello[:len(hello):len(hello)], make([]byte, 190_000)...), 48, true},
+		{"a hello, and a record of 16 KB that doesn't end", append(append(hello[:len(hello):len(hello)], 22, 3, 3, 0x40, 0), make([]byte, 16_000)...), 72, false},
+		{"a hello of 40 KB that doesn't end", long[:len(long)-1], 128, false},
+	} {
+		t.Run(test.what, func(t *testing.T) {
+			p := newPath(t, "server", nil)
+			r := p.tunnels[0]
+			const n = 1000
+			if test.crowd {
+				for range 1024 {
+					_, err := mustDial(t, r.addr).Write(hello)
+					check(t, err)
+				}
+				eventually(t, "the others are there", func() bool { return r.Stats().Active == 1024 })
+				time.Sleep(time.Second)
+			}
+			before := inUse()
+			for range n {
+				_, err := mustDial(t, r.addr).Write(test.sends)
+				check(t, err)
+			}
+			time.Sleep(2 * time.Second) // for what isn't to be seen from outside
+			each := (max(inUse(), before) - before) / n >> 10
+			t.Logf("%d KiB each; %d are there, %d have failed", each, r.Stats().Active, r.Stats().HandshakeFailed)
+			if each > test.most {
+				t.Errorf("%d KiB each, want at most %d", each, test.most)
+			}
+		})
+	}
+}
+
+// inUse is the memory of heap and stacks.
+func inUse() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapInuse + m.StackInuse
+}

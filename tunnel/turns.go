@@ -1,0 +1,94 @@
+package tunnel
+
+import (
+	"context"
+	"net/netip"
+	"runtime"
+	"sync"
+)
+
+// handshakeTurns are those of the whole process, as its processors are. While all
+// are taken, what is relayed still gets its share of them from Go's scheduler.
+var handshakeTurns = newTurns(runtime.GOMAXPROCS(0))
+
+// turns lets a number of goroutines compute at a time. The others wait in a queue
+// for each origin, and the origins take turns: who comes from one address with
+// thousands of connections makes its own wait.
+type turns struct {
+	mu     sync.Mutex // guards what follows
+	free   int
+	queues map[netip.Prefix][]*waiting
+	order  []netip.Prefix // the origins that have a queue, the next one first
+}
+
+// waiting is in a queue.
+type waiting struct {
+	granted chan struct{} // closed when it has a turn
+	left    bool          // it waits no longer
+}
+
+func newTurns(n int) *turns {
+	return &turns{free: n, queues: make(map[netip.Prefix][]*waiting)}
+}
+
+// begin waits for a turn; end must follow, unless it returns an error, which is that
+// of ctx.
+func (t *turns) begin(ctx context.Context, origin netip.Prefix) error {
+	t.mu.Lock()
+	if ctx.Err() != nil || t.free > 0 {
+		defer t.mu.Unlock()
+		if ctx.Err() == nil {
+			t.free--
+		}
+		return ctx.Err()
+	}
+	w := &waiting{granted: make(chan struct{})}
+	if len(t.queues[origin]) == 0 {
+		t.order = append(t.order, origin)
+	}
+	t.queues[origin] = append(t.queues[origin], w)
+	t.mu.Unlock()
+
+	select {
+	case <-w.granted:
+		return nil
+	case <-ctx.Done():
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	select {
+	case <-w.granted:
+		t.pass()
+	default:
+		w.left = true
+	}
+	return ctx.Err()
+}
+
+// end gives the turn to the next one.
+func (t *turns) end() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.pass()
+}
+
+// pass is for the caller to hold t.mu.
+func (t *turns) pass() {
+	for len(t.order) > 0 {
+		origin := t.order[0]
+		queue := t.queues[origin]
+		next := queue[0]
+		t.order = t.order[1:]
+		if queue = queue[1:]; len(queue) > 0 {
+			t.queues[origin] = queue
+			t.order = append(t.order, origin)
+		} else {
+			delete(t.queues, origin)
+		}
+		if !next.left {
+			close(next.granted)
+			return
+		}
+	}
+	t.free++
+}

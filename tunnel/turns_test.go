@@ -1,0 +1,104 @@
+package tunnel
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+)
+
+// queued returns once n wait for a turn.
+func queued(t *testing.T, turns *turns, n int) {
+	t.Helper()
+	eventually(t, "they wait", func() bool {
+		turns.mu.Lock()
+		defer turns.mu.Unlock()
+		waiting := 0
+		for _, queue := range turns.queues {
+			waiting += len(queue)
+		}
+		return waiting == n
+	})
+}
+
+func TestTurnsGoRound(t *testing.T) {
+	leakCheck(t)
+	turns := newTurns(1)
+	check(t, turns.begin(t.Context(), netip.Prefix{}))
+	got := make(chan string)
+	for i, name := range []string{"a1", "a2", "a3", "b1", "c1", "c2"} {
+		go func() {
+			_ = turns.begin(context.Background(), netip.PrefixFrom(netip.AddrFrom4([4]byte{name[0]}), 32))
+			got <- name
+		}()
+		queued(t, turns, i+1)
+	}
+	var order []string
+	for range 6 {
+		turns.end()
+		order = append(order, <-got)
+	}
+	if want := []string{"a1", "b1", "c1", "a2", "c2", "a3"}; !slices.Equal(order, want) {
+		t.Errorf("got %v, want %v", order, want)
+	}
+	turns.end()
+	check(t, turns.begin(t.Context(), netip.Prefix{}))
+}
+
+// Who leaves the queue takes no turn away, not even one that came as it left.
+func TestTurnsOfThoseWhoLeave(t *testing.T) {
+	leakCheck(t)
+	turns := newTurns(1)
+	if err := turns.begin(stopNow(), netip.Prefix{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v of a context that was over", err)
+	}
+	for range 200 {
+		check(t, turns.begin(t.Context(), netip.Prefix{}))
+		ctx, cancel := context.WithCancel(t.Context())
+		left := make(chan error)
+		go func() { left <- turns.begin(ctx, netip.Prefix{}) }()
+		queued(t, turns, 1)
+		go cancel()
+		turns.end()
+		if <-left == nil {
+			turns.end()
+		}
+		cancel()
+		within, stop := context.WithTimeout(t.Context(), patience)
+		check(t, turns.begin(within, netip.Prefix{}))
+		stop()
+		turns.end()
+	}
+}
+
+// With thousands who have said hello and are silent, the peer of another address has
+// its handshake at once.
+func TestHandshakeBesideSilentHellos(t *testing.T) {
+	leakCheck(t)
+	p := newPath(t, "server", nil)
+	r := p.tunnels[0]
+	hello := clientHello(clientTLS())
+	silent := 1500
+	if raceDetector {
+		silent = 150
+	}
+	for range silent {
+		_, err := mustDial(t, r.addr).Write(hello)
+		check(t, err)
+	}
+	atOnce(t, "a handshake", func() time.Duration {
+		began := time.Now()
+		peer := mustDialFrom(t, "127.0.0.2", r.addr)
+		check(t, peer.secure(tls.Client, clientTLS()))
+		took := time.Since(began)
+		target, err := p.accept()
+		check(t, err)
+		check(t, exchange(peer, target))
+		target.tcp.Close()
+		peer.tcp.Close()
+		return took
+	})
+}
