@@ -15,7 +15,7 @@ import (
 
 const (
 	reasonEarly    = "the peer closed before it had said what TLS it wants"
-	reasonSilent   = "the peer sent nothing within handshake_timeout"
+	reasonSilent   = "the peer sent nothing within handshake_timeout: a program without TLS that waits for the server to speak first does so"
 	reasonLate     = "the peer didn't finish the TLS handshake within handshake_timeout"
 	reasonNoTurn   = "there were more handshakes than this machine can do: this one had no turn within handshake_timeout"
 	reasonOld      = "the peer speaks only versions of TLS older than this tunnel's profile allows: update it"
@@ -104,7 +104,7 @@ func TestBadInput(t *testing.T) {
 			reasonNoCommon + ": it offers the cipher suites TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384, TLS_CHACHA20_POLY1305_SHA256, the groups CurveP521, " + goSchemes + "2 others"},
 		{"other ALPN", speaks(&tls.Config{NextProtos: []string{"http/1.1"}}), slog.LevelInfo, byTunnel, reasonALPN},
 
-		{"stalls at once", func(*end) {}, slog.LevelDebug, byTunnel, reasonSilent},
+		{"stalls at once", func(*end) {}, slog.LevelInfo, byTunnel, reasonSilent},
 		{"stalls in its ClientHello", sends(hello[:100]), slog.LevelInfo, byTunnel, reasonLate},
 		{"stalls after its ClientHello", sends(hello), slog.LevelInfo, byTunnel, reasonLate},
 	}
@@ -175,7 +175,7 @@ func TestSilentConnections(t *testing.T) {
 	}
 	eventually(t, "the silent ones are gone", func() bool { return active() == 1 })
 	for _, rec := range r.logs.wait(t, silent) {
-		if rec.level != slog.LevelDebug || rec.text("reason") != reasonSilent {
+		if rec.level != slog.LevelInfo || rec.text("reason") != reasonSilent {
 			t.Fatal(rec)
 		}
 	}

@@ -26,15 +26,15 @@ func (t *Tunnel) close(c *conn, end *ending) {
 }
 
 func (t *Tunnel) logEnd(c *conn, end *ending) {
-	skipped := int64(0)
-	if end.outcome == refused && c.session == nil { // who has a certificate is somebody we know
-		var ok bool
-		if skipped, ok = t.refusals.take(time.Now()); !ok {
-			return
-		}
-	}
 	ctx := context.Background()
 	if !c.settings.log.Enabled(ctx, end.level) {
+		return
+	}
+	skipped, ok := int64(0), true
+	if c.isStrange(end) {
+		skipped, ok = t.tally.take(time.Now(), event{c.origin, end.outcome, end.kind()}, end.level)
+	}
+	if !ok {
 		return
 	}
 	c.settings.log.LogAttrs(ctx, end.level, end.outcome.message(), append(c.attrs(), end.attrs(skipped)...)...)

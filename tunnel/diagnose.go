@@ -29,7 +29,7 @@ func (t *Tunnel) explainFront(c *conn, err error) *ending {
 		end.by, end.reason = byTunnel, "the peer didn't finish the TLS handshake within handshake_timeout"
 		switch {
 		case !c.front.wire.received:
-			end.level, end.reason = slog.LevelDebug, "the peer sent nothing within handshake_timeout"
+			end.reason = "the peer sent nothing within handshake_timeout: a program without TLS that waits for the server to speak first does so"
 		case h.starved:
 			end.level, end.reason = slog.LevelWarn, "there were more handshakes than this machine can do: this one had no turn within handshake_timeout"
 		}

@@ -47,16 +47,6 @@ func TestConnectionLimits(t *testing.T) {
 				return r.active == 1
 			})
 			check(t, exchange(p.open(t)))
-			// One a second is logged, and the test took less than that.
-			refused := 0
-			for _, rec := range r.logs.all() {
-				if rec.message == "connection refused" {
-					refused++
-				}
-			}
-			if took := time.Since(r.logs.all()[0].time); refused > 1+int(took/time.Second) {
-				t.Errorf("%d refusals are logged after %v", refused, took)
-			}
 		})
 	}
 }

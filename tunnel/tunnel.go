@@ -95,7 +95,7 @@ type Tunnel struct {
 	settings atomic.Pointer[settings]
 	stats    counters
 	failures failures
-	refusals sampler
+	tally    *tally
 	accepts  sampler
 	outdated sampler
 
@@ -146,6 +146,7 @@ func New(s Settings) *Tunnel {
 		targets:    pool.New(time.Now),
 	}
 	t.setup, t.stopSetup = context.WithCancel(context.Background())
+	t.tally = newTally(t.logSummaries)
 	t.unseen = time.AfterFunc(time.Hour, t.lookForUnseenEnds)
 	t.unseen.Stop() // until there is a connection
 	t.Apply(s)
@@ -275,6 +276,7 @@ func (t *Tunnel) Shutdown(ctx context.Context) error {
 	}
 	t.endRelays()
 	<-drained
+	t.tally.stop()
 	if t.cutShort.Load() {
 		return ctx.Err()
 	}

@@ -1,0 +1,200 @@
+package tunnel
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// tally keeps the log readable, and its history long, whatever strangers do. Of what
+// those of one origin do alike, it lets one line a minute through, and not more than
+// some lines of all origins; the rest it counts and tells of in summaries.
+type tally struct {
+	every   time.Duration // 0: everything is let through
+	summary func([]summary)
+
+	mu     sync.Mutex // guards what follows
+	events map[event]*count
+	lines  float64 // that may be let through now
+	since  time.Time
+	timer  *time.Timer // calls sum while there are events
+}
+
+// event is what strangers do alike: the same outcome, for a reason of the same kind.
+type event struct {
+	origin  netip.Prefix // the zero one for those that the tally has no room for
+	outcome outcome
+	kind    string
+}
+
+type count struct {
+	level   slog.Level
+	until   time.Time
+	skipped int64
+}
+
+// summary is how often an event was skipped. Its origin is the zero one if it is about
+// several.
+type summary struct {
+	event
+	level   slog.Level
+	skipped int64
+}
+
+// For a tunnel that is attacked all the time, these are 20 lines a minute, 12 MB of log
+// a day.
+const (
+	maxEvents   = 1024 // in a tally, at some 200 bytes
+	burst       = 30   // lines at once
+	linesPer    = 10   // lines in a time of every, after that
+	maxSummed   = 5    // events with a summary of their own
+	sampleEvery = time.Minute
+)
+
+func newTally(summary func([]summary)) *tally {
+	t := &tally{every: sampleEvery, summary: summary, events: make(map[event]*count), lines: burst}
+	t.timer = time.AfterFunc(time.Hour, func() { t.sum(time.Now()) })
+	t.timer.Stop()
+	return t
+}
+
+// take reports whether this event is let through, and how many like it weren't before.
+func (t *tally) take(now time.Time, e event, level slog.Level) (skipped int64, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.every == 0 {
+		return 0, true
+	}
+	c := t.events[e]
+	if c == nil && len(t.events) >= maxEvents {
+		e = event{outcome: e.outcome, kind: "several"}
+		c = t.events[e]
+	}
+	if c == nil {
+		if len(t.events) == 0 {
+			t.timer.Reset(t.every)
+		}
+		c = &count{level: level}
+		t.events[e] = c
+	}
+	c.level = max(c.level, level)
+	if now.Before(c.until) || !t.line(now) {
+		if c.until.IsZero() {
+			c.until = now.Add(t.every)
+		}
+		c.skipped++
+		return 0, false
+	}
+	skipped, c.skipped = c.skipped, 0
+	c.until = now.Add(t.every)
+	return skipped, true
+}
+
+// line takes one of the lines that may be written now, if there is any.
+func (t *tally) line(now time.Time) bool {
+	t.lines = min(burst, t.lines+linesPer*float64(now.Sub(t.since))/float64(t.every))
+	t.since = now
+	if t.lines < 1 {
+		return false
+	}
+	t.lines--
+	return true
+}
+
+// sum tells of what was skipped of the events whose time is over, and forgets them.
+func (t *tally) sum(now time.Time) {
+	t.mu.Lock()
+	var all []summary
+	for e, c := range t.events {
+		if now.Before(c.until) {
+			continue
+		}
+		delete(t.events, e)
+		if c.skipped > 0 {
+			all = append(all, summary{e, c.level, c.skipped})
+		}
+	}
+	if len(t.events) > 0 {
+		t.timer.Reset(t.every)
+	}
+	t.mu.Unlock()
+	t.summary(brief(all))
+}
+
+// stop tells of all that was skipped. After it, the tally must not be used.
+func (t *tally) stop() {
+	t.timer.Stop()
+	t.sum(time.Now().Add(2 * t.every))
+	t.timer.Stop()
+}
+
+// brief has those with the highest counts first, and makes one for each outcome of the
+// rest.
+func brief(all []summary) []summary {
+	slices.SortFunc(all, func(a, b summary) int {
+		return cmp.Or(cmp.Compare(b.skipped, a.skipped), a.origin.Addr().Compare(b.origin.Addr()), cmp.Compare(a.kind, b.kind))
+	})
+	if len(all) <= maxSummed {
+		return all
+	}
+	rest := make(map[outcome]*summary)
+	for _, s := range all[maxSummed:] {
+		r := rest[s.outcome]
+		if r == nil {
+			r = &summary{event{outcome: s.outcome, kind: "several"}, s.level, 0}
+			rest[s.outcome] = r
+		}
+		r.level = max(r.level, s.level)
+		r.skipped += s.skipped
+	}
+	all = all[:maxSummed:maxSummed]
+	for o := refused; o <= completed; o++ {
+		if r := rest[o]; r != nil {
+			all = append(all, *r)
+		}
+	}
+	return all
+}
+
+// logSummaries writes a line for each.
+func (t *Tunnel) logSummaries(all []summary) {
+	log := t.settings.Load().log
+	for _, s := range all {
+		log.LogAttrs(context.Background(), s.level, s.outcome.message(),
+			slog.String("peer", s.peer()), slog.String("reason", s.kind), slog.Int64("skipped", s.skipped))
+	}
+}
+
+func (s *summary) peer() string {
+	switch {
+	case !s.origin.IsValid():
+		return "others"
+	case s.origin.IsSingleIP():
+		return s.origin.Addr().String()
+	default:
+		return s.origin.String()
+	}
+}
+
+// kind is what endings of the same kind have in common: what a reason says after a
+// colon is about the one connection.
+func (e *ending) kind() string {
+	kind, _, _ := strings.Cut(e.reason, ":")
+	return clipTo(kind, 100)
+}
+
+// isStrange reports whether c, which ended so, may be that of a stranger: of a peer that
+// has proved nothing with a certificate, and said nothing to the target.
+func (c *conn) isStrange(end *ending) bool {
+	switch end.outcome {
+	case refused, handshakeFailed:
+		return c.session == nil || len(c.session.PeerCertificates) == 0
+	default:
+		return c.settings.Front != nil && len(c.session.PeerCertificates) == 0 && c.toBack.Load() == 0
+	}
+}
