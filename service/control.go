@@ -22,6 +22,9 @@ import (
 // maxAnswer bounds what a client of the control channel reads.
 const maxAnswer = 64 << 20
 
+// controlRetry is how often it is tried to open the channel.
+var controlRetry = 5 * time.Second
+
 // ErrNotRunning means that no service with that config answers on its control
 // channel.
 var ErrNotRunning = errors.New("the service isn't running")
@@ -38,19 +41,21 @@ func (r refusal) Is(target error) bool { return target == ErrRefused }
 // controlServer answers on the control channel of a service.
 type controlServer struct {
 	http   http.Server
+	stop   chan struct{} // ends the attempts to open it
 	closed chan struct{} // when nothing is accepted any more
 
 	handlers sync.WaitGroup // requests that are being answered
 }
 
-// serveControl opens the control channel. The tunnels are more important than
-// it: without it they run all the same.
+// serveControl opens the control channel, again and again if it must: another
+// instance may only just be about to stop. The tunnels are more important than it:
+// without it they run all the same.
 func (s *Service) serveControl() *controlServer {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", s.answerStatus)
 	mux.HandleFunc("POST /reload", s.answerReload)
 	mux.HandleFunc("POST /refresh", s.answerRefresh)
-	c := &controlServer{closed: make(chan struct{})}
+	c := &controlServer{stop: make(chan struct{}), closed: make(chan struct{})}
 	c.http = http.Server{ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute}
 	c.http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c.handlers.Add(1)
@@ -59,18 +64,28 @@ func (s *Service) serveControl() *controlServer {
 	})
 	l, err := listenControl(s.cfg.File)
 	if err != nil {
-		s.log.Warn("no control channel: status and reload have to do without", "err", err)
-		close(c.closed)
-		return c
+		s.log.Warn("no control channel: status and reload have to do without", "err", err, "retry_every", controlRetry)
 	}
-	go func() {
-		defer close(c.closed)
-		_ = c.http.Serve(l)
-	}()
+	go c.serve(l, s.cfg.File)
 	return c
 }
 
+// serve answers on l, and opens it first if it is nil.
+func (c *controlServer) serve(l net.Listener, configFile string) {
+	defer close(c.closed)
+	for again := time.NewTicker(controlRetry); l == nil; {
+		select {
+		case <-again.C:
+			l, _ = listenControl(configFile) // the first error was logged
+		case <-c.stop:
+			return
+		}
+	}
+	_ = c.http.Serve(l) // closes l, also if it is stopped already
+}
+
 func (c *controlServer) close() {
+	close(c.stop)
 	c.http.Close()
 	<-c.closed
 	c.handlers.Wait()

@@ -1,7 +1,9 @@
 package service
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -10,6 +12,34 @@ import (
 	"testing"
 	"time"
 )
+
+// TestControlLate: a service that starts while another with its config is about to
+// stop answers afterwards.
+func TestControlLate(t *testing.T) {
+	defer func(d time.Duration) { controlRetry = d }(controlRetry)
+	controlRetry = 10 * time.Millisecond
+	m := newManager(t)
+	cfg, stop := runService(t, "")
+	m.next()
+	log := new(logText)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- Run(ctx, cfg, slog.New(slog.NewTextHandler(log, nil)), Host{}) }()
+	log.await(t, `msg="no control channel: status and reload have to do without" err="another tlstunnel with this config answers`)
+	check(t, stop())
+	for end := time.Now().Add(waitTime); ; {
+		_, err := AskStatus(t.Context(), cfg.File)
+		if err == nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	check(t, <-ended)
+}
 
 // TestControl asks a running service.
 func TestControl(t *testing.T) {
