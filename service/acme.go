@@ -276,7 +276,7 @@ func (a *acmeCert) nextAttempt() time.Time {
 
 // answerHTTP listens only as long as a CA is to come.
 func (a *acmeCert) answerHTTP(path, body string) (undo func(), err error) {
-	l, err := net.Listen("tcp", a.httpListen)
+	l, err := net.Listen(config.Network(a.httpListen), a.httpListen)
 	if err != nil {
 		return nil, fmt.Errorf("listening on http_listen %q for the challenge: %w: stop the program that has the port, or set http_listen to another one and have port 80 forwarded to it", a.httpListen, err)
 	}

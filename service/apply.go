@@ -130,7 +130,12 @@ func sameSocket(a, b config.Tunnel) bool {
 
 func (s *Service) start(r *running) {
 	r.tunnel = tunnel.New(r.settings)
-	s.log.Info("listening", "tunnel", r.config.Name, "mode", r.config.Mode, "listen", r.listener.Addr().String(), "target", r.config.Target)
+	at := listenText(r.config.Listen, r.listener.Addr())
+	s.log.Info("listening", "tunnel", r.config.Name, "mode", r.config.Mode, "listen", at, "target", r.config.Target)
+	if at != r.config.Listen && !strings.HasSuffix(r.config.Listen, ":0") {
+		s.log.Warn("systemd has opened another address than listen has", "tunnel", r.config.Name, "listen", r.config.Listen,
+			"socket", at, "hint", "see ListenStream and BindIPv6Only in the .socket unit")
+	}
 	s.serving.Go(func() { s.serve(r.tunnel, r.listener) })
 	r.acme.start(s.log)
 }

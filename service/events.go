@@ -79,6 +79,7 @@ var eventOf = map[string]EventID{
 var headlines = map[string]bool{
 	"starting": true, "listening": true, "stopping": true, "tunnel stopped": true, msgRefreshed: true,
 	"asking the CA for a certificate": true, "new certificate": true,
+	"systemd has opened another address than listen has":                             true,
 	"made a new CA or server certificate; keep ca.key safe, and give clients ca.crt": true,
 	"shutdown_grace was over before all connections had ended":                       true,
 	"no control channel: status and reload have to do without":                       true,

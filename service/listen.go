@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
+	"strconv"
 
 	"tlstunnel/internal/config"
 )
@@ -17,7 +19,7 @@ func listen(ctx context.Context, t config.Tunnel) (net.Listener, error) {
 	}
 	// The tunnel sets keepalive on each connection by its own settings.
 	lc := net.ListenConfig{KeepAlive: -1}
-	l, err := lc.Listen(ctx, "tcp", t.Listen)
+	l, err := lc.Listen(ctx, config.Network(t.Listen), t.Listen)
 	hint := ""
 	switch {
 	case err == nil:
@@ -25,13 +27,32 @@ func listen(ctx context.Context, t config.Tunnel) (net.Listener, error) {
 	case errors.Is(err, errInUse):
 		hint = "another program has this port (" + whoListens + " shows which): stop it, or choose another port"
 	case errors.Is(err, errNoAddress):
-		hint = "this machine has no such address; \":PORT\" is every address that it has"
+		hint = "this machine has no such address; \":PORT\" is every address that it has, \"0.0.0.0:PORT\" every one of IPv4"
 	case errors.Is(err, errNoRights):
 		hint = "this user may not use the port: " + howToGetRights
 	default:
 		return nil, fmt.Errorf("listening on %q: %w", t.Listen, err)
 	}
 	return nil, &listenError{fmt.Sprintf("listening on %q: %s", t.Listen, hint), err}
+}
+
+// listenText is where a tunnel listens, as its config has it: the system has one text for
+// every address of IPv6 and for every address. It shows the port that was taken for port 0,
+// and the address of a socket of systemd that is at another one.
+func listenText(asked string, bound net.Addr) string {
+	host, port, err := net.SplitHostPort(asked)
+	at, ok := bound.(*net.TCPAddr)
+	if err != nil || !ok {
+		return bound.String()
+	}
+	if port == "0" {
+		port = strconv.Itoa(at.Port)
+	}
+	ip, err := netip.ParseAddr(host)
+	if port != strconv.Itoa(at.Port) || err == nil && ip.WithZone("").Unmap() != at.AddrPort().Addr().WithZone("").Unmap() {
+		return bound.String()
+	}
+	return net.JoinHostPort(host, port)
 }
 
 // listenError says what to do instead of what the system said.

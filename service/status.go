@@ -85,7 +85,7 @@ func (r *running) status() TunnelStatus {
 		t.LeftOut = &r.out.LeftOut
 		return t
 	}
-	t.Listen, t.Stats = r.listener.Addr().String(), r.tunnel.Stats()
+	t.Listen, t.Stats = listenText(r.config.Listen, r.listener.Addr()), r.tunnel.Stats()
 	t.Expires, t.ACME = r.expires(), r.acme.status()
 	t.Targets, t.Failures = r.tunnel.Targets(), r.tunnel.Failures()
 	return t

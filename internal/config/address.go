@@ -111,13 +111,9 @@ func addBrackets(text, example string) string {
 	return "[" + text + "]:" + example
 }
 
-// ip is the host as an IP address. It is invalid for a name, and the IPv6
-// wildcard, which takes IPv4 too, for an empty host.
+// ip is the host as an IP address. It is invalid for a name, and for an empty host.
 func (a address) ip() netip.Addr {
-	switch strings.ToLower(withoutDot(a.host)) {
-	case "":
-		return netip.IPv6Unspecified()
-	case "localhost":
+	if strings.ToLower(withoutDot(a.host)) == "localhost" {
 		return netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	}
 	ip, _ := netip.ParseAddr(a.host)

@@ -3,19 +3,33 @@ package config
 import "net/netip"
 
 // listeners says which tunnel listens where. It holds the first tunnel for each
-// port and host, and for each port with the groups below as the host.
+// port and host, and for each port with the groups below as the host. An empty host
+// is every address, of IPv4 and of IPv6.
 type listeners map[address]int
 
 // Groups of listeners on one port, by characters that no host has.
 const (
 	everyListener = "*"
 	notIPv6       = "*4" // a name may have an IPv4 address
+	notIPv4       = "*6"
 )
 
 var (
-	wildcard4 = netip.IPv4Unspecified().String()
-	wildcard6 = netip.IPv6Unspecified().String() // takes IPv4 too
+	wildcard4 = netip.IPv4Unspecified().String() // of IPv4 alone
+	wildcard6 = netip.IPv6Unspecified().String() // of IPv6 alone
 )
+
+// Network is what listen, a host:port, has to be opened as in package net, for which
+// both wildcards are every address.
+func Network(listen string) string {
+	switch a, _ := parseAddress(listen, ""); a.canonicalHost() {
+	case wildcard4:
+		return "tcp4"
+	case wildcard6:
+		return "tcp6"
+	}
+	return "tcp"
+}
 
 // add notes that a tunnel listens on a. Port 0 is a free one each time.
 func (l listeners) add(a address, tunnel int) {
@@ -25,6 +39,9 @@ func (l listeners) add(a address, tunnel int) {
 	hosts := []string{a.canonicalHost(), everyListener}
 	if !a.ip().Is6() {
 		hosts = append(hosts, notIPv6)
+	}
+	if a.ip().Is6() || a.host == "" {
+		hosts = append(hosts, notIPv4)
 	}
 	for _, host := range hosts {
 		at := address{host, a.port}
@@ -37,15 +54,24 @@ func (l listeners) add(a address, tunnel int) {
 // conflict finds the first tunnel beside which nobody can listen on a.
 func (l listeners) conflict(a address) (tunnel int, ok bool) {
 	switch host := a.canonicalHost(); {
-	case host == wildcard6:
+	case host == "":
 		return l.first(a.port, everyListener)
 	case host == wildcard4:
-		return l.first(a.port, notIPv6, wildcard6)
-	case a.ip().Is6():
-		return l.first(a.port, host, wildcard6)
+		return l.first(a.port, notIPv6)
+	case host == wildcard6:
+		return l.first(a.port, notIPv4)
 	default:
-		return l.first(a.port, host, wildcard6, wildcard4)
+		return l.first(a.port, host, a.wildcard(), "")
 	}
+}
+
+// wildcard is what every address of the same version is written as. A name is taken for
+// IPv4.
+func (a address) wildcard() string {
+	if a.ip().Is6() {
+		return wildcard6
+	}
+	return wildcard4
 }
 
 // reached finds the tunnel that a connection to a arrives at, as far as the
@@ -57,14 +83,10 @@ func (l listeners) reached(a address) (tunnel int, ok bool) {
 	case netip.IPv6Unspecified():
 		a.host = "::1"
 	}
-	switch {
-	case !a.loopback():
+	if !a.loopback() {
 		return l.first(a.port, a.canonicalHost())
-	case a.ip().Is6():
-		return l.first(a.port, a.canonicalHost(), wildcard6)
-	default:
-		return l.first(a.port, a.canonicalHost(), wildcard6, wildcard4)
 	}
+	return l.first(a.port, a.canonicalHost(), a.wildcard(), "")
 }
 
 func (l listeners) first(port int, hosts ...string) (tunnel int, ok bool) {
