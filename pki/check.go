@@ -11,11 +11,12 @@ import (
 const dateLayout = "2006-01-02 15:04:05 UTC"
 
 // checkValidity says in one sentence what is wrong with the dates of a
-// certificate. The remedy is for one that has expired.
+// certificate. The remedy is for one that has expired, or that was made while the clock
+// was ahead.
 func checkValidity(file string, cert *x509.Certificate, now time.Time, remedy string) error {
 	switch {
 	case now.Before(cert.NotBefore):
-		return fmt.Errorf("certificate %q isn't valid before %s, and the clock says %s: check the clock of this machine", file, date(cert.NotBefore), date(now))
+		return fmt.Errorf("certificate %q isn't valid before %s, and the clock says %s: check the clock of this machine; if it is right, %s", file, date(cert.NotBefore), date(now), remedy)
 	case now.After(cert.NotAfter):
 		return fmt.Errorf("certificate %q expired on %s: %s", file, date(cert.NotAfter), remedy)
 	}

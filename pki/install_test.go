@@ -123,7 +123,7 @@ func TestInstallErrors(t *testing.T) {
 		{"expired", func(c *x509.Certificate) { c.NotAfter = now.Add(-time.Minute) },
 			`certificate "DIR/leaf.crt" expired on 2026-11-23 07:39:00 UTC: ask its CA for a new one`},
 		{"future", func(c *x509.Certificate) { c.NotBefore = now.Add(time.Hour) },
-			`certificate "DIR/leaf.crt" isn't valid before 2026-11-23 08:40:00 UTC, and the clock says 2026-11-23 07:40:00 UTC: check the clock of this machine`},
+			`certificate "DIR/leaf.crt" isn't valid before 2026-11-23 08:40:00 UTC, and the clock says 2026-11-23 07:40:00 UTC: check the clock of this machine; if it is right, ask its CA for a new one`},
 		{"ca", func(c *x509.Certificate) { c.IsCA = true },
 			`certificate "DIR/leaf.crt" is that of a CA, and isn't for a tunnel: install one that the CA has issued, or name it as ca or client_ca`},
 		{"client", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} },
@@ -221,7 +221,7 @@ func TestCheckCAs(t *testing.T) {
 	}{
 		{[]*x509.Certificate{expired, c.root}, "<nil>"},
 		{[]*x509.Certificate{expired, future}, `certificate "ca.crt" expired on 2026-11-23 07:39:00 UTC: get the present one from the CA, or remove this one`},
-		{[]*x509.Certificate{future}, `certificate "ca.crt" isn't valid before 2026-11-23 08:40:00 UTC, and the clock says 2026-11-23 07:40:00 UTC: check the clock of this machine`},
+		{[]*x509.Certificate{future}, `certificate "ca.crt" isn't valid before 2026-11-23 08:40:00 UTC, and the clock says 2026-11-23 07:40:00 UTC: check the clock of this machine; if it is right, get the present one from the CA, or remove this one`},
 		{[]*x509.Certificate{weak}, `certificate "ca.crt" has a weak key, RSA with 1024 bits: one with at least 2048 is needed`},
 	} {
 		if got := fmt.Sprint(CheckCAs("ca.crt", test.cas, now)); got != test.want {

@@ -71,8 +71,8 @@ func Files(dir string) []string { return layoutOf(dir).withRotation() }
 // then opens it as [Open] does. It returns the paths of the files that it
 // made, which is none from the second run on.
 //
-// No file is ever overwritten, but for a server certificate that has expired, which
-// is renewed. A pair is made whole or not at all. What an Ensure or [Renew] that
+// No file is ever overwritten, but for a server certificate that has expired, or was
+// made while the clock was ahead: it is renewed, and if that fails, opened as it is. A pair is made whole or not at all. What an Ensure or [Renew] that
 // was killed left is finished by the next Ensure.
 // Several processes may call it at once: one makes the files, the others wait
 // for it, as long as ctx lets them, and use them.
@@ -92,37 +92,24 @@ func (s Settings) ensure(ctx context.Context, now time.Time) (store *Store, crea
 	if err != nil {
 		return nil, nil, err
 	}
-	renewed, err := s.renewExpired(ctx, now)
-	if err != nil {
-		return nil, nil, err
-	}
+	renewed, failed := s.renewUnusable(ctx, now)
 	if renewed != "" {
 		created = append(created, renewed)
 	}
 	// What was just made is read back, so that the first run goes the way of
 	// all later ones.
-	store, err = Open(s.Dir, now)
+	if store, err = Open(s.Dir, now); err == nil && failed != nil {
+		store.Warnings = append(store.Warnings, failed.Error())
+	}
 	return store, created, err
 }
 
-// Open reads the PKI in dir and checks that it holds together and is valid at
-// the time now. It never writes. The error wraps [fs.ErrNotExist] only when the
-// PKI, or its server pair, isn't there at all, so that [Ensure] makes it.
-func Open(dir string, now time.Time) (*Store, error) {
-	store, err := openAnyAge(dir, now)
-	if err != nil {
-		return nil, err
-	}
-	l := layoutOf(dir)
-	remedy := "`tlstunnel cert renew` makes a new one from the same CA, and so does a restart"
-	if err := checkValidity(l.serverCert, store.Server.Leaf, now, remedy); err != nil {
-		return nil, err
-	}
-	return store, nil
-}
-
-// openAnyAge is [Open] for who doesn't mind that the server certificate has expired.
-func openAnyAge(dir string, now time.Time) (store *Store, err error) {
+// Open reads the PKI in dir and checks that it holds together, and that the CA hasn't
+// expired at the time now. The other dates aren't looked at, as the peer decides about
+// them, but that the CA isn't valid yet is among the warnings. It never writes. The
+// error wraps [fs.ErrNotExist] only when the PKI, or its server pair, isn't there at
+// all, so that [Ensure] makes it.
+func Open(dir string, now time.Time) (store *Store, err error) {
 	err = filerights.AsOwner(dir, func() error {
 		store, err = layoutOf(dir).open(now)
 		return err
@@ -141,14 +128,21 @@ func (l layout) open(now time.Time) (*Store, error) {
 	if err := l.contradiction(have); err != nil {
 		return nil, err
 	}
-	ca, err := l.openCA(now)
+	ca, err := l.readCA()
 	if err != nil {
 		return nil, err
+	}
+	dates := l.checkCA(ca, now)
+	if now.After(ca.cert.NotAfter) {
+		return nil, dates
 	}
 	if !have.server() {
 		return nil, fmt.Errorf("opening %q and %q: %w: tlstunnel makes them from the CA when it starts or with `tlstunnel init`", l.serverCert, l.serverKey, fs.ErrNotExist)
 	}
 	store := &Store{Dir: l.dir, CA: ca.cert, Warnings: l.accessWarnings()}
+	if dates != nil {
+		store.Warnings = append(store.Warnings, dates.Error())
+	}
 	if err := l.readRotation(store); err != nil {
 		return nil, err
 	}
@@ -158,7 +152,21 @@ func (l layout) open(now time.Time) (*Store, error) {
 	return store, nil
 }
 
+// openCA is for who signs with it.
 func (l layout) openCA(now time.Time) (issuer, error) {
+	ca, err := l.readCA()
+	if err != nil {
+		return issuer{}, err
+	}
+	return ca, l.checkCA(ca, now)
+}
+
+func (l layout) checkCA(ca issuer, now time.Time) error {
+	remedy := fmt.Sprintf("delete %s; the next start makes a new CA, and every client needs the new %q", list(l.all()), l.caCert)
+	return checkValidity(l.caCert, ca.cert, now, remedy)
+}
+
+func (l layout) readCA() (issuer, error) {
 	pair, err := readOwnPair(l.caCert, l.caKey)
 	if err != nil {
 		return issuer{}, err
@@ -166,8 +174,7 @@ func (l layout) openCA(now time.Time) (issuer, error) {
 	if !chain.IsCA(pair.Leaf) {
 		return issuer{}, fmt.Errorf("certificate %q isn't that of a CA: restore %q and %q from a backup", l.caCert, l.caCert, l.caKey)
 	}
-	remedy := fmt.Sprintf("delete %s; the next start makes a new CA, and every client needs the new %q", list(l.all()), l.caCert)
-	return issuerOf(pair), checkValidity(l.caCert, pair.Leaf, now, remedy)
+	return issuerOf(pair), nil
 }
 
 func (l layout) openServer(cas []*x509.Certificate) (tls.Certificate, error) {

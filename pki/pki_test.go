@@ -288,8 +288,7 @@ func TestOpenChecks(t *testing.T) {
 			`certificate "DIR/ca.crt" isn't that of a CA: restore "DIR/ca.crt" and "DIR/ca.key" from a backup`},
 		{"CA expired", nil, now.AddDate(21, 0, 0),
 			`certificate "DIR/ca.crt" expired on 2046-11-18 07:40:00 UTC: delete "DIR/ca.key", "DIR/ca.crt", "DIR/server.key" and "DIR/server.crt"; the next start makes a new CA, and every client needs the new "DIR/ca.crt"`},
-		{"clock is slow", nil, now.Add(-2 * time.Hour),
-			`certificate "DIR/ca.crt" isn't valid before 2026-11-23 06:40:00 UTC, and the clock says 2026-11-23 05:40:00 UTC: check the clock of this machine`},
+		{"clock is slow", nil, now.Add(-2 * time.Hour), "made:"},
 		{"half an hour slow", nil, now.Add(-30 * time.Minute), "made:"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

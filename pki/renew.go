@@ -25,10 +25,11 @@ type RenewOptions struct {
 
 // NextRenewal says when the server certificate of the PKI in s.Dir is to be renewed, and
 // why: at two thirds of its life, or at once when it lacks a name or address that the
-// machine has or s.Names asks for. It may have expired. The zero time is never: the CA ends
-// with it, so that a new one would last no longer.
+// machine has or s.Names asks for, or was made while the clock was ahead. It may have
+// expired. The zero time is never: the CA ends with it, so that a new one would last no
+// longer.
 func NextRenewal(ctx context.Context, s Settings, now time.Time) (at time.Time, reason string, err error) {
-	store, err := openAnyAge(s.Dir, now)
+	store, err := Open(s.Dir, now)
 	if err != nil {
 		return time.Time{}, "", err
 	}
@@ -41,10 +42,19 @@ func (s Settings) renewalDue(ctx context.Context, store *Store, now time.Time) (
 	if reason := store.unfinished(); reason != "" {
 		return now, reason
 	}
+	if isAhead(leaf, store.CA, now) {
+		return now, "it isn't valid before " + date(leaf.NotBefore) + ": the clock was ahead when it was made"
+	}
 	if missing := s.missingNames(thisMachine(ctx), leaf); len(missing) > 0 {
 		return now, "it lacks " + strings.Join(missing, ", ")
 	}
 	return twoThirds(leaf, store.CA, s.CertValidity), "two thirds of its life are over"
+}
+
+// isAhead reports whether the clock was ahead when leaf was made. Before its CA is valid,
+// it is now that the clock is wrong.
+func isAhead(leaf, ca *x509.Certificate, now time.Time) bool {
+	return now.Before(leaf.NotBefore) && !now.Before(ca.NotBefore)
 }
 
 // twoThirds counts from when the certificate was made. A certificate made for
@@ -102,7 +112,7 @@ func Renew(ctx context.Context, s Settings, now time.Time, opts RenewOptions) (r
 }
 
 func (s Settings) renew(ctx context.Context, now time.Time, opts RenewOptions) (reason string, err error) {
-	if _, err := openAnyAge(s.Dir, now); errors.Is(err, fs.ErrNotExist) {
+	if _, err := Open(s.Dir, now); errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
 	unlock, err := lock(ctx, s.Dir)
@@ -115,7 +125,7 @@ func (s Settings) renew(ctx context.Context, now time.Time, opts RenewOptions) (
 		return "", adviseRights(err)
 	}
 	// What was due may have been done by another process meanwhile.
-	store, err := openAnyAge(s.Dir, now)
+	store, err := Open(s.Dir, now)
 	if err != nil {
 		return "", err
 	}
@@ -216,17 +226,22 @@ func (l layout) resumeRenewal() error {
 	return nil
 }
 
-// renewExpired renews a server certificate that has expired while nobody was there
-// to do it in time, or isn't of the CA since a rotation was killed. It isn't an error
-// when it can't be: the one who opens the PKI says what is wrong.
-func (s Settings) renewExpired(ctx context.Context, now time.Time) (string, error) {
-	store, err := openAnyAge(s.Dir, now)
-	if err != nil || !now.After(store.Server.Leaf.NotAfter) && store.unfinished() == "" {
+// renewUnusable renews a server certificate that no peer accepts: it has expired while
+// nobody was there to do it in time, or was made while the clock was ahead, or isn't of the
+// CA since a rotation was killed. That the PKI can't be opened isn't an error: the one
+// who opens it says what is wrong.
+func (s Settings) renewUnusable(ctx context.Context, now time.Time) (string, error) {
+	store, err := Open(s.Dir, now)
+	if err != nil {
+		return "", nil
+	}
+	leaf := store.Server.Leaf
+	if !now.After(leaf.NotAfter) && !isAhead(leaf, store.CA, now) && store.unfinished() == "" {
 		return "", nil
 	}
 	if _, err := Renew(ctx, s, now, RenewOptions{}); err != nil {
-		return "", fmt.Errorf("renewing certificate %q, which ends on %s: %w",
-			layoutOf(s.Dir).serverCert, date(store.Server.Leaf.NotAfter), err)
+		return "", fmt.Errorf("renewing certificate %q, which is valid from %s to %s: %w",
+			layoutOf(s.Dir).serverCert, date(leaf.NotBefore), date(leaf.NotAfter), err)
 	}
 	return layoutOf(s.Dir).serverCert, nil
 }

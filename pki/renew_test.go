@@ -144,8 +144,8 @@ func TestRenewKey(t *testing.T) {
 func TestExpiredIsRenewed(t *testing.T) {
 	first := ensure(t, nil)
 	later := now.Add(500 * day)
-	if _, err := Open(first.Dir, later); err == nil || !strings.Contains(err.Error(), "`tlstunnel cert renew` makes a new one") {
-		t.Errorf("Open: %v", err)
+	if _, err := Open(first.Dir, later); err != nil {
+		t.Errorf("Open: %v", err) // the peer decides
 	}
 	store, created, err := Ensure(t.Context(), testSettings(first.Dir), later)
 	if err != nil || !slices.Equal(created, []string{layoutOf(first.Dir).serverCert}) {
@@ -153,6 +153,72 @@ func TestExpiredIsRenewed(t *testing.T) {
 	}
 	if !store.Server.Leaf.PublicKey.(interface{ Equal(crypto.PublicKey) bool }).Equal(first.Server.Leaf.PublicKey) {
 		t.Error("another key")
+	}
+}
+
+// TestClockWasAhead: the clock was two years ahead when the certificate was renewed, and is
+// right now. A start renews it, a running service finds it due at once.
+func TestClockWasAhead(t *testing.T) {
+	first := ensure(t, nil)
+	s := testSettings(first.Dir)
+	ahead := now.Add(730 * day)
+	if _, _, err := Ensure(t.Context(), s, ahead); err != nil {
+		t.Fatal(err)
+	}
+	if leaf := open(t, s.Dir).Server.Leaf; !now.Before(leaf.NotBefore) {
+		t.Fatalf("begins on %v", leaf.NotBefore)
+	}
+	at, reason, err := NextRenewal(t.Context(), s, now)
+	if want := "it isn't valid before 2028-11-22 06:40:00 UTC: the clock was ahead when it was made"; err != nil || !at.Equal(now) || reason != want {
+		t.Errorf("got %v, %q, %v, want %q", at, reason, err, want)
+	}
+	store, created, err := Ensure(t.Context(), s, now)
+	if err != nil || !slices.Equal(created, []string{layoutOf(s.Dir).serverCert}) {
+		t.Fatalf("got %q, %v", created, err)
+	}
+	if now.Before(store.Server.Leaf.NotBefore) || !samePublicKey(first.Server.Leaf, store.Server.PrivateKey.(crypto.Signer)) {
+		t.Errorf("begins on %v, or has another key", store.Server.Leaf.NotBefore)
+	}
+}
+
+// TestClockIsBehind: with a clock that isn't set yet, the PKI is used as it is, with a
+// warning that also says what to do if the clock is right. Nothing is made by such a clock.
+func TestClockIsBehind(t *testing.T) {
+	first := ensure(t, nil)
+	s := testSettings(first.Dir)
+	behind := time.Date(1970, 1, 1, 0, 0, 5, 0, time.UTC)
+	store, created, err := Ensure(t.Context(), s, behind)
+	if err != nil || len(created) > 0 || !store.Server.Leaf.Equal(first.Server.Leaf) {
+		t.Fatalf("got %q, %v", created, err)
+	}
+	const want = `isn't valid before 2026-11-23 06:40:00 UTC, and the clock says 1970-01-01 00:00:05 UTC: check the clock of this machine; if it is right, delete `
+	if warnings := strings.Join(store.Warnings, "; "); !strings.Contains(warnings, want) {
+		t.Errorf("got %q", warnings)
+	}
+	if at, reason, err := NextRenewal(t.Context(), s, behind); err != nil || !at.After(now) {
+		t.Errorf("due at %v, %q, %v", at, reason, err)
+	}
+	if _, err := OpenAuthority(t.Context(), s.Dir, behind); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestNotRenewed: a start that can't renew an expired certificate opens it as it is.
+func TestNotRenewed(t *testing.T) {
+	first := ensure(t, nil)
+	unlock, err := lock(t.Context(), first.Dir) // a command that is suspended
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	store, _, err := Ensure(ctx, testSettings(first.Dir), now.Add(500*day))
+	if err != nil || !store.Server.Leaf.Equal(first.Server.Leaf) {
+		t.Fatal(err)
+	}
+	if warnings := strings.Join(store.Warnings, "; "); !strings.Contains(warnings, `server.crt", which is valid from 2026-11-23 06:40:00 UTC to 2027-11-23 07:40:00 UTC: waiting for another tlstunnel`) {
+		t.Errorf("got %q", warnings)
 	}
 }
 

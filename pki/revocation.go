@@ -186,7 +186,7 @@ func (c CRL) Revoked() map[string]string {
 func (c CRL) CheckDates(file string, now time.Time) error {
 	switch {
 	case now.Before(c.ThisUpdate):
-		return fmt.Errorf("CRL %q is from %s, and the clock says %s: check the clock of this machine", file, date(c.ThisUpdate), date(now))
+		return fmt.Errorf("CRL %q is from %s, and the clock says %s: check the clock of this machine; if it is right, get a new one from the CA %q", file, date(c.ThisUpdate), date(now), dn.Text(c.Issuer.Subject))
 	case !c.NextUpdate.IsZero() && now.After(c.NextUpdate):
 		return fmt.Errorf("CRL %q has been out of date since %s: get a new one from the CA %q", file, date(c.NextUpdate), dn.Text(c.Issuer.Subject))
 	}

@@ -85,7 +85,7 @@ func (s Settings) rotation(ctx context.Context, now time.Time, rotating bool, st
 }
 
 func (s Settings) rotate(ctx context.Context, now time.Time, rotating bool, step func(layout, *Store) error) error {
-	if _, err := openAnyAge(s.Dir, now); errors.Is(err, fs.ErrNotExist) {
+	if _, err := Open(s.Dir, now); errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	unlock, err := lock(ctx, s.Dir)
@@ -97,7 +97,7 @@ func (s Settings) rotate(ctx context.Context, now time.Time, rotating bool, step
 	if _, err := l.resume(); err != nil {
 		return adviseRights(err)
 	}
-	store, err := openAnyAge(s.Dir, now)
+	store, err := Open(s.Dir, now)
 	switch {
 	case err != nil:
 		return err

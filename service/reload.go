@@ -173,6 +173,10 @@ func (s *Service) reloadLogged(ctx context.Context, cause string) (Changes, erro
 		s.log.Error(msgReloadRefused, "cause", cause, "err", err)
 		return changes, err
 	}
+	select {
+	case s.lookSoon <- struct{}{}: // it may have been made to have a certificate renewed
+	default:
+	}
 	s.log.Info(msgReloaded, "cause", cause, "opened", names(changes.Opened), "closed", names(changes.Closed),
 		"changed", names(changes.Changed), "at_restart", changes.AtRestart, "log_level", changes.LogLevel, "left_out", names(changes.LeftOut))
 	return changes, nil

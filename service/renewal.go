@@ -125,6 +125,14 @@ func (s *Service) noteRenewal(due time.Time, err error, now time.Time) {
 	s.log.Error(msgRenewalFailed, "err", err, "retry", wait)
 }
 
+// forgetFailures lets the next look try at once: the clock was set, which may have been
+// what the last one failed of.
+func (s *Service) forgetFailures() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.renewal.Retry, s.renewal.failures = time.Time{}, 0
+}
+
 // nextLook is how long to wait for the next [Service.lookAfterCertificates].
 func (s *Service) nextLook(now time.Time) time.Duration {
 	s.mu.Lock()

@@ -33,6 +33,9 @@ type Service struct {
 	files   *fileWatch
 	crls    *fileWatch // these always, as a certificate is revoked at once
 
+	lookSoon    chan struct{} // asks for a look after the certificates
+	clockOffset func() time.Duration
+
 	serving, draining sync.WaitGroup
 	stopping          atomic.Bool
 
@@ -97,7 +100,7 @@ func Start(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Service,
 		return nil, err
 	}
 	log.Info("starting", "version", Version, "config", cfg.File, "pki", cfg.PKI.Dir)
-	s := &Service{log: log, started: time.Now(), failed: make(chan error, 1), files: newFileWatch(log), crls: newFileWatch(log), cfg: cfg, logged: cfg.Log}
+	s := &Service{log: log, started: time.Now(), failed: make(chan error, 1), lookSoon: make(chan struct{}, 1), clockOffset: clockOffset, files: newFileWatch(log), crls: newFileWatch(log), cfg: cfg, logged: cfg.Log}
 	for _, t := range cfg.Tunnels {
 		s.tunnels = append(s.tunnels, &running{prepared: prepared{config: t}, out: &leftOut{}})
 	}
@@ -119,6 +122,7 @@ func (s *Service) supervise(ctx context.Context, signals <-chan os.Signal, asked
 	defer watchdog.Stop()
 	look := time.NewTimer(0)
 	defer look.Stop()
+	clock := newClockWatch(s.clockOffset)
 	collectLess()
 	memory, lookAtMemory := newMemory(), time.NewTicker(memoryInterval)
 	defer lookAtMemory.Stop()
@@ -144,8 +148,14 @@ func (s *Service) supervise(ctx context.Context, signals <-chan os.Signal, asked
 		case <-look.C:
 			s.lookAfterCertificates(ctx, time.Now())
 			look.Reset(s.nextLook(time.Now()))
+		case <-s.lookSoon:
+			look.Reset(0)
 		case <-lookAtMemory.C:
 			memory.look()
+			if clock.jumped() {
+				s.forgetFailures()
+				look.Reset(0)
+			}
 		case <-watchdog.C:
 			s.notify(notifyAlive)
 		}

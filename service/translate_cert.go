@@ -95,8 +95,12 @@ func (tr *translator) endSoon(cert *x509.Certificate) string {
 	left := cert.NotAfter.Sub(tr.now)
 	own := tr.store != nil && cert.Equal(tr.store.Server.Leaf)
 	if tr.now.Before(cert.NotBefore) {
-		return fmt.Sprintf("the certificate %q isn't valid before %s, and here it is %s: peers refuse it until then, unless it is this machine's clock that is wrong",
-			dn.Text(cert.Subject), cert.NotBefore.Local().Format(time.DateTime), tr.now.Local().Format(time.DateTime))
+		remedy := ""
+		if own && !tr.now.Before(tr.store.CA.NotBefore) {
+			remedy = "; a running service renews it by itself, and so does `tlstunnel cert renew`"
+		}
+		return fmt.Sprintf("the certificate %q isn't valid before %s, and here it is %s: peers refuse it until then, unless it is this machine's clock that is wrong%s",
+			dn.Text(cert.Subject), cert.NotBefore.Local().Format(time.DateTime), tr.now.Local().Format(time.DateTime), remedy)
 	}
 	if left >= expirySoon || own && left >= cert.NotAfter.Sub(cert.NotBefore)/4 {
 		return ""
