@@ -78,7 +78,9 @@ func withoutService(configFile string, silent error) Status {
 	if err != nil {
 		st.note("%s", err)
 	}
-	st.checkConfig(configFile)
+	if !errors.Is(silent, fs.ErrPermission) { // what this user may not read, the service may
+		st.checkConfig(configFile)
+	}
 	return st
 }
 

@@ -90,6 +90,8 @@ func (st *Status) judgeTunnel(t *TunnelStatus, now time.Time) {
 		st.problem(Degraded, "tunnel %q: there is no certificate yet, the CA is being asked for one: nobody can connect", t.Name)
 	}
 	switch left := t.Expires.Sub(now); {
+	case now.Before(t.Begins):
+		st.problem(Degraded, "tunnel %q: the certificate isn't valid before %s", t.Name, moment(t.Begins))
 	case t.Expires.IsZero() || left >= unhealthyBefore:
 	case left <= 0:
 		st.problem(Degraded, "tunnel %q: the certificate expired on %s", t.Name, moment(t.Expires))

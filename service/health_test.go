@@ -44,6 +44,7 @@ func TestVerdict(t *testing.T) {
 		{"all left out", func(st *Status) { st.Tunnels = []TunnelStatus{{Name: "a", LeftOut: out}, {Name: "b", LeftOut: out}} }, Down, "no tunnel listens"},
 		{"expired", one(func(s *TunnelStatus) { s.Expires = day(-1) }), Degraded, `tunnel "pacs": the certificate expired on 2026-11-24 12:00:00`},
 		{"expires", one(func(s *TunnelStatus) { s.Expires = day(3) }), Degraded, `tunnel "pacs": the certificate expires on 2026-11-28 12:00:00`},
+		{"not valid yet", one(func(s *TunnelStatus) { s.Begins, s.Expires = day(1), day(100) }), Degraded, `tunnel "pacs": the certificate isn't valid before 2026-11-26 12:00:00`},
 		{"expires later", one(func(s *TunnelStatus) { s.Expires = day(8) }), OK, ""},
 		{"no certificate", one(func(s *TunnelStatus) { s.ACME = new(ACMEStatus) }), Degraded,
 			`tunnel "pacs": there is no certificate yet, the CA is being asked for one: nobody can connect`},

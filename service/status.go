@@ -34,7 +34,8 @@ type TunnelStatus struct {
 	Listen  string    `json:"listen"` // the address that is bound
 	LeftOut *LeftOut  `json:"left_out,omitempty"`
 	Target  []string  `json:"target"`
-	Expires time.Time `json:"expires,omitzero"` // the certificate that it shows
+	Begins  time.Time `json:"begins,omitzero"`  // the certificate that it shows
+	Expires time.Time `json:"expires,omitzero"` // likewise
 
 	// How it got on with its CA, when that is a public one.
 	ACME *ACMEStatus `json:"acme,omitempty"`
@@ -86,7 +87,7 @@ func (r *running) status() TunnelStatus {
 		return t
 	}
 	t.Listen, t.Stats = listenText(r.config.Listen, r.listener.Addr()), r.tunnel.Stats()
-	t.Expires, t.ACME = r.expires(), r.acme.status()
+	t.Begins, t.Expires, t.ACME = r.begins(), r.expires(), r.acme.status()
 	t.Targets, t.Failures = r.tunnel.Targets(), r.tunnel.Failures()
 	return t
 }
@@ -99,11 +100,26 @@ func (st *Status) offline(cfg *config.Config, now time.Time) config.Problems {
 	all, _ := translate(cfg, store, now)
 	for _, p := range all {
 		st.Tunnels = append(st.Tunnels, TunnelStatus{
-			Name: p.config.Name, Mode: p.config.Mode, Listen: p.config.Listen, Target: p.config.Target, Expires: p.expires(),
+			Name: p.config.Name, Mode: p.config.Mode, Listen: p.config.Listen, Target: p.config.Target,
+			Begins: p.begins(), Expires: p.expires(),
 		})
 	}
 	st.judge(now)
 	return CheckInstalled(cfg, now)
+}
+
+// begins is when the last of the certificates that the tunnel shows begins, zero if
+// it shows none.
+func (p prepared) begins() (last time.Time) {
+	if cert := p.acme.certificate(); cert != nil {
+		return cert.Leaf.NotBefore
+	}
+	for _, cert := range p.shown {
+		if cert.NotBefore.After(last) {
+			last = cert.NotBefore
+		}
+	}
+	return last
 }
 
 // expires is when the first of the certificates that the tunnel shows ends, zero

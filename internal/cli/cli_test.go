@@ -69,11 +69,14 @@ func TestScripts(t *testing.T) {
 			return err
 		},
 		Condition: func(name string) (bool, error) {
-			if name != "systemd" {
-				return false, fmt.Errorf("unknown condition %q", name)
+			switch name {
+			case "systemd":
+				_, err := os.Stat("/run/systemd/system")
+				return err == nil, nil
+			case "root":
+				return os.Geteuid() == 0, nil
 			}
-			_, err := os.Stat("/run/systemd/system")
-			return err == nil, nil
+			return false, fmt.Errorf("unknown condition %q", name)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":    cmdExits,
