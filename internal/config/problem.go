@@ -127,7 +127,14 @@ func (r *report) errorf(path, format string, args ...any) {
 		return
 	}
 	r.spoil(path)
-	r.add(path, false, func() string { return keyName(path) + " " + fmt.Sprintf(format, args...) })
+	r.add(path, false, func() string {
+		if strings.HasPrefix(format, "%q ") { // that is the value
+			if value, ok := args[0].(string); ok && whyPasted(value) != "" {
+				return fmt.Sprintf("%s %q %s", keyName(path), value, whyPasted(value))
+			}
+		}
+		return keyName(path) + " " + fmt.Sprintf(format, args...)
+	})
 }
 
 // check reports an error in the value at path if it isn't ok.

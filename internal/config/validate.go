@@ -171,6 +171,10 @@ func (r *report) path(path string, file *string) {
 		}
 		return
 	}
+	if variable.MatchString(*file) {
+		r.errorf(path, isVariable)
+		return
+	}
 	if *file != "" && !filepath.IsAbs(*file) {
 		*file = filepath.Join(filepath.Dir(r.cfg.File), *file)
 	}
