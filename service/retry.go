@@ -84,7 +84,7 @@ func (s *Service) tryLeftOut(ctx context.Context, now time.Time) {
 	patience, cancel := context.WithTimeout(ctx, lookPatience)
 	defer cancel()
 	store, err := s.ownPKI(patience)
-	next := slices.Clone(s.tunnels)
+	next, letIn := slices.Clone(s.tunnels), false
 	for i, r := range s.tunnels {
 		if !due(r) {
 			continue
@@ -93,10 +93,13 @@ func (s *Service) tryLeftOut(ctx context.Context, now time.Time) {
 		if next[i] = s.attempt(ctx, s.cfg, i, t, now); next[i].out == nil {
 			LogWarnings(s.log, t.warnings) // not at each attempt
 			s.start(next[i])
+			letIn = true
 		}
 	}
 	s.publish(s.cfg, next)
-	s.notify(notifyReady)
+	if letIn {
+		s.notify(notifyReady)
+	}
 }
 
 // nextAttempt is how long to wait for the next [Service.tryLeftOut].

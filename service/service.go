@@ -93,8 +93,8 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger, host Host) e
 
 // Start makes the PKI if there is none, reads what cfg names, and opens the
 // listeners. A tunnel whose files or address aren't as they must be is left out,
-// alone, and tried again. The error is only ever that ctx is done. The caller
-// must call [Service.Stop].
+// alone, and tried again. An error means that cfg has a mistake, or that ctx is
+// done. The caller must call [Service.Stop].
 func Start(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Service, error) {
 	if err := cfg.Err(); err != nil {
 		return nil, err
