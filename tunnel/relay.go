@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"os"
@@ -15,9 +16,18 @@ type flow struct {
 	src, dst *side
 	moved    *atomic.Int64 // bytes that dst has taken
 	passing  atomic.Bool   // a write to dst is under way
+	stage    atomic.Int32  // see stageOpen
 	err      error         // why dst takes no more
 	start    []byte        // its first bytes, a few
 }
+
+// The stages of a flow.
+const (
+	stageOpen   = iota // src hasn't ended its stream, or nobody has read so far
+	stageEnding        // it has, and dst is being told so
+	stageEnded         // dst has been told so
+	stageFailed        // dst takes no more
+)
 
 // copy moves bytes until src's end of stream. On an error it says which side
 // failed; it is errIdle when nothing could be passed on for idleAfter.
@@ -53,12 +63,6 @@ func (f *flow) pass(c *chunk, b []byte) (more bool) {
 	return err == nil
 }
 
-// discard is a [taker].
-func discard(c *chunk, _ []byte) (more bool) {
-	c.giveBack()
-	return true
-}
-
 // idleAfter is how long a direction keeps its stack at the least after its last
 // bytes, and at the most twice as long.
 const idleAfter = 2 * time.Second
@@ -75,7 +79,6 @@ type relaying struct {
 
 	mu       sync.Mutex // guards what follows
 	finished *side      // whose end of stream came first
-	deaf     *ending    // a side that took no more bytes
 	aborted  *ending
 }
 
@@ -129,21 +132,18 @@ func (r *relaying) end(f *flow, failed *side, err error) {
 			r.finished = f.src
 		}
 		r.mu.Unlock()
+		f.stage.Store(stageEnding)
 		r.limitHalfClose() // first, for to pass on the end can take as long as to pass on the bytes
-		// An error is of no interest: if dst is gone, reading it says so.
-		_ = f.dst.CloseWrite()
+		if f.dst.CloseWrite() == nil {
+			f.stage.Store(stageEnded)
+		} else { // why is of no interest: reading dst says so
+			f.stage.Store(stageFailed)
+		}
 	case f.dst:
 		// It may have answered before it went: the other direction reads on.
-		r.mu.Lock()
-		r.deaf = explainRelay(f.dst, err)
-		r.mu.Unlock()
-		r.limitHalfClose()
-		if f.src == r.back {
-			// To close a connection before all that came is read resets it, and the
-			// target would lose what it hasn't yet got of the peer's.
-			_ = f.src.tcp.SetReadDeadline(time.Time{})
-			_ = f.src.receive(discard)
-		}
+		f.stage.Store(stageFailed)
+		r.lose(f.dst, explainRelay(f.dst, err))
+		r.discard(f)
 	default:
 		r.abort(explainRelay(f.src, err))
 	}
@@ -176,12 +176,8 @@ func (r *relaying) abort(why *ending) {
 func (r *relaying) ending() *ending {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch {
-	case r.aborted != nil:
-		return r.explainTarget(r.aborted)
-	case r.deaf != nil:
-		return r.explainTarget(r.deaf)
-	default:
-		return r.explainTarget(completion(r.finished))
+	if end := cmp.Or(r.aborted, r.front.gone.Load(), r.back.gone.Load()); end != nil {
+		return r.explainTarget(end)
 	}
+	return r.explainTarget(completion(r.finished))
 }

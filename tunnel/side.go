@@ -22,8 +22,10 @@ type side struct {
 	kin       bool // the other end is a tlstunnel, too
 	demanding bool // it must end its stream with close_notify
 
-	whole    bool        // it has got all that was for it, and its end of stream
-	rejected atomic.Bool // crypto/tls has told it by an alert why we give up
+	whole    bool                   // it has got all that was for it, and its end of stream
+	rejected atomic.Bool            // crypto/tls has told it by an alert why we give up
+	gone     atomic.Pointer[ending] // why it takes nothing any more, if it doesn't
+	sawEnd   atomic.Bool            // its close_notify was read; what came before may not have been passed on yet
 }
 
 // newSide is a plain side. Whoever closes its tcp before [side.CloseWrite] resets it.
@@ -109,6 +111,9 @@ func (s *side) decrypt(take taker, size int) (more bool, err error) {
 		n += read
 	}
 	s.records.takeBack()
+	if err == io.EOF && !s.wire.finished {
+		s.sawEnd.Store(true)
+	}
 	if err == errNothingYet {
 		err = nil
 	}

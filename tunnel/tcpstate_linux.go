@@ -1,40 +1,105 @@
 package tunnel
 
 import (
+	"encoding/binary"
 	"net"
 
 	"golang.org/x/sys/unix"
 )
 
-// isDead reports whether the connection is over for the kernel: it was reset, or
-// both ends have closed it.
-func isDead(c *net.TCPConn) bool {
-	state, ok := tcpState(c)
-	return ok && state == unix.BPF_TCP_CLOSE
+// tcpState is what the kernel knows of a connection.
+type tcpState struct {
+	dead  bool // it was reset or has timed out, or both ends have closed it
+	ended bool // the other end has ended its stream or reset the connection, even if there are bytes to be read before that
 }
 
-// hasEnded reports whether the other end has ended its stream or reset the
-// connection, even if there are bytes to be read before that.
-func hasEnded(c *net.TCPConn) bool {
-	switch state, ok := tcpState(c); state {
+// tcpStateOf is not ok when c is closed.
+func tcpStateOf(c *net.TCPConn) (s tcpState, ok bool) {
+	var info *unix.TCPInfo
+	onSocket(c, func(fd int) { info, _ = unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO) })
+	if info == nil {
+		return s, false
+	}
+	s.dead = info.State == unix.BPF_TCP_CLOSE
+	switch info.State {
 	case unix.BPF_TCP_ESTABLISHED, unix.BPF_TCP_FIN_WAIT1, unix.BPF_TCP_FIN_WAIT2:
-		return false
 	default:
-		return ok
+		s.ended = true
 	}
+	return s, true
 }
 
-// tcpState is not ok when c is closed.
-func tcpState(c *net.TCPConn) (state uint8, ok bool) {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return 0, false
-	}
-	err = raw.Control(func(fd uintptr) {
-		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
-		if ok = err == nil; ok {
-			state = info.State
+// isDead is [tcpState].dead.
+func isDead(c *net.TCPConn) bool {
+	s, _ := tcpStateOf(c)
+	return s.dead
+}
+
+// unsent is how many bytes the kernel still holds for the peer of c, sent but not
+// acknowledged ones included, and the end of the stream as one (tcp(7), SIOCOUTQ).
+func unsent(c *net.TCPConn) (n int) {
+	onSocket(c, func(fd int) { n, _ = unix.IoctlGetInt(fd, unix.SIOCOUTQ) })
+	return n
+}
+
+// hasTakenAll reports whether the peer's system has all that was written to c.
+func hasTakenAll(c *net.TCPConn) bool { return unsent(c) == 0 }
+
+// takeError is why a connection is dead. The kernel tells that only once, and each
+// read or write would take it too. It is EPIPE if the peer had ended its stream before.
+func takeError(c *net.TCPConn) (err error) {
+	onSocket(c, func(fd int) {
+		if errno, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR); errno != 0 {
+			err = opError("read", c, unix.Errno(errno))
 		}
 	})
-	return state, ok && err == nil
+	return err
+}
+
+// alertWaits reports whether the last of the bytes that wait to be read from c is an
+// alert of TLS, or may be one: in TLS 1.3 it looks like two bytes of data. It is true
+// when none wait.
+func alertWaits(c *net.TCPConn) (may bool) {
+	may = true
+	onSocket(c, func(fd int) {
+		waiting, _ := unix.IoctlGetInt(fd, unix.SIOCINQ)
+		if waiting == 0 {
+			return
+		}
+		last := make([]byte, min(waiting, 128)) // longer than any alert
+		// What comes before is read over and over into the same memory.
+		over := make([]byte, 64<<10)
+		var into [][]byte
+		for rest := waiting - len(last); rest > 0 && len(into) < 1000; rest -= len(over) {
+			into = append(into, over[:min(rest, len(over))])
+		}
+		n, _, _, _, err := unix.RecvmsgBuffers(fd, append(into, last), nil, unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		if err == nil && n == waiting {
+			may = endsInAlert(last)
+		}
+	})
+	return may
+}
+
+// endsInAlert reports whether the last record of TLS in b is an alert, or two bytes of
+// something else that TLS 1.3 has encrypted, where all have a tag of 16 bytes.
+func endsInAlert(b []byte) bool {
+	const (
+		header, alert, encrypted = 5, 21, 23
+		hidden                   = 2 + 1 + 16 // with the true type
+	)
+	for n := 2; n <= len(b)-header; n++ {
+		record := b[len(b)-header-n:]
+		if record[1] == 3 && int(binary.BigEndian.Uint16(record[3:])) == n {
+			return record[0] == alert || record[0] == encrypted && n == hidden
+		}
+	}
+	return false
+}
+
+// onSocket calls f, unless c is closed.
+func onSocket(c *net.TCPConn, f func(fd int)) {
+	if raw, err := c.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { f(int(fd)) })
+	}
 }

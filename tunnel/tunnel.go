@@ -107,7 +107,7 @@ type Tunnel struct {
 	setup     context.Context
 	stopSetup context.CancelFunc
 
-	unseen *time.Timer // calls lookForUnseenEnds
+	looking *time.Timer // calls look
 
 	targets *pool.Pool // those of the settings
 
@@ -147,8 +147,8 @@ func New(s Settings) *Tunnel {
 	}
 	t.setup, t.stopSetup = context.WithCancel(context.Background())
 	t.tally = newTally(t.logSummaries)
-	t.unseen = time.AfterFunc(time.Hour, t.lookForUnseenEnds)
-	t.unseen.Stop() // until there is a connection
+	t.looking = time.AfterFunc(time.Hour, t.look)
+	t.looking.Stop() // until there is a connection
 	t.Apply(s)
 	return t
 }
@@ -303,7 +303,7 @@ func (t *Tunnel) cutOff(r *relaying) {
 func (t *Tunnel) enter(r *relaying) {
 	t.mu.Lock()
 	if t.relays[r] = struct{}{}; len(t.relays) == 1 {
-		t.unseen.Reset(t.unseenInterval())
+		t.looking.Reset(t.lookInterval())
 	}
 	drained := t.drained
 	t.mu.Unlock()

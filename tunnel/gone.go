@@ -1,0 +1,102 @@
+package tunnel
+
+import (
+	"cmp"
+	"errors"
+	"time"
+)
+
+// maxDiscarded is how much is read in vain from one side, so that it goes on to take
+// what the other one, which is gone, has sent: an answer that it must be rid of before
+// it reads on. It is some 0.1 s of a processor.
+const maxDiscarded = 256 << 20
+
+// lose is for a side that takes nothing any more, for the reason why.
+func (r *relaying) lose(s *side, why *ending) {
+	s.gone.CompareAndSwap(nil, why)
+	r.limitHalfClose()
+	r.endIfForNobody(s)
+}
+
+// endIfForNobody is for a side that is gone, whenever more of what it has sent may have
+// arrived.
+func (r *relaying) endIfForNobody(s *side) {
+	if r.isForNobody(s) {
+		r.abort(s.gone.Load())
+	}
+}
+
+// isForNobody decides whether there is nobody left for whom the connection goes on,
+// now that s is gone. What the other side sends, nobody wants. What s has sent, the other
+// side is to get, if it is all that s meant to send. Until its system has acknowledged the
+// end of the stream, that may take as long as it makes progress, as after any end.
+func (r *relaying) isForNobody(s *side) bool {
+	own := r.from(s)
+	switch own.stage.Load() {
+	case stageOpen:
+		return own.passing.Load() && !s.endWaits() // if not, it is read up to its end
+	case stageEnding:
+		return false
+	case stageEnded:
+		return hasTakenAll(own.dst.tcp.TCPConn)
+	default:
+		return true
+	}
+}
+
+// discard reads on from f.src, though f.dst takes nothing any more: it may have to be
+// rid of that before it takes what f.dst sent. These bytes count nowhere as progress.
+func (r *relaying) discard(f *flow) {
+	left := maxDiscarded
+	_ = f.src.tcp.SetReadDeadline(time.Time{})
+	err := f.src.tcp.receive(func(c *chunk, b []byte) (more bool) {
+		left -= len(b)
+		c.giveBack()
+		return left > 0 && !r.isForNobody(f.dst)
+	})
+	if err == nil {
+		r.abort(f.dst.gone.Load())
+	}
+}
+
+// from is the direction that brings what s has sent.
+func (r *relaying) from(s *side) *flow {
+	if s == r.front {
+		return &r.up
+	}
+	return &r.down
+}
+
+// to is the direction that brings s what the other side has sent.
+func (r *relaying) to(s *side) *flow {
+	if s == r.front {
+		return &r.down
+	}
+	return &r.up
+}
+
+// endWaits reports whether the stream of s, which is dead, has a proper end behind the
+// bytes that nobody has read yet, or may have.
+func (s *side) endWaits() bool {
+	if s.sawEnd.Load() {
+		return true
+	}
+	if err := s.whyDead(); err == nil || errors.Is(err, errPipe) {
+		return true
+	}
+	return s.wire != nil && alertWaits(s.tcp.TCPConn)
+}
+
+// whyDead is the error with which the connection to s was lost. It is EPIPE, or nil if a
+// write has taken that, when the stream of s had ended before, and nil when both streams
+// had. It takes the error from the kernel, and so keeps it for the read that comes
+// up to there.
+func (s *side) whyDead() error {
+	s.tcp.sending.Lock() // not for long: nothing waits on a dead connection
+	defer s.tcp.sending.Unlock()
+	err := takeError(s.tcp.TCPConn)
+	if err != nil && !errors.Is(err, errPipe) {
+		s.tcp.lost = err
+	}
+	return cmp.Or(err, s.tcp.lost)
+}

@@ -1,0 +1,201 @@
+package tunnel
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"testing"
+	"time"
+)
+
+// leaving are the ways to leave while the other end still sends.
+var leaving = map[string]func(*end) error{
+	"close":                  func(e *end) error { return e.tcp.Close() },
+	"end of stream, close":   func(e *end) error { return errors.Join(e.CloseWrite(), e.tcp.Close()) },
+	"reset":                  func(e *end) error { e.reset(); return nil },
+	"end of stream, reset":   func(e *end) error { check := e.CloseWrite(); e.reset(); return check },
+	"close, after its bytes": func(e *end) error { return errors.Join(send(e, 1000), e.CloseWrite(), e.tcp.Close()) },
+}
+
+// lookOften makes a tunnel look for dead sides every 50 ms.
+func lookOften(s *Settings) { s.Keepalive = checksPerLimit * 50 * time.Millisecond }
+
+// A stream to somebody who has left isn't read to the end, or for as long as any
+// timeout, whoever of the two left, however, and through however many tunnels.
+func TestStreamForNobody(t *testing.T) {
+	for _, mode := range modes {
+		for _, who := range []string{byPeer, byTarget} {
+			for how, leave := range leaving {
+				t.Run(mode+"/"+who+"/"+how, func(t *testing.T) {
+					t.Parallel()
+					p := newPath(t, mode, lookOften)
+					gone, stays := p.open(t)
+					if who == byTarget {
+						gone, stays = stays, gone
+					}
+					check(t, exchange(gone, stays))
+					pushed := &countingWriter{w: stays}
+					sent := make(chan error, 1)
+					go func() { sent <- send(pushed, 1<<40) }()
+					check(t, leave(gone))
+					if err := <-sent; isTimeout(err) {
+						t.Error(err)
+					}
+					if most := int64(len(p.tunnels)+1) * socketBuffers; pushed.n.Load() > most {
+						t.Errorf("%d MiB were sent for nobody", pushed.n.Load()>>20)
+					}
+					stays.tcp.Close()
+					for _, r := range p.tunnels {
+						if rec := r.logs.next(t, 0); rec.message != "connection interrupted" || rec.text("ended_by") != who {
+							t.Error(rec)
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
+// What one has sent before it left still arrives, with its end of stream, though the
+// other one has much to say before it reads, and reads slowly.
+func TestLastBytesArrive(t *testing.T) {
+	const n, answer = 4 << 20, 64 << 20
+	for _, mode := range modes {
+		for _, who := range []string{byPeer, byTarget} {
+			t.Run(mode+"/"+who, func(t *testing.T) {
+				t.Parallel()
+				p := newPath(t, mode, lookOften)
+				gone, stays := p.open(t)
+				if who == byTarget {
+					gone, stays = stays, gone
+				}
+				left := make(chan error, 1)
+				go func() {
+					err := errors.Join(send(gone, n), gone.CloseWrite())
+					if !reached(func() bool { return unsent(gone.tcp) == 0 }) {
+						err = errors.New("not all has left")
+					}
+					left <- errors.Join(err, gone.tcp.Close())
+				}()
+				if err := send(stays, answer); isTimeout(err) { // a reset: its system has taken all before
+					t.Fatal(err)
+				}
+				slow := &pausingReader{r: stays, tick: time.NewTicker(5 * time.Millisecond), until: time.Now().Add(300 * time.Millisecond)}
+				defer slow.tick.Stop()
+				check(t, receiveAll(slow, n), <-left)
+			})
+		}
+	}
+}
+
+// What is read for nobody is bounded, though the bytes of the one who left are stuck.
+func TestDiscardIsBounded(t *testing.T) {
+	leakCheck(t)
+	s, logs := complete(Settings{})
+	tun := New(s)
+	peer, accepted := connect(t)
+	target, dialled := connect(t)
+	front, back := newSide(accepted, byPeer), newSide(dialled, byTarget)
+	back.stream = stuck{dialled}
+	check(t, send(peer, 10), peer.CloseWrite(), peer.tcp.Close())
+	tun.running.Add(1)
+	go tun.relay(&conn{settings: tun.settings.Load(), front: front, back: back})
+
+	pushed := &countingWriter{w: target}
+	if err := send(pushed, 1<<40); isTimeout(err) {
+		t.Error(err)
+	}
+	if n := pushed.n.Load(); n < maxDiscarded || n > maxDiscarded+socketBuffers {
+		t.Errorf("%d MiB were sent for nobody", n>>20)
+	}
+	logs.expect(t, 0, slog.LevelInfo, "connection interrupted", byPeer, "the peer reset the connection")
+}
+
+// stuck is a stream to somebody who never reads.
+type stuck struct{ *net.TCPConn }
+
+func (c stuck) Write(b []byte) (int, error) {
+	for {
+		if _, err := c.TCPConn.Write(noise()); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// Peers that go while the target takes nothing leave nothing behind, be there unread
+// bytes before their reset or not.
+func TestHungTarget(t *testing.T) {
+	leakCheck(t)
+	for _, mode := range modes[:2] {
+		for _, size := range []string{"nothing", "some", "as much as there is room for"} {
+			t.Run(mode+"/"+size, func(t *testing.T) {
+				t.Parallel()
+				p := newPath(t, mode, lookOften)
+				const peers = 3
+				var left []func() error
+				for range peers {
+					peer, _ := p.open(t)
+					left = append(left, func() error {
+						defer peer.reset()
+						switch size {
+						case "some":
+							return send(peer, 10000)
+						case "as much as there is room for":
+							return fill(peer)
+						}
+						return nil
+					})
+				}
+				check(t, together(left...))
+				for i := range peers {
+					p.tunnels[0].logs.expect(t, i, slog.LevelInfo, "connection interrupted", byPeer, "the peer reset the connection")
+				}
+			})
+		}
+	}
+}
+
+// A peer that resets only after the end of its stream is gone, and that is seen though
+// nobody reads from it any more.
+func TestResetAfterEndOfStream(t *testing.T) {
+	for _, mode := range modes[:2] {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			p := newPath(t, mode, lookOften)
+			peer, target := p.open(t)
+			check(t, send(peer, 1000), peer.CloseWrite(), receiveAll(target, 1000))
+			peer.reset()
+			p.tunnels[0].logs.expect(t, 0, slog.LevelInfo, "connection interrupted", byPeer, "the peer reset the connection")
+			if _, err := io.Copy(io.Discard, target); isTimeout(err) {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestEndsInAlert(t *testing.T) {
+	record := func(kind byte, n int) []byte {
+		return append([]byte{kind, 3, 3, byte(n >> 8), byte(n)}, make([]byte, n)...)
+	}
+	for name, test := range map[string]struct {
+		record []byte
+		want   bool
+	}{
+		"TLS 1.3":               {record(23, 19), true},
+		"TLS 1.2, GCM":          {record(21, 26), true},
+		"TLS 1.2, ChaCha":       {record(21, 18), true},
+		"TLS 1.2, CBC":          {record(21, 64), true},
+		"plain":                 {record(21, 2), true},
+		"data":                  {record(23, 20), false},
+		"much data":             {record(23, 16401), false},
+		"a part of a record":    {record(23, 19)[:20], false},
+		"no more than a header": {record(21, 2)[:5], false},
+	} {
+		before := record(23, 1000)
+		all := append(before, test.record...)
+		if got := endsInAlert(all[max(0, len(all)-128):]); got != test.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
