@@ -36,7 +36,7 @@ func (t *Tunnel) explainFront(c *conn, err error) *ending {
 	case isGone(err) && h.flight.messages == 0:
 		end.level, end.reason = slog.LevelDebug, "the peer closed before it had said what TLS it wants"
 	case isGone(err):
-		end.reason = "the peer closed in the middle of the TLS handshake; some programs do so when they don't trust our certificate"
+		end.reason = "the peer closed in the middle of the TLS handshake; some programs do so when they don't trust our certificate" + c.front.terms.byItsFile()
 	default:
 		if alert, ok := c.front.wire.plainAlert(); ok {
 			err = &net.OpError{Op: "remote error", Err: tls.AlertError(alert)}
@@ -97,8 +97,7 @@ func (t *Tunnel) explainBack(back *side, err error) *ending {
 // that can't be why.
 func (w *wire) bigHello() string {
 	const packet = 1400 // bytes, less what IP, TCP and a VPN may add
-	refused := len(w.first) == alertSize && w.first[0] == recordAlert
-	if w.sent <= packet || w.received && !refused {
+	if w.sent <= packet || w.received && !isPlainAlert(w.first) {
 		return ""
 	}
 	return fmt.Sprintf(" (some firewalls and old servers lose or refuse a first message as large as ours, %d bytes: try the environment variable GODEBUG=tlsmlkem=0, see docs/connections.md)", w.sent)
@@ -136,13 +135,15 @@ func (r *relaying) explainTarget(end *ending) *ending {
 	if r.back.wire != nil {
 		program, remedy = "the program behind the target", "the target of the tunnel there must be its plain port"
 	}
-	nested := startsTLS(r.up.start, recordHandshake) // TLS within TLS is the business of both programs
+	nested := isHello(r.up.start) // TLS within TLS is the business of both programs
 	silent := r.down.start == nil
 	switch {
-	case end.by != byTunnel && startsTLS(r.down.start, recordAlert) && !nested:
+	case end.by != byTunnel && isPlainAlert(r.down.start) && r.toFront.Load() <= 2*alertSize && !nested:
 		end.by, end.reason = byTarget, program+" speaks TLS itself: it answered plain bytes with an alert; "+remedy
 	case end.outcome == completed && r.finished == r.back && r.up.start != nil && silent && !nested:
 		end.reason = "the target closed" + unanswered + "if " + program + " speaks TLS itself, " + remedy
+	case end.outcome == interrupted && end.by == byTarget && isGone(end.err) && silent && r.back.wire != nil && r.back.terms.unsent != "":
+		end.reason += " before it had sent a byte, perhaps as it wants a client certificate" + r.back.terms.unsent
 	case end.outcome == interrupted && end.by == byTarget && isGone(end.err) && silent:
 		end.reason += unanswered + "if it is a tlstunnel, is the program behind that one running?"
 		if r.up.start != nil && !nested {

@@ -181,7 +181,7 @@ func TestClientCertificateOfAnotherCA(t *testing.T) {
 // The same, of a target that takes only another kind of key.
 func TestClientCertificateOfAnotherKind(t *testing.T) {
 	asked := &tls.CertificateRequestInfo{SignatureSchemes: []tls.SignatureScheme{tls.PSSWithSHA256}, Version: tls.VersionTLS13}
-	got := whyUnsent(asked, parseChain(clientCert()))
+	got := whyUnsent(asked, &tls.Config{Certificates: []tls.Certificate{clientCert()}})
 	want := ", but doesn't take one with an ECDSA key, as ours is, so it wasn't sent: set cert and key to one with an RSA key"
 	if got != want {
 		t.Errorf("\ngot  %s\nwant %s", got, want)
@@ -450,4 +450,34 @@ func TestTextsOfCryptoTLS(t *testing.T) {
 			t.Errorf("got %v, want %q", err, textVersion)
 		}
 	})
+}
+
+// A target that wants a certificate, gets none and resets, as some programs do without
+// an alert.
+func TestTargetResetsWithoutCertificate(t *testing.T) {
+	leakCheck(t)
+	config := serverTLS()
+	config.ClientAuth = tls.RequestClientCert
+	target := serve(t, func(c net.Conn) {
+		_ = tls.Server(c, config).Handshake()
+		_ = c.(*net.TCPConn).SetLinger(0)
+	})
+	r := start(t, Settings{Targets: []Target{{Address: target, TLS: clientTLS()}}})
+	dialInVain(t, r.addr)
+	r.logs.expect(t, 0, slog.LevelWarn, "connection interrupted", byTarget,
+		"the target reset the connection before it had sent a byte, perhaps as it wants a client certificate: set cert and key")
+}
+
+// A peer that closes without a word may have seen what our file shows.
+func TestPeerLeavesOurCertificate(t *testing.T) {
+	leakCheck(t)
+	p := newPath(t, "server", func(s *Settings) {
+		s.Front.Certificates = []tls.Certificate{testCA().issue(serverName, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })}
+	})
+	peer := mustDial(t, p.tunnels[0].addr)
+	_, err := peer.Write(clientHello(clientTLS()))
+	check(t, err)
+	peer.tcp.Close()
+	p.tunnels[0].logs.expect(t, 0, slog.LevelInfo, "handshake failed", byPeer, "the peer closed in the middle of the TLS handshake; some programs do so when they don't trust our certificate"+
+		`, and of ours, "CN=pacs.clinic.example" isn't meant for TLS servers, but for TLS client (extended key usage): have one issued with the extended usage "TLS server"`)
 }

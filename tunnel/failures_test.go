@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -53,12 +54,12 @@ func TestFailures(t *testing.T) {
 	})
 	t.Run("certificate that the target refuses", func(t *testing.T) {
 		leakCheck(t)
-		refuse := true
+		var accept atomic.Bool
 		p := newPath(t, "pair", func(s *Settings) {
 			requireClientCert(s)
 			if s.Front == nil {
 				s.Targets[0].TLS.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-					if refuse {
+					if !accept.Load() {
 						return new(tls.Certificate), nil
 					}
 					c := clientCert()
@@ -79,7 +80,7 @@ func TestFailures(t *testing.T) {
 		if f := server.Failures(); f.PeerRow.Count != 3 || f.Peer.Count != 3 || f.Target.Count != 0 {
 			t.Errorf("server: %+v", f)
 		}
-		refuse = false
+		accept.Store(true)
 		peer, target := p.open(t)
 		check(t, together(func() error { return send(target, 1) }, func() error { return receive(peer, 1) }))
 		for _, r := range p.tunnels {

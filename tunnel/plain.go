@@ -15,9 +15,12 @@ const (
 	alertSize         = 7  // bytes: the header, the level and the code
 )
 
-// startsTLS reports whether a stream begins with a record of that type.
-func startsTLS(start []byte, record byte) bool {
-	return len(start) >= 2 && start[0] == record && start[1] == 3
+// isHello reports whether a stream begins as TLS does.
+func isHello(start []byte) bool { return bytes.HasPrefix(start, []byte{recordHandshake, 3}) }
+
+// isPlainAlert reports whether a stream begins with an alert that isn't encrypted.
+func isPlainAlert(start []byte) bool {
+	return len(start) == alertSize && start[0] == recordAlert && start[1] == 3 && start[3] == 0 && start[4] == 2
 }
 
 // describePlain guesses what a peer speaks that isn't TLS from the first bytes that it

@@ -25,7 +25,7 @@ type terms struct {
 	trusted []*x509.Certificate // by config, as far as known
 
 	hello  *tls.ClientHelloInfo // the peer's, during the handshake; nil for a target
-	unsent string               // why a target wasn't shown our certificate, though we have one
+	unsent string               // why a target that asked for a certificate got none; see whyUnsent
 }
 
 type termsKey struct{}
@@ -65,28 +65,39 @@ func noteHello(front *tls.Config) func(*tls.ClientHelloInfo) (*tls.Config, error
 }
 
 // noteRequest makes a client's config note in the terms when the server asks for a
-// certificate that ours isn't. crypto/tls then sends none, and says nothing.
+// certificate, and ours isn't one that it takes. crypto/tls then sends none, and says
+// nothing.
 func noteRequest(config *tls.Config) *tls.Config {
 	noting := config.Clone()
 	noting.GetClientCertificate = func(asked *tls.CertificateRequestInfo) (*tls.Certificate, error) {
-		if config.GetClientCertificate != nil {
-			return config.GetClientCertificate(asked)
+		cert, err := certificateFor(asked, config)
+		if err == nil && len(cert.Certificate) == 0 {
+			termsOf(asked.Context()).unsent = whyUnsent(asked, config)
 		}
-		for i := range config.Certificates {
-			if asked.SupportsCertificate(&config.Certificates[i]) == nil {
-				return &config.Certificates[i], nil
-			}
-		}
-		if len(config.Certificates) > 0 {
-			termsOf(asked.Context()).unsent = whyUnsent(asked, parseChain(config.Certificates[0]))
-		}
-		return new(tls.Certificate), nil
+		return cert, err
 	}
 	return noting
 }
 
+// certificateFor chooses as crypto/tls does.
+func certificateFor(asked *tls.CertificateRequestInfo, config *tls.Config) (*tls.Certificate, error) {
+	if config.GetClientCertificate != nil {
+		return config.GetClientCertificate(asked)
+	}
+	for i := range config.Certificates {
+		if asked.SupportsCertificate(&config.Certificates[i]) == nil {
+			return &config.Certificates[i], nil
+		}
+	}
+	return new(tls.Certificate), nil
+}
+
 // whyUnsent goes on after "the target wants a client certificate".
-func whyUnsent(asked *tls.CertificateRequestInfo, ours []*x509.Certificate) string {
+func whyUnsent(asked *tls.CertificateRequestInfo, config *tls.Config) string {
+	if len(config.Certificates) == 0 {
+		return ": set cert and key"
+	}
+	ours := parseChain(config.Certificates[0])
 	isWanted := func(cert *x509.Certificate) bool {
 		return slices.ContainsFunc(asked.AcceptableCAs, func(ca []byte) bool { return bytes.Equal(ca, cert.RawIssuer) })
 	}
@@ -155,6 +166,14 @@ func (t *terms) ourFault() *chain.Fault {
 		return faults[0]
 	}
 	return nil
+}
+
+// byItsFile goes on after the guess that the other side doesn't trust our certificate.
+func (t *terms) byItsFile() string {
+	if fault := t.ourFault(); fault != nil {
+		return ", and of ours, " + fault.Error()
+	}
+	return ""
 }
 
 // ourSigner names the CA of the certificate that we showed.

@@ -66,7 +66,7 @@ func TestTargetIsVerified(t *testing.T) {
 			func(c *tls.Config) { c.NextProtos = []string{"dicom"} }, byTarget,
 			"the target speaks none of the protocols in alpn"},
 		{"client certificate wanted, TLS 1.2", speaksTLS(&tls.Config{Certificates: []tls.Certificate{serverCert()}, MaxVersion: tls.VersionTLS12, ClientAuth: tls.RequireAndVerifyClientCert}), nil, byTarget,
-			"the target found no TLS parameters in common, or wants a client certificate (cert and key)"},
+			"the target wants a client certificate: set cert and key"},
 		{"plain HTTP", says("HTTP/1.1 400 Bad Request\r\n\r\n"), nil, byTarget, "the target isn't speaking TLS: plain HTTP; is mode right?"},
 		{"plain SMTP", says("220 mail.clinic.example ESMTP\r\n"), nil, byTarget, "the target isn't speaking TLS: a server that greets first, as SMTP and FTP do; is mode right?"},
 		{"plain MySQL", says("\x4a\x00\x00\x00\x0a8.0.36\x00"), nil, byTarget, "the target isn't speaking TLS: MySQL, which greets in plain text and asks for TLS in its own way; is mode right?"},

@@ -178,7 +178,7 @@ func TestJudgeIsBounded(t *testing.T) {
 		sent = append(sent, issue(t, nil, "Root", asCA).Certificate)
 	}
 	checks := maxChecks
-	if signerIn(append(sent[1:], sent[1:]...), leaf, sent[:1], &checks) != nil || checks != 0 {
+	if signerIn(sent[1:], leaf, sent[:1], &checks) != nil || checks != 0 {
 		t.Errorf("%d checks are left", checks)
 	}
 	judge := Judge{Roots: x509.NewCertPool(), Usage: x509.ExtKeyUsageClientAuth, Now: now, Whose: "the peer", List: "client_ca"}
@@ -191,6 +191,7 @@ func TestOwn(t *testing.T) {
 	root := issue(t, nil, "Root", asCA)
 	issuing := issue(t, root, "Issuing", asCA)
 	old := sign(t, root, issuing.key, "Issuing", expired)
+	before := issue(t, root, "Issuing", asCA)
 	future := sign(t, root, issuing.key, "Issuing", func(c *x509.Certificate) { asCA(c); c.NotBefore = now.Add(time.Minute) })
 	leaf := issue(t, issuing, "pacs", nil).Certificate
 	usage := func(usage x509.ExtKeyUsage) []*x509.Certificate {
@@ -209,6 +210,8 @@ func TestOwn(t *testing.T) {
 		{"expired between", list(leaf, old.Certificate, root.Certificate), x509.ExtKeyUsageServerAuth, `"CN=Issuing" expired on 2026-11-28 08:59:00 UTC: get the present chain from the CA`, false},
 		{"expired between, and its successor", list(leaf, old.Certificate, issuing.Certificate, root.Certificate), x509.ExtKeyUsageServerAuth, "", false},
 		{"not valid yet", list(leaf, future.Certificate, root.Certificate), x509.ExtKeyUsageServerAuth, `"CN=Issuing" isn't valid before 2026-11-28 09:01:00 UTC, and the clock says 2026-11-28 09:00:00 UTC: check the clock of this machine`, false},
+		{"the one of before", list(leaf, before.Certificate, root.Certificate), x509.ExtKeyUsageServerAuth, `the certificate of "CN=Issuing" in the chain has another key than the one that signed "CN=pacs", as from before a renewal: get the present chain from the CA`, true},
+		{"expired, and no part of it", list(leaf, issuing.Certificate, root.Certificate, issue(t, root, "Other", expired).Certificate), x509.ExtKeyUsageServerAuth, "", false},
 		{"leaf alone", list(leaf), x509.ExtKeyUsageServerAuth, "", true},
 		{"root alone missing", list(leaf, issuing.Certificate), x509.ExtKeyUsageServerAuth, "", true},
 		{"server with a client's", usage(x509.ExtKeyUsageClientAuth), x509.ExtKeyUsageServerAuth, `"CN=pacs" isn't meant for TLS servers, but for TLS client (extended key usage): have one issued with the extended usage "TLS server"`, false},

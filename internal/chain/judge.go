@@ -70,7 +70,7 @@ func (j Judge) Explain(sent []*x509.Certificate, err error) *Fault {
 // What a stranger can make us compute for a message.
 const (
 	maxLength = 10 // of a chain; a real one has three or four
-	maxChecks = 16 // of signatures
+	maxChecks = 6  // of signatures
 )
 
 // unknown follows the chain from the leaf to where it breaks.

@@ -1,6 +1,7 @@
 package chain
 
 import (
+	"bytes"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -24,7 +25,8 @@ func (o Own) Faults() (faults []*Fault) {
 	if fault, ok := errors.AsType[*Fault](FalseSigner(o.Chain)); ok {
 		faults = append(faults, fault)
 	}
-	for i, cert := range o.Chain {
+	ordered, others := Order(o.Chain, 0)
+	for i, cert := range ordered {
 		switch with := Refused(cert); {
 		case with != "" && !selfIssued(cert): // nobody looks at how a root is signed
 			faults = append(faults, &Fault{fmt.Sprintf("%s is signed with %s, which others refuse", subject(cert), with), "have it issued anew, with SHA-256 or better"})
@@ -35,6 +37,11 @@ func (o Own) Faults() (faults []*Fault) {
 				faults = append(faults, fault)
 			}
 		}
+	}
+	top := ordered[len(ordered)-1]
+	if slices.ContainsFunc(others, func(ca *x509.Certificate) bool { return bytes.Equal(ca.RawSubject, top.RawIssuer) }) && !selfIssued(top) {
+		faults = append(faults, &Fault{fmt.Sprintf("the certificate of %s in the chain has another key than the one that signed %s, as from before a renewal", issuer(top), subject(top)),
+			"get the present chain from the CA"})
 	}
 	return faults
 }
