@@ -195,6 +195,9 @@ func (e *ending) explainTLS(s *side, err error) {
 		if isOneOf(remote.Err, alertInternalError, alertDecodeError, alertIllegalParameter, alertRecordOverflow) && who == byTarget {
 			e.reason += s.wire.bigHello()
 		}
+	case says(textDeclines, textNewHello):
+		e.level, e.by = slog.LevelWarn, byTunnel
+		e.reason = "the " + who + " asks for a second handshake amid the connection (renegotiation of TLS 1.2), which tlstunnel never does: switch that off there, or let the " + who + " speak TLS 1.3, which has none"
 	case says(textNoCertificate):
 		e.by, e.reason = byTunnel, "the peer sent no client certificate, and client_auth requires one: give it a certificate and key that a CA of client_ca issued; if it has one, that is from another CA, and many programs then send none"
 	case says(textVersions, textVersion):
@@ -214,12 +217,6 @@ func (e *ending) explainTLS(s *side, err error) {
 	}
 }
 
-// declinesToRenegotiate reports whether err is that our crypto/tls, as a client, has
-// declined to do another handshake within TLS 1.2.
-func declinesToRenegotiate(err error) bool {
-	return strings.Contains(err.Error(), "tls: no renegotiation")
-}
-
 // What crypto/tls says, in parts; it has no other way to tell these errors apart.
 const (
 	textNoCertificate = "didn't provide a certificate"
@@ -230,6 +227,8 @@ const (
 	textSchemes       = "any of the certificate's signature algorithms"
 	textALPN          = "application protocol"
 	textDecoding      = "error decoding message"
+	textDeclines      = "tls: no renegotiation"                                             // of a client
+	textNewHello      = "of type *tls.clientHelloMsg when waiting for *tls.helloRequestMsg" // of a server
 )
 
 // isGone reports whether err is the other side's leaving without a word.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"sync/atomic"
 )
 
@@ -65,7 +66,7 @@ func (s *side) receive(take taker) error {
 func (s *side) noteRejection(err error) {
 	var remote *net.OpError
 	switch {
-	case err == nil, s.wire == nil, s.wire.err != nil, err == io.EOF, isTimeout(err), declinesToRenegotiate(err):
+	case err == nil, s.wire == nil, s.wire.err != nil, err == io.EOF, isTimeout(err), strings.Contains(err.Error(), textDeclines):
 	case errors.As(err, &remote) && remote.Op == "remote error":
 	default:
 		s.rejected.Store(s.wire.sentAlert())
