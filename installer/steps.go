@@ -30,9 +30,10 @@ func configStep(o Options) Step {
 
 // pkiStep makes our own CA and server certificate as the config says.
 func pkiStep(ctx context.Context, o Options) Step {
-	var created []string
+	var created, marks []string
 	var folder string // that was made too
 	undo := func() error {
+		_ = removeFiles(marks) // those that could be made
 		if folder != "" {
 			return os.RemoveAll(folder)
 		}
@@ -62,7 +63,12 @@ func pkiStep(ctx context.Context, o Options) Step {
 			if there, err := exists(cfg.PKI.Dir); err == nil && !there {
 				folder = cfg.PKI.Dir
 			}
-			_, created, err = service.MakePKI(ctx, cfg)
+			for _, mark := range service.PKIMarks(cfg) {
+				if there, err := exists(mark); err == nil && !there {
+					marks = append(marks, mark)
+				}
+			}
+			_, created, err = service.FirstPKI(ctx, cfg)
 			if len(created) == len(pki.Files(cfg.PKI.Dir)) {
 				created = append(created, pki.LockFile(cfg.PKI.Dir))
 			}

@@ -67,6 +67,12 @@ type Store struct {
 // Files are the paths of the files that [Open] reads in dir.
 func Files(dir string) []string { return layoutOf(dir).withRotation() }
 
+// IsEmpty reports whether no part of a PKI is in dir, or dir isn't there at all.
+func IsEmpty(dir string) bool {
+	have, err := layoutOf(dir).present()
+	return err == nil && have.none()
+}
+
 // Ensure makes what is missing of the PKI in s.Dir, the folder included, and
 // then opens it as [Open] does. It returns the paths of the files that it
 // made, which is none from the second run on.
@@ -162,7 +168,7 @@ func (l layout) openCA(now time.Time) (issuer, error) {
 }
 
 func (l layout) checkCA(ca issuer, now time.Time) error {
-	remedy := fmt.Sprintf("delete %s; the next start makes a new CA, and every client needs the new %q", list(l.all()), l.caCert)
+	remedy := fmt.Sprintf("delete %s; `tlstunnel init` then makes a new CA, and every client needs the new %q", list(l.all()), l.caCert)
 	return checkValidity(l.caCert, ca.cert, now, remedy)
 }
 

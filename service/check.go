@@ -19,12 +19,12 @@ const expirySoon = 30 * 24 * time.Hour
 
 // Check finds what is wrong with the certificates, keys and PKI that cfg names,
 // as they are at the time now. It writes nothing and opens no socket; a PKI that
-// doesn't exist yet is no problem, since the first run makes it.
+// has never been there is no problem, since the first run makes it.
 func Check(cfg *config.Config, now time.Time) config.Problems {
 	store, err := pki.Open(cfg.PKI.Dir, now)
 	problems := pkiProblems(cfg, err)
 	if errors.Is(err, fs.ErrNotExist) {
-		problems = nil
+		problems = pkiProblems(cfg, lostPKI(cfg))
 	}
 	problems = append(problems, storeProblems(cfg, store)...)
 	_, more := translate(cfg, store, now)

@@ -168,21 +168,12 @@ func (s *Service) ownPKI(ctx context.Context) (*pki.Store, error) {
 	if s.madePKI {
 		return pki.Open(s.cfg.PKI.Dir, time.Now())
 	}
-	store, created, err := MakePKI(ctx, s.cfg)
+	store, created, err := FirstPKI(ctx, s.cfg)
 	s.madePKI = err == nil
 	if err == nil && len(created) > 0 {
 		s.log.Warn("made a new CA or server certificate; keep ca.key safe, and give clients ca.crt", "ca", pki.Fingerprint(store.CA), "files", created)
 	}
 	return store, err
-}
-
-// MakePKI makes what is missing of the PKI that cfg describes and opens it. It
-// returns the files that it made.
-func MakePKI(ctx context.Context, cfg *config.Config) (store *pki.Store, created []string, err error) {
-	if err := cfg.Err(); err != nil {
-		return nil, nil, err
-	}
-	return pki.Ensure(ctx, pkiSettings(cfg), time.Now())
 }
 
 // Addr is where the named tunnel listens, nil if there is no such tunnel, or it is

@@ -35,6 +35,9 @@ type checkAnswer struct {
 }
 
 func (a *app) check() error {
+	if err := a.forgotSudo(); err != nil {
+		return err
+	}
 	cfg, problems, err := config.Load(a.configFile)
 	if err != nil {
 		return err

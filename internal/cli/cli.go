@@ -112,7 +112,12 @@ func (a *app) addJSON(cmd *cobra.Command) *cobra.Command {
 
 // loadConfig reads the config. The error has a line for each mistake in it; the
 // config may be there all the same, and the problems hold the warnings too.
-func (a *app) loadConfig() (*config.Config, config.Problems, error) { return loadFile(a.configFile) }
+func (a *app) loadConfig() (*config.Config, config.Problems, error) {
+	if err := a.forgotSudo(); err != nil {
+		return nil, nil, err
+	}
+	return loadFile(a.configFile)
+}
 
 func loadFile(file string) (*config.Config, config.Problems, error) {
 	cfg, problems, err := config.Load(file)

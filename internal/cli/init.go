@@ -19,7 +19,8 @@ func (a *app) initCommand() *cobra.Command {
 		Use:   "init",
 		Short: "Write a commented config and make the CA and certificate, if absent",
 		Long: `Write a commented config, and make the CA and the server certificate as its [pki]
-table says. What exists already is kept as it is.`,
+table says. What exists already is kept as it is. A PKI that is gone is made anew by
+init alone, with another CA, which every client then needs.`,
 		Example: "  tlstunnel init --config ./config.toml",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.init(cmd.Context()) },
@@ -27,6 +28,9 @@ table says. What exists already is kept as it is.`,
 }
 
 func (a *app) init(ctx context.Context) error {
+	if err := a.forgotSudo(); err != nil {
+		return err
+	}
 	wrote, err := a.writeExample()
 	if err != nil {
 		return err

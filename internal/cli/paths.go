@@ -42,5 +42,8 @@ func (a *app) paths() error {
 		return errors.Join(err, a.answerJSON(p))
 	}
 	fmt.Fprintf(a.stdout, "config  %s\npki     %s\nlog     %s\n", p.Config, p.PKI, p.Log)
+	if err := a.forgotSudo(); err != nil {
+		a.hint(err.Error())
+	}
 	return err
 }

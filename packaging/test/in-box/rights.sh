@@ -113,13 +113,50 @@ works_again
 step "a link in the PKI's folder leads root nowhere"
 echo precious >/root/precious
 chmod 600 /root/precious
+exits 0 tlstunnel cert issue --client y --out /root
 for file in ca.crl issued.jsonl; do
 	mv /var/lib/tlstunnel/pki/$file /var/lib/tlstunnel/$file 2>/dev/null || true
 	runuser -u tlstunnel -- ln -s /root/precious /var/lib/tlstunnel/pki/$file
-	exits 1 tlstunnel cert issue --client x --out /root
-	tlstunnel cert revoke server --reason superseded >/dev/null 2>&1 || true
+	for command in "cert revoke y" "cert issue --client x --out /root" "cert renew"; do
+		# shellcheck disable=SC2086
+		tlstunnel $command >/dev/null 2>&1 || true
+	done
 	rm /var/lib/tlstunnel/pki/$file
 	[ ! -e /var/lib/tlstunnel/$file ] || mv /var/lib/tlstunnel/$file /var/lib/tlstunnel/pki/$file
 	same "root's file" "$(stat -c '%U %a' /root/precious) $(cat /root/precious)" "root 600 precious"
 done
 works_again
+
+step "who forgets sudo is told of the service, and gets no second CA"
+useradd --create-home it2
+for command in check init "cert list" "cert issue --client x" "run"; do
+	# shellcheck disable=SC2086
+	exits 1 runuser -u it2 -- env HOME=/home/it2 tlstunnel $command
+	said 'with its config "/etc/tlstunnel/config.toml"'
+	said "sudo"
+done
+same "the user's files" "$(find /home/it2 -name '*.toml' -o -name '*.key' -o -name '*.crt')" ""
+exits 0 runuser -u it2 -- env HOME=/home/it2 tlstunnel init --config /home/it2/own.toml
+
+step "a PKI that is gone isn't made anew until somebody says so"
+first=$(openssl x509 -in /var/lib/tlstunnel/pki/ca.crt -noout -fingerprint)
+systemctl stop "$unit"
+mv /var/lib/tlstunnel/pki /root/pki
+exits 1 tlstunnel check
+said "is gone"
+said "tlstunnel init"
+tlstunnel start >/tmp/said 2>&1 || true
+within 5 grep -q "is gone" "$log"
+fails test -e /var/lib/tlstunnel/pki/ca.key
+mv /root/pki /var/lib/tlstunnel/pki # as a disk that is mounted late
+within 30 serves
+same "the CA" "$(openssl x509 -in /var/lib/tlstunnel/pki/ca.crt -noout -fingerprint)" "$first"
+systemctl stop "$unit"
+rm -r /var/lib/tlstunnel/pki
+exits 0 tlstunnel init
+fails same "the CA" "$(openssl x509 -in /var/lib/tlstunnel/pki/ca.crt -noout -fingerprint)" "$first" 2>/dev/null
+exits 0 tlstunnel start
+serves
+
+step "the group can read the log"
+same "the log" "$(stat -c '%U:%G %a' /var/log/tlstunnel "$log")" $'tlstunnel:tlstunnel 750\ntlstunnel:tlstunnel 640'

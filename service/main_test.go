@@ -1,0 +1,23 @@
+package service
+
+import (
+	"fmt"
+	"os"
+	"testing"
+)
+
+// TestMain keeps the tests out of the folders that an installed service has, and of those
+// of the user.
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "tlstunnel-service-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	for _, name := range []string{"XDG_STATE_HOME", "STATE_DIRECTORY", "LOGS_DIRECTORY"} {
+		os.Setenv(name, dir)
+	}
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
