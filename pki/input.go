@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/youmark/pkcs8"
 	pkcs12 "software.sslmate.com/src/go-pkcs12"
@@ -69,7 +70,11 @@ func readInput(what, file string, limit int64) ([]byte, error) {
 // the secret in place of the file's name: what isn't the name of a file isn't shown.
 func readSecret(what, file string, limit int64) ([]byte, error) {
 	if _, err := os.Lstat(file); err == nil || errors.Is(err, fs.ErrPermission) {
-		return readInput(what, file, limit)
+		data, err := readInput(what, file, limit)
+		if isUTF16(data) {
+			return nil, fmt.Errorf("%s %q is saved as UTF-16, as > does in Windows PowerShell: save it as UTF-8 (in Notepad: Save as, Encoding)", what, file)
+		}
+		return data, err
 	}
 	folder := filepath.Dir(file)
 	for folder != filepath.Dir(folder) {
@@ -150,13 +155,8 @@ func openPKCS12(data []byte, passwordFile string) (blocks []*pem.Block, err erro
 			return blocks, nil
 		}
 	}
-	switch {
-	case errors.Is(err, pkcs12.ErrIncorrectPassword) && passwordFile == "":
-		return nil, errEncrypted
-	case errors.Is(err, pkcs12.ErrIncorrectPassword), errors.Is(err, pkcs12.ErrDecryption):
-		return nil, wrongPassword(passwordFile)
-	case err != nil:
-		return nil, errors.New("is PKCS#12, but cut off, damaged or without one key and its certificate: copy it again, in binary mode, or export it anew")
+	if err != nil {
+		return nil, explainPKCS12(err, passwordFile, password)
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
@@ -169,7 +169,39 @@ func openPKCS12(data []byte, passwordFile string) (blocks []*pem.Block, err erro
 	return blocks, nil
 }
 
-func wrongPassword(passwordFile string) error {
+// explainPKCS12 goes on after the file's name. The library tells most of its errors apart
+// by their text alone; a test with the files of openssl and keytool guards that.
+func explainPKCS12(err error, passwordFile, password string) error {
+	const exportAnew = "export it anew with AES-256 and SHA-256, as `openssl pkcs12 -export -keypbe AES-256-CBC -certpbe AES-256-CBC -macalg sha256` does"
+	says := func(part string) bool { return strings.Contains(err.Error(), part) }
+	wrong := errors.Is(err, pkcs12.ErrIncorrectPassword) || says(pkcs12.ErrDecryption.Error())
+	switch {
+	case wrong && passwordFile == "":
+		return errEncrypted
+	case wrong:
+		return wrongPassword(passwordFile, password)
+	case says("MAC") && (says("not supported") || says("are supported")):
+		return errors.New("is PKCS#12, and its protection against changes (MAC) is of a kind that isn't supported: " + exportAnew)
+	case says("not supported"):
+		return errors.New("is PKCS#12, and encrypted in a way that isn't supported: " + exportAnew)
+	case says("no MAC in data"):
+		return errors.New("is PKCS#12, and has no protection against changes (MAC): export it with a password")
+	case says("private key missing"):
+		return errors.New("is PKCS#12, and has no private key: export it with the key; certificates alone are taken as PEM, DER or PKCS#7")
+	case says("certificate missing"):
+		return errors.New("is PKCS#12, and has no certificate: export it with the certificate")
+	case says("expected exactly one key bag"):
+		return errors.New("is PKCS#12, and holds two keys or more: export only the one for this tunnel")
+	case errors.As(err, new(pkcs12.NotImplementedError)):
+		return errors.New("is PKCS#12 of a kind that isn't supported: " + exportAnew)
+	}
+	return errors.New("is PKCS#12, but cut off or damaged: copy it again, in binary mode, or export it anew")
+}
+
+func wrongPassword(passwordFile, password string) error {
+	if !utf8.ValidString(password) {
+		return fmt.Errorf("can't be decrypted with the password in %q: that file isn't UTF-8, which a password with other letters than those of ASCII must be: save it as UTF-8", passwordFile)
+	}
 	return fmt.Errorf("can't be decrypted with the password in %q: it is the wrong one, or the file is damaged", passwordFile)
 }
 
@@ -185,7 +217,7 @@ func decryptKey(der []byte, passwordFile string) (signer crypto.Signer, err erro
 	// The library panics on some damaged parameters.
 	defer func() {
 		if recover() != nil {
-			signer, err = nil, wrongPassword(passwordFile)
+			signer, err = nil, wrongPassword(passwordFile, password)
 		}
 	}()
 	key, _, err := pkcs8.ParsePrivateKey(der, []byte(password))
@@ -193,7 +225,7 @@ func decryptKey(der []byte, passwordFile string) (signer crypto.Signer, err erro
 	case err != nil && strings.Contains(err.Error(), "only PBES2"), err != nil && strings.Contains(err.Error(), "unsupported"):
 		return nil, errors.New("is encrypted in a way that isn't supported: PKCS#8 with PBES2 is needed, which `openssl pkcs8 -topk8 -v2 aes-256-cbc` makes")
 	case err != nil:
-		return nil, wrongPassword(passwordFile)
+		return nil, wrongPassword(passwordFile, password)
 	}
 	return signerOf(key)
 }

@@ -68,6 +68,7 @@ func (f files) makeInputs(t *testing.T) {
 		"cert.der": server.Raw, "chain.p7b": p7, "cut.p7b": p7[:len(p7)/2], "none.p7b": makePKCS7(t), "trust.p12": trust,
 		"key.der": pkcs8Key, "encrypted.der": encrypted, "cut.der": encrypted[:len(encrypted)/2],
 		"password": []byte("tomato\r\n"), "wrong": []byte("potato\n"), "lines": []byte("tomato\npotato\n"),
+		"utf16": []byte("\xff\xfet\x00o\x00\r\x00\n\x00"), "utf16 without mark": []byte("t\x00o\x00"), "latin1": []byte("Gr\xf6\xdfe\n"),
 	} {
 		writeFile(t, f.path(name), data)
 	}
@@ -127,13 +128,17 @@ func TestInputErrors(t *testing.T) {
 		{"modern.p12", "modern.p12", "", `certificate "DIR/modern.p12" ` + errEncrypted.Error()},
 		{"modern.p12", "modern.p12", "wrong", `certificate "DIR/modern.p12"` + wrong},
 		{"legacy.p12", "legacy.p12", "wrong", `certificate "DIR/legacy.p12"` + wrong},
-		{"cut-modern.p12", "server.key", "password", `certificate "DIR/cut-modern.p12" is PKCS#12, but cut off, damaged or without one key and its certificate: copy it again, in binary mode, or export it anew`},
+		{"cut-modern.p12", "server.key", "password", `certificate "DIR/cut-modern.p12" is PKCS#12, but cut off or damaged: copy it again, in binary mode, or export it anew`},
 		{"server.crt", "encrypted.key", "", `key "DIR/encrypted.key" ` + errEncrypted.Error()},
 		{"server.crt", "encrypted.key", "wrong", `key "DIR/encrypted.key"` + wrong},
 		{"server.crt", "damaged.key", "wrong", `key "DIR/damaged.key"` + wrong},
 		{"server.crt", "cut.der", "password", `key "DIR/cut.der" is binary (DER), but cut off, damaged or of an unknown kind: copy it again, in binary mode`},
 		{"server.crt", "encrypted.key", "none", `key "DIR/encrypted.key" is encrypted: reading password file: file does not exist: nothing below "DIR" has that name; it must be the name of a file, and the secret is in that file`},
 		{"server.crt", "encrypted.key", "lines", `key "DIR/encrypted.key" is encrypted: password file "DIR/lines" must have one line of text, the password and nothing else`},
+		{"server.crt", "encrypted.key", "utf16", `key "DIR/encrypted.key" is encrypted: password file "DIR/utf16" is saved as UTF-16, as > does in Windows PowerShell: save it as UTF-8 (in Notepad: Save as, Encoding)`},
+		{"server.crt", "encrypted.key", "utf16 without mark", `key "DIR/encrypted.key" is encrypted: password file "DIR/utf16 without mark" is saved as UTF-16, as > does in Windows PowerShell: save it as UTF-8 (in Notepad: Save as, Encoding)`},
+		{"modern.p12", "modern.p12", "latin1", `certificate "DIR/modern.p12" can't be decrypted with the password in "DIR/latin1": that file isn't UTF-8, which a password with other letters than those of ASCII must be: save it as UTF-8`},
+		{"server.crt", "encrypted.key", "latin1", `key "DIR/encrypted.key" can't be decrypted with the password in "DIR/latin1": that file isn't UTF-8, which a password with other letters than those of ASCII must be: save it as UTF-8`},
 		{"cut.p7b", "server.key", "", `certificate "DIR/cut.p7b" is binary (DER), but cut off, damaged or of an unknown kind: copy it again, in binary mode`},
 		{"none.p7b", "server.key", "", `certificate "DIR/none.p7b" is PKCS#7 without any certificate: export it anew, with the certificates`},
 		{"server.crt", "chain.p7b", "", `key "DIR/chain.p7b" holds a certificate where a private key is needed: are certificate and key swapped?`},

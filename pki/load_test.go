@@ -117,7 +117,7 @@ func TestLoadKeyPairErrors(t *testing.T) {
 		{"bom", "server.key", `certificate "DIR/bom" has no PEM in it: ` + needPEM + `CERTIFICATE-----" is needed`},
 		{"server.crt", "text", `key "DIR/text" has no PEM in it: ` + needPEM + `PRIVATE KEY-----" is needed`},
 		{"der", "server.key", `certificate "DIR/der" is binary (DER), but cut off, damaged or of an unknown kind: copy it again, in binary mode`},
-		{"p12", "server.key", `certificate "DIR/p12" is PKCS#12, but cut off, damaged or without one key and its certificate: copy it again, in binary mode, or export it anew`},
+		{"p12", "server.key", `certificate "DIR/p12" is PKCS#12, but cut off or damaged: copy it again, in binary mode, or export it anew`},
 		{"utf16", "server.key", `certificate "DIR/utf16" is UTF-16 text, which isn't supported: ` + needPEM + `CERTIFICATE-----" is needed`},
 		{"server.key", "server.key", `certificate "DIR/server.key" holds a private key where a certificate is needed: are certificate and key swapped?`},
 		{"server.crt", "server.crt", `key "DIR/server.crt" holds a certificate where a private key is needed: are certificate and key swapped?`},

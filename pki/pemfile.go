@@ -56,10 +56,17 @@ func looksLike(data []byte) string {
 	switch {
 	case isPKCS12(data):
 		return "looks like PKCS#12 (.pfx, .p12), which isn't supported here"
-	case bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")):
+	case isUTF16(data):
 		return "is UTF-16 text, which isn't supported"
 	}
 	return "has no PEM in it"
+}
+
+// isUTF16 looks for the mark that Windows writes at the start, or for the zero byte that
+// every second one is without it.
+func isUTF16(text []byte) bool {
+	return bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) ||
+		bytes.IndexByte(text[:min(2, len(text))], 0) >= 0
 }
 
 const derSequence = 0x30

@@ -31,7 +31,22 @@ func TestInputsOfOpenSSL(t *testing.T) {
 	openssl("crl2pkcs7", "-nocrl", "-certfile", ca.cert, "-certfile", pair.cert, "-out", file("chain.pem"))
 	openssl("crl2pkcs7", "-nocrl", "-certfile", ca.cert, "-certfile", pair.cert, "-outform", "DER", "-out", file("chain.p7b"))
 	openssl("pkcs12", "-export", "-in", pair.cert, "-inkey", pair.key, "-certfile", ca.cert, "-passout", pass, "-out", file("modern.p12"))
-	openssl("pkcs12", "-export", "-legacy", "-in", pair.cert, "-inkey", pair.key, "-certfile", ca.cert, "-passout", pass, "-out", file("legacy.p12"))
+	p12 := func(name string, more ...string) {
+		t.Helper()
+		openssl(append([]string{"pkcs12", "-export", "-in", pair.cert, "-inkey", pair.key, "-passout", pass, "-out", file(name)}, more...)...)
+	}
+	p12("legacy.p12", "-legacy", "-certfile", ca.cert)
+	p12("des.p12", "-certpbe", "DES-EDE3-CBC", "-keypbe", "DES-EDE3-CBC")
+	p12("deskey.p12", "-keypbe", "DES-EDE3-CBC")
+	p12("2des.p12", "-legacy", "-certpbe", "PBE-SHA1-2DES", "-keypbe", "PBE-SHA1-2DES")
+	p12("rc4.p12", "-legacy", "-certpbe", "PBE-SHA1-RC4-128", "-keypbe", "PBE-SHA1-RC4-128")
+	p12("sha384.p12", "-macalg", "sha384")
+	p12("nomac.p12", "-nomac")
+	p12("nokeys.p12", "-nokeys")
+	openssl("pkcs12", "-export", "-nocerts", "-inkey", pair.key, "-passout", pass, "-out", file("nocerts.p12"))
+	openssl("pkcs12", "-export", "-in", pair.cert, "-inkey", pair.key, "-keypbe", "AES-256-CBC", "-certpbe", "AES-256-CBC", "-macalg", "sha256", "-passout", pass, "-out", file("anew.p12"))
+	const anew = ": export it anew with AES-256 and SHA-256, as `openssl pkcs12 -export -keypbe AES-256-CBC -certpbe AES-256-CBC -macalg sha256` does"
+	const encryption = "is PKCS#12, and encrypted in a way that isn't supported" + anew
 
 	tlstunnel := executable(t)
 	for _, test := range []struct{ cert, key, password, refused string }{
@@ -42,6 +57,15 @@ func TestInputsOfOpenSSL(t *testing.T) {
 		{file("chain.p7b"), pair.key, "", ""},
 		{file("modern.p12"), "", password, ""},
 		{file("legacy.p12"), "", password, ""},
+		{file("anew.p12"), "", password, ""},
+		{file("des.p12"), "", password, encryption},
+		{file("deskey.p12"), "", password, encryption},
+		{file("2des.p12"), "", password, encryption},
+		{file("rc4.p12"), "", password, encryption},
+		{file("sha384.p12"), "", password, "is PKCS#12, and its protection against changes (MAC) is of a kind that isn't supported" + anew},
+		{file("nomac.p12"), "", password, "is PKCS#12, and has no protection against changes (MAC): export it with a password"},
+		{file("nokeys.p12"), "", password, "is PKCS#12, and has no private key: export it with the key"},
+		{file("nocerts.p12"), "", password, "is PKCS#12, and has no certificate: export it with the certificate"},
 		{file("modern.p12"), "", wrong, "can't be decrypted with the password in"},
 		{file("legacy.p12"), "", "", "is encrypted: write its password into a file"},
 		{pair.cert, file("pbkdf2.key"), wrong, "can't be decrypted with the password in"},
