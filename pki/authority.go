@@ -98,11 +98,15 @@ func (r Request) validate() error {
 	if err := r.validateNames(); err != nil {
 		return err
 	}
-	if r.Server && len(r.DNSNames)+len(r.IPAddresses) == 0 && net.ParseIP(r.Name) == nil && !isDNSName(r.Name) {
+	if r.Server && len(r.DNSNames)+len(r.IPAddresses) == 0 {
 		return fmt.Errorf("name %q is neither a DNS name nor an IP address, and without one no client accepts a server: add one, with --dns or --ip", r.Name)
 	}
 	return nil
 }
+
+// maxFileName leaves room, of the 255 bytes that file systems allow, for what the names of
+// temporary files have beside that.
+const maxFileName = 200
 
 // errFileName goes on after the name.
 var errFileName = errors.New("can't be that of a file: use letters, digits, dots and dashes, the first no dot or dash")
@@ -117,6 +121,9 @@ func isFileName(name string) bool {
 func (r Request) validateNames() error {
 	if !isFileName(r.Name) {
 		return fmt.Errorf("name %q %w", r.Name, errFileName)
+	}
+	if len(r.Name) > maxFileName {
+		return fmt.Errorf("name %q is too long for a file, %d bytes, at most %d are allowed: say a shorter one, and the whole by --dns", r.Name, len(r.Name), maxFileName)
 	}
 	for _, name := range r.DNSNames {
 		if !isDNSName(strings.TrimPrefix(name, "*.")) {
@@ -136,9 +143,15 @@ func (r Request) validateNames() error {
 	return r.subject().validate()
 }
 
+// subject has a common name, which peers show but don't look at: for a DNS name that is
+// too long for one, its first label.
 func (r Request) subject() Subject {
+	name := r.Name
+	if len(name) > maxCommonName && slices.Contains(r.DNSNames, name) {
+		name, _, _ = strings.Cut(name, ".")
+	}
 	subject := r.Subject
-	subject.CommonName = cmp.Or(subject.CommonName, r.Name)
+	subject.CommonName = cmp.Or(subject.CommonName, name)
 	return subject
 }
 
@@ -156,6 +169,9 @@ func (r *Request) addName(name string) {
 // as NAME.p12 if r says how. It returns their paths. Nothing is overwritten, and all
 // are made or none; but a kill between the renames leaves the first of them.
 func (a *Authority) Issue(r Request, keyType, out string) (*x509.Certificate, []string, error) {
+	if r.Server {
+		r.addName(r.Name)
+	}
 	if err := errors.Join(r.validate(), a.crlErr); err != nil {
 		return nil, nil, err
 	}
@@ -170,9 +186,6 @@ func (a *Authority) Issue(r Request, keyType, out string) (*x509.Certificate, []
 	}
 	if err := makeRoom(out, a.dir, targets...); err != nil {
 		return nil, nil, err
-	}
-	if r.Server {
-		r.addName(r.Name)
 	}
 	key, err := generateKey(keyType)
 	if err != nil {
@@ -236,6 +249,9 @@ func (a *Authority) certify(r Request, key crypto.PublicKey) (*x509.Certificate,
 	if r.Exact && asked.After(end) {
 		return nil, fmt.Errorf("the CA ends on %s, and no certificate outlives it: at most %d days from now",
 			date(end), int(end.Sub(a.now).Hours()/24))
+	}
+	if r.Server {
+		asked = endOf(a.now, r.Validity)
 	}
 	template, err := newTemplate(r.subject(), key, a.now, earlier(asked, end))
 	if err != nil {

@@ -18,6 +18,30 @@ import (
 // backdate lets a certificate be used at once by a peer whose clock is slow.
 const backdate = time.Hour
 
+// appleDays is how long the certificate of a server may be valid for Apple's systems, from
+// begin to end, those of added CAs too (https://support.apple.com/en-us/103769).
+const appleDays = 825
+
+const appleLife = appleDays * 24 * time.Hour
+
+// TooLongForApple is one sentence about a server certificate of such a validity that
+// Apple's systems refuse, "" if they don't.
+func TooLongForApple(validity time.Duration) string {
+	if validity <= appleLife {
+		return ""
+	}
+	return fmt.Sprintf("a server certificate for %d days: Apple's systems refuse those of more than %d, also from a CA of your own; others take it", validity/(24*time.Hour), appleDays)
+}
+
+// endOf is when a server certificate ends that is to be valid for so long from now. As
+// it begins earlier, one that Apple's systems would just take ends as much earlier.
+func endOf(now time.Time, validity time.Duration) time.Time {
+	if validity <= appleLife {
+		validity = min(validity, appleLife-backdate-time.Second) // the last second counts
+	}
+	return now.Add(validity)
+}
+
 // issuer is a CA that can sign.
 type issuer struct {
 	cert *x509.Certificate
@@ -65,7 +89,7 @@ func (s Settings) newServer(ca issuer, m machine, now time.Time) (*x509.Certific
 func (s Settings) newServerFor(key crypto.Signer, ca issuer, m machine, now time.Time) (*x509.Certificate, error) {
 	subject := s.Subject
 	subject.CommonName = s.commonName(m)
-	template, err := newTemplate(subject, key.Public(), now, earlier(now.Add(s.CertValidity), ca.cert.NotAfter))
+	template, err := newTemplate(subject, key.Public(), now, earlier(endOf(now, s.CertValidity), ca.cert.NotAfter))
 	if err != nil {
 		return nil, err
 	}

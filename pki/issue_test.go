@@ -2,6 +2,7 @@ package pki
 
 import (
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"net"
 	"os/exec"
 	"path/filepath"
@@ -217,5 +218,92 @@ func TestLookUpMachine(t *testing.T) {
 	}
 	if m.host == "" || len(m.ips) == 0 {
 		t.Errorf("got %+v, want a host name and addresses", m)
+	}
+}
+
+// TestAppleLife: what is asked for as 825 days has no more from begin to end, and what is
+// asked for as more is more.
+func TestAppleLife(t *testing.T) {
+	const life = appleDays * day
+	for _, validity := range []time.Duration{day, life - day, life, life + day, 3650 * day} {
+		store := ensure(t, func(s *Settings) { s.CertValidity = validity })
+		a := openAuthority(t, store.Dir, now)
+		server, _, err := a.Issue(Request{Name: "pacs.example", Server: true, Validity: validity, Exact: true}, "ecdsa-p256", t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		client, _, err := a.Issue(Request{Name: "client", Client: true, Validity: validity}, "ecdsa-p256", t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, cert := range []*x509.Certificate{server, store.Server.Leaf} {
+			// RFC 5280 counts the last second, too.
+			if got := cert.NotAfter.Sub(cert.NotBefore) + time.Second; (got <= life) != (validity <= life) || now.Add(validity).Sub(cert.NotAfter) > backdate+time.Second {
+				t.Errorf("%v: got %v", validity, got)
+			}
+			if text := TooLongForApple(cert.NotAfter.Sub(cert.NotBefore)); (text == "") != (validity <= life) {
+				t.Errorf("%v: says %q", validity, text)
+			}
+		}
+		if !client.NotAfter.Equal(now.Add(validity)) {
+			t.Errorf("client, %v: ends on %v", validity, client.NotAfter)
+		}
+	}
+	if text := TooLongForApple(3650 * day); text != "a server certificate for 3650 days: Apple's systems refuse those of more than 825, also from a CA of your own; others take it" {
+		t.Errorf("got %q", text)
+	}
+}
+
+// TestLongName: a DNS name of 65 letters and more is one of the certificate's, and too long
+// for its common name.
+func TestLongName(t *testing.T) {
+	const long = "imaging-archive-front-service.imaging-archive-front-system.cluster.example"
+	store := ensure(t, nil)
+	a := openAuthority(t, store.Dir, now)
+	label := strings.Repeat("a", 63)
+	for name, common := range map[string]string{
+		long:                                 "imaging-archive-front-service",
+		label + "." + label + "." + label:    label,
+		strings.Repeat("a", 56) + ".example": strings.Repeat("a", 56) + ".example", // 64
+	} {
+		cert, _, err := a.Issue(Request{Name: name, Server: true, Validity: day}, "ecdsa-p256", t.TempDir())
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if cert.Subject.CommonName != common || cert.VerifyHostname(name) != nil || len(cert.DNSNames) != 1 {
+			t.Errorf("got %q, %q", cert.Subject.CommonName, cert.DNSNames)
+		}
+		if found, err := a.Find(name); err != nil || found.Serial != SerialText(cert) {
+			t.Errorf("%s: %+v, %v", name, found, err)
+		}
+	}
+	for name, want := range map[string]string{
+		strings.Repeat(label[1:]+".", 3) + label: "is too long for a file, 252 bytes, at most 200 are allowed: say a shorter one, and the whole by --dns",
+		strings.Repeat(label+".", 4) + "example": "is too long for a file",
+	} {
+		if _, _, err := a.Issue(Request{Name: name, Server: true, Validity: day}, "ecdsa-p256", t.TempDir()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%d: got %v", len(name), err)
+		}
+	}
+
+	// A request by openssl has no common name of that length either.
+	out := t.TempDir()
+	files, err := NewCSR(Request{Name: long}, "ecdsa-p256", out, store.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	csr, err := ReadCSR(files[1])
+	if err != nil || csr.Subject.CommonName != "imaging-archive-front-service" || !slices.Equal(csr.DNSNames, []string{long}) {
+		t.Errorf("got %v, %v", csr, err)
+	}
+	_, err = NewCSR(Request{Name: "x", Subject: Subject{CommonName: long}, DNSNames: []string{long}}, "ecdsa-p256", out, store.Dir)
+	if want := "common name \"" + long + "\" is too long: 74 characters, at most 64 are allowed: say a shorter one with --common-name, and the whole by --dns"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	csr.Subject = pkix.Name{} // a partner's may have none
+	cert, _, err := a.SignCSR(csr, Request{Server: true, Validity: day}, out)
+	if err != nil || cert.VerifyHostname(long) != nil {
+		t.Errorf("got %v", err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"tlstunnel/internal/atomicfile"
 	"tlstunnel/internal/chain"
@@ -28,6 +29,9 @@ import (
 func NewCSR(r Request, keyType, out, pkiDir string) ([]string, error) {
 	if len(r.names()) == 0 {
 		r.addName(r.subject().CommonName)
+	}
+	if name := r.subject().CommonName; utf8.RuneCountInString(name) > maxCommonName {
+		return nil, fmt.Errorf("common name %q is too long: %d characters, at most %d are allowed: say a shorter one with --common-name, and the whole by --dns", name, utf8.RuneCountInString(name), maxCommonName)
 	}
 	if err := r.validateNames(); err != nil {
 		return nil, err

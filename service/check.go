@@ -26,6 +26,11 @@ func Check(cfg *config.Config, now time.Time) config.Problems {
 	if errors.Is(err, fs.ErrNotExist) {
 		problems = pkiProblems(cfg, lostPKI(cfg))
 	}
+	if text := pki.TooLongForApple(cfg.PKI.CertValidity); text != "" {
+		p := cfg.Problem(-1, "pki.cert_validity", "pki.cert_validity makes "+text)
+		p.Warning = true
+		problems = append(problems, p)
+	}
 	problems = append(problems, storeProblems(cfg, store)...)
 	_, more := translate(cfg, store, now)
 	problems = append(problems, more...)

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -34,7 +35,8 @@ func (a *app) certIssueCommand() *cobra.Command {
 		Short: "Make a key and a certificate for a server or a client",
 		Long: `Make a key and a certificate from the program's own CA, for another machine or
 program: NAME.key and NAME.crt, in which the CA's certificate follows. NAME is the
-certificate's common name and, with --server, one of its DNS names or IP addresses.
+certificate's common name and, with --server, one of its DNS names or IP addresses. Of
+a DNS name of more than 64 letters the common name is the first part.
 Nothing is overwritten. NAME.key is secret: move it to where it is used, and leave
 no copy.
 
@@ -116,7 +118,16 @@ func (a *app) certIssue(ctx context.Context, name string, f issueFlags) error {
 	if f.generate {
 		fmt.Fprintf(a.stdout, "password of %s.p12, shown only now: %s\n", name, request.PKCS12.Password)
 	}
+	a.warnOfLife(cert, f.server)
 	return pki.Describe(cert, now).WriteText(a.stdout)
+}
+
+// warnOfLife says that a certificate is for a server, and for longer than some clients
+// allow.
+func (a *app) warnOfLife(cert *x509.Certificate, server bool) {
+	if text := pki.TooLongForApple(cert.NotAfter.Sub(cert.NotBefore)); server && text != "" {
+		a.complain(errors.New("warning: " + text))
+	}
 }
 
 func (f issueFlags) request(name string, cfg *config.Config) (pki.Request, error) {

@@ -83,6 +83,7 @@ func (a *app) csrSign(ctx context.Context, file, name string, yes bool, f issueF
 		return err
 	}
 	fmt.Fprintf(a.stdout, "\ncreated %s\n", created)
+	a.warnOfLife(cert, f.server)
 	return pki.Describe(cert, now).WriteText(a.stdout)
 }
 

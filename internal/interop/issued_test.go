@@ -56,6 +56,8 @@ func TestIssuedChain(t *testing.T) {
 	ca.do(t, "cert", "issue", "pacs.example", "--server", "--ip", "192.0.2.7", "--key-type", "rsa-2048")
 	ca.do(t, "cert", "issue", "modality-7", "--client", "--uri", "urn:modality:7", "--email", "it@clinic.example", "--key-type", "ed25519")
 	ca.do(t, "cert", "issue", "both.example", "--server", "--client", "--days", "30")
+	const longName = "imaging-archive-front-service.imaging-archive-front-system.cluster.example" // too long for a common name
+	ca.do(t, "cert", "issue", longName, "--server")
 	verify := func(purpose, name string, more ...string) (string, error) {
 		return try(t, "openssl", append(append([]string{"verify", "-x509_strict", "-CAfile", ca.file("ca.crt"), "-purpose", purpose}, more...), ca.file(name+".crt"))...)
 	}
@@ -64,6 +66,7 @@ func TestIssuedChain(t *testing.T) {
 		{"pacs.example", "sslserver", "sslclient", "-verify_ip", "192.0.2.7"},
 		{"modality-7", "sslclient", "sslserver", "-verify_email", "it@clinic.example"},
 		{"both.example", "sslserver", "", "-verify_hostname", "both.example"},
+		{longName, "sslserver", "sslclient", "-verify_hostname", longName},
 		{"both.example", "sslclient", "", "-verify_hostname", "both.example"},
 	} {
 		if output, err := verify(test.purpose, test.name, test.option, test.value); err != nil {
