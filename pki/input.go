@@ -15,6 +15,8 @@ import (
 
 	"github.com/youmark/pkcs8"
 	pkcs12 "software.sslmate.com/src/go-pkcs12"
+
+	"tlstunnel/internal/chain"
 )
 
 // errEncrypted is for what needs a password and has none. It goes on after the
@@ -106,6 +108,8 @@ func openDER(der []byte) ([]*pem.Block, error) {
 		blockType = "CERTIFICATE REQUEST"
 	case parses(x509.ParseRevocationList(der)):
 		blockType = "X509 CRL"
+	case chain.IsOne(der):
+		blockType = "CERTIFICATE"
 	default:
 		return nil, errors.New("is binary (DER), but cut off, damaged or of an unknown kind: copy it again, in binary mode")
 	}

@@ -34,25 +34,6 @@ func LoadKeyPair(certFile, keyFile, passwordFile string) (tls.Certificate, error
 	return readPair(certFile, keyFile, passwordFile)
 }
 
-// LoadCertificates reads all certificates of files, in their order: PEM, DER,
-// PKCS#7, or PKCS#12 without password. It is for bundles of CA certificates; keys
-// and other things in them are passed over. A file without any certificate is an
-// error. Whether they are valid isn't looked at.
-func LoadCertificates(files ...string) ([]*x509.Certificate, error) {
-	var certs []*x509.Certificate
-	for _, file := range files {
-		fromFile, err := readCertificates(file, "", maxBundleFile, needCA)
-		if errors.Is(err, errEncrypted) {
-			err = fmt.Errorf("certificate %q is PKCS#12 with a password, and a file of CA certificates can't have one: get it as PEM or DER, or make it by `openssl pkcs12 -in FILE -nokeys -out ca.pem`", file)
-		}
-		if err != nil {
-			return nil, err
-		}
-		certs = append(certs, fromFile...)
-	}
-	return certs, nil
-}
-
 // readPair reads a pair and checks all of it that doesn't depend on the time.
 func readPair(certFile, keyFile, passwordFile string) (tls.Certificate, error) {
 	certs, err := readCertificates(certFile, passwordFile, maxPairFile, areSwapped)
@@ -122,7 +103,7 @@ func readCertificates(file, passwordFile string, limit int64, hint string) ([]*x
 		}
 		cert, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return nil, fmt.Errorf("certificate number %d in %q is damaged or of an unknown kind: %w", len(certs)+1, file, err)
+			return nil, fmt.Errorf("certificate number %d in %q %s", len(certs)+1, file, chain.Unreadable(block.Bytes, err))
 		}
 		if err := strength.CheckSize(cert.PublicKey); err != nil {
 			return nil, fmt.Errorf("certificate number %d in %q has %w", len(certs)+1, file, err)

@@ -75,8 +75,12 @@ func (tr *translator) getByACME(c *tls.Config) {
 	tr.acme = a
 	c.GetCertificate, c.GetConfigForClient = a.get, a.answer
 	if t.DirectoryCA != "" {
-		if _, err := pki.LoadCertificates(t.DirectoryCA); err != nil {
+		_, unusable, err := pki.LoadCAs(t.DirectoryCA)
+		if err != nil {
 			tr.problem("acme.directory_ca", err.Error())
+		}
+		for _, why := range unusable {
+			tr.warn("acme.directory_ca", why.Error())
 		}
 	}
 	if err := a.CheckEAB(); err != nil {

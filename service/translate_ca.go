@@ -28,9 +28,12 @@ func (tr *translator) pool(key string, files []string) *x509.CertPool {
 			}
 			continue
 		}
-		certs, err := pki.LoadCertificates(file)
+		certs, unusable, err := pki.LoadCAs(file)
 		if err != nil {
 			tr.problem(fmt.Sprintf("%s[%d]", key, i), err.Error())
+		}
+		for _, why := range unusable {
+			tr.warn(fmt.Sprintf("%s[%d]", key, i), why.Error())
 		}
 		for _, cert := range certs {
 			if !cert.IsCA {

@@ -46,7 +46,7 @@ func (t *terms) explainAlert(alert error) string {
 	case is(alertAccessDenied):
 		return "the " + t.who + " refused tlstunnel's certificate: it is valid, but has no access there"
 	case is(alertHandshakeFailure):
-		return "the " + t.who + " found no TLS parameters in common, or wants a client certificate (cert and key)" + orLegacy(t.config)
+		return "the " + t.who + " found no TLS parameters in common, or wants a client certificate (cert and key)" + t.orUncommon()
 	case is(alertProtocolVersion):
 		return "the " + t.who + " speaks no version of TLS that this tunnel's profile allows"
 	case is(alertUnrecognizedName):

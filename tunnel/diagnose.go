@@ -12,6 +12,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"tlstunnel/internal/chain"
 )
 
 // explainFront says why the accepted connection's handshake failed. What port
@@ -198,6 +200,9 @@ func (e *ending) explainTLS(s *side, err error) {
 	case says(textDeclines, textNewHello):
 		e.level, e.by = slog.LevelWarn, byTunnel
 		e.reason = "the " + who + " asks for a second handshake amid the connection (renegotiation of TLS 1.2), which tlstunnel never does: switch that off there, or let the " + who + " speak TLS 1.3, which has none"
+	case says(textUnreadable, textUnreadable2):
+		e.level, e.by = slog.LevelWarn, byTunnel
+		e.reason = "the " + who + "'s certificate can't be used: it " + chain.Unreadable(nil, err) + "; it needs another one"
 	case says(textNoCertificate):
 		e.by, e.reason = byTunnel, "the peer sent no client certificate, and client_auth requires one: give it a certificate and key that a CA of client_ca issued; if it has one, that is from another CA, and many programs then send none"
 	case says(textVersions, textVersion):
@@ -219,6 +224,8 @@ func (e *ending) explainTLS(s *side, err error) {
 
 // What crypto/tls says, in parts; it has no other way to tell these errors apart.
 const (
+	textUnreadable    = "failed to parse certificate from"
+	textUnreadable2   = "failed to parse client certificate"
 	textNoCertificate = "didn't provide a certificate"
 	textVersions      = "unsupported versions"
 	textVersion       = "unsupported protocol version"

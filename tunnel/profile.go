@@ -70,13 +70,17 @@ func explainLegacy(config *tls.Config, text string) string {
 	return ""
 }
 
-// orLegacy goes on after the reason of a target that found nothing in common with what
-// config offers.
-func orLegacy(config *tls.Config) string {
-	if !slices.Equal(config.CipherSuites, defaultSuites) {
-		return ""
+// orUncommon goes on after the reason that the other side found nothing in common: what
+// that may be, too. It doesn't say.
+func (t *terms) orUncommon() string {
+	text := ""
+	if slices.Equal(t.config.CipherSuites, defaultSuites) {
+		text = "; if it is old and can't be updated, set profile = \"legacy\""
 	}
-	return "; if it is old and can't be updated, set profile = \"legacy\""
+	if t.who == byTarget {
+		text += "; perhaps its certificate has a key that Go doesn't know, as those on brainpool curves"
+	}
+	return text
 }
 
 func suitesThat(ids []uint16, are func(uint16) bool) (those []uint16) {

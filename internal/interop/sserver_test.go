@@ -5,6 +5,7 @@ package interop
 import (
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -53,6 +54,33 @@ func TestSServerNameByServerName(t *testing.T) {
 	ask(t, c, "marco\n", "ocram\n")
 	c.Close()
 	tun.wantClosed(t)
+}
+
+// TestSServerCertificateUnknown is about certificates that Go can't read. Of a brainpool
+// key, the server says only that there is nothing in common.
+func TestSServerCertificateUnknown(t *testing.T) {
+	t.Parallel()
+	need(t, "openssl")
+	ca := newAuthority(t, "Clinic CA")
+	for _, test := range []struct {
+		name, reason string
+		options      []string
+	}{
+		{"brainpool", "a key that Go doesn't know, as those on brainpool curves", []string{"-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:brainpoolP256r1"}},
+		{"negative serial", "it has a negative serial number, which RFC 5280 forbids", []string{"-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-set_serial", "-5"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			pair := keyPair{cert: filepath.Join(dir, "odd.crt"), key: filepath.Join(dir, "odd.key")}
+			run(t, "openssl", append([]string{"req", "-x509", "-nodes", "-keyout", pair.key, "-out", pair.cert, "-days", "30",
+				"-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"}, test.options...)...)
+			_, address := startSServer(t, pair)
+			tun := startClient(t, address, ca.cert)
+			dialPlain(t, tun.addr)
+			tun.wantFailed(t, targetFailed, test.reason)
+		})
+	}
 }
 
 func TestSServerCertificateRefused(t *testing.T) {
