@@ -14,6 +14,7 @@ const maxDiscarded = 256 << 20
 // lose is for a side that takes nothing any more, for the reason why.
 func (r *relaying) lose(s *side, why *ending) {
 	s.gone.CompareAndSwap(nil, why)
+	_ = s.tcp.SetWriteDeadline(time.Unix(0, 0)) // for a write that waits for it
 	r.limitHalfClose()
 	r.endIfForNobody(s)
 }
@@ -34,6 +35,9 @@ func (r *relaying) isForNobody(s *side) bool {
 	own := r.from(s)
 	switch own.stage.Load() {
 	case stageOpen:
+		if s.vanished.Load() {
+			return !s.hasEnded()
+		}
 		return own.passing.Load() && !s.endWaits() // if not, it is read up to its end
 	case stageEnding:
 		return false
@@ -73,6 +77,13 @@ func (r *relaying) to(s *side) *flow {
 		return &r.down
 	}
 	return &r.up
+}
+
+// hasEnded reports whether the end of the stream of s has come, perhaps behind other
+// bytes that nobody has read yet.
+func (s *side) hasEnded() bool {
+	state, ok := tcpStateOf(s.tcp.TCPConn)
+	return s.sawEnd.Load() || ok && state.ended
 }
 
 // endWaits reports whether the stream of s, which is dead, has a proper end behind the

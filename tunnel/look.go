@@ -4,8 +4,8 @@ import "time"
 
 // look finds what no read and no write tells of the connections that relay: the end of
 // a side that nobody reads from, as its stream has ended or the other side takes
-// nothing. It asks the system only about these, and looks again for as long as there are
-// connections.
+// nothing, and a side that has vanished and owes us an acknowledgement. It asks the
+// system only about these, and looks again for as long as there are connections.
 func (t *Tunnel) look() {
 	relays := t.entered()
 	for _, r := range relays {
@@ -30,18 +30,41 @@ func (t *Tunnel) lookInterval() time.Duration {
 // look is for the side that f comes from.
 func (r *relaying) look(f *flow) {
 	s, passing := f.src, f.passing.Load()
-	if !passing && f.stage.Load() == stageOpen {
-		return // its reader sees its end
+	unread := passing || f.stage.Load() != stageOpen // if it is read, its reader sees its end
+	waiting := s.owesAnswer(r.to(s).passing.Load())
+	if !unread && !waiting {
+		return
 	}
 	switch state, ok := tcpStateOf(s.tcp.TCPConn); {
 	case !ok:
 	case s.gone.Load() != nil:
 		r.endIfForNobody(s)
-	case state.dead:
+	case state.dead && unread:
 		if err := s.whyDead(); err != nil {
 			r.lose(s, explainRelay(s, err))
 		}
+	case waiting && state.hasVanished(s.tcp.probed):
+		s.vanished.Store(true)
+		r.lose(s, explainRelay(s, errTimedOut))
 	case state.ended && passing:
 		r.limitHalfClose()
 	}
+}
+
+// owesAnswer reports whether the other end has yet to acknowledge something that was
+// written. While the kernel waits for that, it sends no keepalive probes. writing is
+// whether a write is under way.
+func (s *side) owesAnswer(writing bool) bool {
+	if s.tcp.probed == 0 || !s.tcp.written.Swap(false) && !writing || unsent(s.tcp.TCPConn) == 0 {
+		return false
+	}
+	s.tcp.written.Store(true)
+	return true
+}
+
+// hasVanished reports whether the other end has been silent for twice keepalive, though
+// the kernel has asked it for a sign of life: by what it sent again, or by probes of a
+// closed window. A reader that is slow but lives answers these.
+func (s tcpState) hasVanished(keepalive time.Duration) bool {
+	return s.asked >= keepaliveCount && s.silent >= 2*keepalive
 }

@@ -92,6 +92,11 @@ func (t *Tunnel) relay(c *conn) {
 		down:   flow{src: c.back, dst: c.front, moved: &c.toFront},
 	}
 	r.running.Store(2)
+	for _, s := range []*side{c.front, c.back} {
+		if isProbed(s.tcp.TCPConn, c.settings.Keepalive) {
+			s.tcp.probed = c.settings.Keepalive
+		}
+	}
 	r.stall = watchStall(c, func(reason string) { r.abort(interruption(byTunnel, reason, nil)) })
 	r.stall.setLimit(c.settings.IdleTimeout, "no progress for idle_timeout")
 	t.enter(r)
@@ -134,6 +139,7 @@ func (r *relaying) end(f *flow, failed *side, err error) {
 		r.mu.Unlock()
 		f.stage.Store(stageEnding)
 		r.limitHalfClose() // first, for to pass on the end can take as long as to pass on the bytes
+		f.dst.tcp.noteWritten()
 		if f.dst.CloseWrite() == nil {
 			f.stage.Store(stageEnded)
 		} else { // why is of no interest: reading dst says so

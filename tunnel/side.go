@@ -26,6 +26,7 @@ type side struct {
 	whole    bool                   // it has got all that was for it, and its end of stream
 	rejected atomic.Bool            // crypto/tls has told it by an alert why we give up
 	gone     atomic.Pointer[ending] // why it takes nothing any more, if it doesn't
+	vanished atomic.Bool            // that is why it is gone
 	sawEnd   atomic.Bool            // its close_notify was read; what came before may not have been passed on yet
 }
 

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,6 +17,9 @@ type source struct {
 	sending sync.Mutex // held during a write; guards what follows
 	writing writing
 	lost    error // what a write learned of the connection's end
+
+	written atomic.Bool   // since the look that found all of it acknowledged
+	probed  time.Duration // what keepAlive was given; 0: nothing, or it isn't for this connection
 }
 
 // newSource makes the system reset tcp when it is closed, unless endQuietly is called
@@ -54,7 +58,15 @@ func (s *source) Write(b []byte) (int, error) {
 	if err != nil && !errors.Is(err, errPipe) && !errors.Is(err, os.ErrDeadlineExceeded) {
 		s.lost = err
 	}
+	s.noteWritten()
 	return n, err
+}
+
+// noteWritten is for whatever the other end has to acknowledge.
+func (s *source) noteWritten() {
+	if !s.written.Load() { // to load costs less, and most often it is set
+		s.written.Store(true)
+	}
 }
 
 // cut is the error with which the connection was lost, if a write has taken it.

@@ -3,6 +3,7 @@ package tunnel
 import (
 	"encoding/binary"
 	"net"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -11,6 +12,9 @@ import (
 type tcpState struct {
 	dead  bool // it was reset or has timed out, or both ends have closed it
 	ended bool // the other end has ended its stream or reset the connection, even if there are bytes to be read before that
+
+	asked  int           // retransmissions or window probes that weren't answered
+	silent time.Duration // since the last packet came
 }
 
 // tcpStateOf is not ok when c is closed.
@@ -26,6 +30,9 @@ func tcpStateOf(c *net.TCPConn) (s tcpState, ok bool) {
 	default:
 		s.ended = true
 	}
+	s.asked = max(int(info.Retransmits), int(info.Probes))
+	// Linux doesn't note each packet with data as one with an acknowledgement.
+	s.silent = time.Duration(min(info.Last_ack_recv, info.Last_data_recv)) * time.Millisecond
 	return s, true
 }
 

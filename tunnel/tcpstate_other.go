@@ -2,10 +2,17 @@
 
 package tunnel
 
-import "net"
+import (
+	"net"
+	"time"
+)
 
 // tcpState is what the system tells of a connection: nothing.
-type tcpState struct{ dead, ended bool }
+type tcpState struct {
+	dead, ended bool
+	asked       int
+	silent      time.Duration
+}
 
 func tcpStateOf(*net.TCPConn) (s tcpState, ok bool) { return s, false }
 

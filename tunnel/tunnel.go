@@ -186,19 +186,6 @@ func (t *Tunnel) Apply(s Settings) {
 	t.abortRevoked(next)
 }
 
-// keepAlive makes the system probe the other end of c when it is silent, and
-// spreads the probes so that a dead peer is noticed in some twice idle. One on this
-// machine isn't probed: the system knows when it is gone, and of the probes of
-// thousands of connections at once, loopback drops those above 1,000, until the
-// living look dead.
-func keepAlive(c *net.TCPConn, idle time.Duration) {
-	if peer, ok := c.RemoteAddr().(*net.TCPAddr); idle == 0 || ok && peer.IP.IsLoopback() {
-		return
-	}
-	// Where the system has no such settings, its own stay in force.
-	_ = c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: idle, Interval: max(idle/3, time.Second), Count: 3})
-}
-
 // Serve accepts connections from l until [Tunnel.Shutdown] and closes l. It may
 // be called for several listeners at once. A failed accept is logged and tried
 // again; the error is nil after Shutdown, and net.ErrClosed when somebody else
