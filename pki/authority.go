@@ -200,7 +200,7 @@ func (a *Authority) Issue(r Request, keyType, out string) (*x509.Certificate, []
 		return nil, nil, err
 	}
 	if r.PKCS12 != nil {
-		p12, err := r.PKCS12.encode(key, cert, a.ca.cert)
+		p12, err := r.PKCS12.encode(r.Name, key, cert, a.ca.cert)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -350,10 +350,18 @@ func (a *Authority) revoke(i Issued, reason string) error {
 }
 
 // ExportCA writes the CA certificate into the folder out, as ca.crt (PEM) and
-// ca.der, and returns the paths of those that it made. It leaves alone what is there
-// already with the same in it, and overwrites nothing else.
-func ExportCA(ca *x509.Certificate, out string) ([]string, error) {
+// ca.der, and trustStore, unless it is nil, as ca.p12. It returns the paths of those that
+// it made. It leaves alone what is there already with the same in it, and overwrites
+// nothing else.
+func ExportCA(ca *x509.Certificate, trustStore []byte, out string) ([]string, error) {
 	var missing []newFile
+	if trustStore != nil { // never the same twice
+		file := filepath.Join(out, "ca.p12")
+		if err := mustBeFree(file); err != nil {
+			return nil, err
+		}
+		missing = append(missing, newFile{file, trustStore, atomicfile.Public})
+	}
 	for _, f := range []newFile{
 		{filepath.Join(out, "ca.crt"), encodeCertificates(ca), atomicfile.Public},
 		{filepath.Join(out, "ca.der"), ca.Raw, atomicfile.Public},

@@ -348,7 +348,7 @@ func TestKillExport(t *testing.T) {
 				t.Errorf("%q: %v", file, err)
 			}
 		}
-		if _, err := ExportCA(ca, out); err != nil {
+		if _, err := ExportCA(ca, nil, out); err != nil {
 			t.Error(err)
 		}
 	})

@@ -85,7 +85,7 @@ var childActions = map[string]func(Settings) error{
 		if err != nil {
 			return err
 		}
-		_, err = ExportCA(ca[0], filepath.Dir(s.Dir))
+		_, err = ExportCA(ca[0], nil, filepath.Dir(s.Dir))
 		return err
 	},
 	"renew": func(s Settings) error {

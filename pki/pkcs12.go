@@ -21,17 +21,43 @@ type PKCS12 struct {
 	Legacy bool
 }
 
-func (p PKCS12) encode(key crypto.Signer, cert, ca *x509.Certificate) ([]byte, error) {
-	if p.Password == "" {
+func (p PKCS12) encoder() (*pkcs12.Encoder, error) {
+	switch {
+	case p.Password == "":
 		return nil, errors.New("the password of a PKCS#12 file can't be empty: whoever has the file would have the key")
+	case p.Legacy:
+		return pkcs12.LegacyDES, nil
 	}
-	encoder := pkcs12.Modern
-	if p.Legacy {
-		encoder = pkcs12.LegacyDES
+	return pkcs12.Modern2023, nil // its successor is for Java 26 and OpenSSL 3.4
+}
+
+// encode gives the key a name, the alias of Java.
+func (p PKCS12) encode(name string, key crypto.Signer, cert, ca *x509.Certificate) ([]byte, error) {
+	encoder, err := p.encoder()
+	if err != nil {
+		return nil, err
 	}
 	data, err := encoder.Encode(key, cert, []*x509.Certificate{ca}, p.Password)
 	if err != nil {
 		return nil, fmt.Errorf("encoding PKCS#12: %w", err) // never has the password in it
+	}
+	return nameKey(data, name, p.Password)
+}
+
+// TrustStore is a PKCS#12 file without keys, in which Java finds the cas as trusted, each by
+// its common name.
+func (p PKCS12) TrustStore(cas []*x509.Certificate) ([]byte, error) {
+	encoder, err := p.encoder()
+	if err != nil {
+		return nil, err
+	}
+	var entries []pkcs12.TrustStoreEntry
+	for _, ca := range cas {
+		entries = append(entries, pkcs12.TrustStoreEntry{Cert: ca, FriendlyName: ca.Subject.CommonName})
+	}
+	data, err := encoder.EncodeTrustStoreEntries(entries, p.Password)
+	if err != nil {
+		return nil, fmt.Errorf("encoding PKCS#12: %w", err)
 	}
 	return data, nil
 }

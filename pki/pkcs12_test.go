@@ -2,11 +2,14 @@ package pki
 
 import (
 	"bytes"
+	"crypto/x509"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	pkcs12 "software.sslmate.com/src/go-pkcs12"
 )
 
 // TestIssuePKCS12 reads what it made the way a tunnel does.
@@ -26,6 +29,9 @@ func TestIssuePKCS12(t *testing.T) {
 			pair, err := LoadKeyPair(file, "", writeFile(t, filepath.Join(out, "password"), []byte("pässword\n")))
 			if err != nil {
 				t.Fatalf("%s: %v", keyType, err)
+			}
+			if !bytes.Contains(readFile(t, file), bmp("one")) {
+				t.Errorf("%s: the key has no name", keyType)
 			}
 			if len(pair.Certificate) != 2 || !bytes.Equal(pair.Certificate[0], cert.Raw) || !bytes.Equal(pair.Certificate[1], store.CA.Raw) {
 				t.Errorf("%s: got %d certificates, want its own and the CA's", keyType, len(pair.Certificate))
@@ -57,6 +63,38 @@ func TestIssuePKCS12Refused(t *testing.T) {
 	}
 	if index := readIndex(t, store.Dir); len(index) != 1 {
 		t.Errorf("got index %+v", index)
+	}
+}
+
+// TestTrustStore reads what it made: the certificates with their names, and no key.
+func TestTrustStore(t *testing.T) {
+	first, second := ensure(t, nil), ensure(t, nil)
+	cas := []*x509.Certificate{first.CA, second.CA}
+	for _, legacy := range []bool{false, true} {
+		data, err := (PKCS12{Password: "pässword", Legacy: legacy}).TrustStore(cas)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := pkcs12.DecodeTrustStore(data, "pässword")
+		if err != nil || len(got) != 2 || !got[0].Equal(first.CA) || !got[1].Equal(second.CA) {
+			t.Errorf("got %d certificates, %v", len(got), err)
+		}
+		out := t.TempDir()
+		for _, want := range []int{3, 1} { // the other two are there the second time
+			files, err := ExportCA(first.CA, data, out)
+			if err != nil || len(files) != want {
+				t.Errorf("got %q, %v", files, err)
+			}
+			if _, err := ExportCA(first.CA, data, out); err == nil || !strings.Contains(err.Error(), `ca.p12": file already exists: move it away`) {
+				t.Errorf("got %v", err)
+			}
+			if err := os.Remove(filepath.Join(out, "ca.p12")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if _, err := (PKCS12{}).TrustStore(cas); err == nil {
+		t.Error("made without a password")
 	}
 }
 

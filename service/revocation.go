@@ -18,7 +18,6 @@ import (
 // there is one, and those in crl.
 func (tr *translator) revocationLists() (lists []*tunnel.RevocationList) {
 	if tr.store != nil && trustsOwn(tr.tunnel) {
-		lists = tr.indexed()
 		// Nobody has a newer one of our own CA, so it is never out of date.
 		for _, file := range []string{pki.OwnCRL(tr.store.Dir), pki.PreviousCRL(tr.store.Dir)} {
 			own, err := pki.LoadCRLs(file, tr.trusted)
@@ -28,6 +27,7 @@ func (tr *translator) revocationLists() (lists []*tunnel.RevocationList) {
 			}
 			lists = tr.add(lists, file, own, func(l *tunnel.RevocationList) { l.NextUpdate = time.Time{} })
 		}
+		lists = append(lists, tr.indexed()...)
 	}
 	for i, file := range tr.tunnel.CRL {
 		key := fmt.Sprintf("crl[%d]", i)

@@ -26,6 +26,7 @@ type issueFlags struct {
 
 	p12, legacy, generate bool
 	passwordFile          string
+	password              string // what came of these
 }
 
 func (a *app) certIssueCommand() *cobra.Command {
@@ -59,11 +60,16 @@ is asked for, generated, or read from a file. Send the two on different ways.`,
 	flags.IntVar(&f.days, "days", 0, "how many `days` it is valid (default: cert_validity in the config)")
 	flags.StringVar(&f.keyType, "key-type", "", "the `type` of the key (default: key_type in the config)")
 	flags.StringVar(&f.out, "out", ".", "the `folder` for the files")
-	flags.BoolVar(&f.p12, "p12", false, "also write NAME.p12, with a password")
-	flags.BoolVar(&f.legacy, "legacy", false, "NAME.p12 for old Windows and Java, with weaker encryption")
-	flags.StringVar(&f.passwordFile, "password-file", "", "read the password of NAME.p12 from this `file`, instead of asking for it")
-	flags.BoolVar(&f.generate, "generate-password", false, "make a password for NAME.p12, and show it once")
+	f.addPassword(flags, "NAME.p12")
 	return cmd
+}
+
+// addPassword is for the PKCS#12 file with that name.
+func (f *issueFlags) addPassword(flags *pflag.FlagSet, file string) {
+	flags.BoolVar(&f.p12, "p12", false, "also write "+file+", with a password")
+	flags.BoolVar(&f.legacy, "legacy", false, file+" for old Windows and Java, with weaker encryption")
+	flags.StringVar(&f.passwordFile, "password-file", "", "read the password of "+file+" from this `file`, instead of asking for it")
+	flags.BoolVar(&f.generate, "generate-password", false, "make a password for "+file+", and show it once")
 }
 
 func (f *issueFlags) addNames(flags *pflag.FlagSet) {
@@ -75,11 +81,16 @@ func (f *issueFlags) addNames(flags *pflag.FlagSet) {
 
 // check is for wrong usage.
 func (f issueFlags) check() error {
-	switch {
-	case !f.server && !f.client:
+	if !f.server && !f.client {
 		return errors.New("say what the certificate is for: --server, --client or both")
+	}
+	return f.checkPassword("NAME.p12")
+}
+
+func (f issueFlags) checkPassword(file string) error {
+	switch {
 	case !f.p12 && (f.legacy || f.generate || f.passwordFile != ""):
-		return errors.New("--legacy, --password-file and --generate-password are about NAME.p12: add --p12")
+		return fmt.Errorf("--legacy, --password-file and --generate-password are about %s: add --p12", file)
 	case f.generate && f.passwordFile != "":
 		return errors.New("--password-file and --generate-password contradict each other: give one of them")
 	}
@@ -96,11 +107,10 @@ func (a *app) certIssue(ctx context.Context, name string, f issueFlags) error {
 		return err
 	}
 	if f.p12 {
-		password, err := a.newPassword(f)
-		if err != nil {
+		if f.password, err = a.newPassword(f); err != nil {
 			return err
 		}
-		request.PKCS12 = &pki.PKCS12{Password: password, Legacy: f.legacy}
+		request.PKCS12 = &pki.PKCS12{Password: f.password, Legacy: f.legacy}
 	}
 	now := time.Now()
 	authority, err := pki.OpenAuthority(ctx, cfg.PKI.Dir, now)
@@ -115,9 +125,7 @@ func (a *app) certIssue(ctx context.Context, name string, f issueFlags) error {
 	for _, file := range files {
 		fmt.Fprintf(a.stdout, "created %s\n", file)
 	}
-	if f.generate {
-		fmt.Fprintf(a.stdout, "password of %s.p12, shown only now: %s\n", name, request.PKCS12.Password)
-	}
+	a.showGenerated(f, name+".p12")
 	a.warnOfLife(cert, f.server)
 	return pki.Describe(cert, now).WriteText(a.stdout)
 }

@@ -38,6 +38,13 @@ func (a *app) newPassword(f issueFlags) (string, error) {
 	return password, nil
 }
 
+// showGenerated shows a password that nobody knows yet.
+func (a *app) showGenerated(f issueFlags, file string) {
+	if f.generate {
+		fmt.Fprintf(a.stdout, "password of %s, shown only now: %s\n", file, f.password)
+	}
+}
+
 // askPassword reads a line from the terminal, which doesn't show it. Ctrl-C there
 // ends the process, but not before the terminal is as it was.
 func (a *app) askPassword(prompt string) (string, error) {
