@@ -37,7 +37,7 @@ func isOneOf(alert error, codes ...tls.AlertError) bool {
 func (t *terms) explainAlert(alert error) string {
 	is := func(codes ...tls.AlertError) bool { return isOneOf(alert, codes...) }
 	switch {
-	case t.unsent != "" && is(alertCertRequired, alertHandshakeFailure, alertBadCertificate, alertCertUnknown, alertAccessDenied):
+	case t.unsent != "" && is(alertCertRequired, alertHandshakeFailure, alertBadCertificate, alertUnsupportedCert, alertCertUnknown, alertUnknownCA, alertAccessDenied):
 		return "the target wants a client certificate" + t.unsent
 	case is(alertCertRequired):
 		return "the " + t.who + " wants a client certificate: set cert and key"

@@ -481,3 +481,26 @@ func TestPeerLeavesOurCertificate(t *testing.T) {
 	p.tunnels[0].logs.expect(t, 0, slog.LevelInfo, "handshake failed", byPeer, "the peer closed in the middle of the TLS handshake; some programs do so when they don't trust our certificate"+
 		`, and of ours, "CN=pacs.clinic.example" isn't meant for TLS servers, but for TLS client (extended key usage): have one issued with the extended usage "TLS server"`)
 }
+
+// A target that asks for a certificate, gets none and finds that bad, in whatever alert
+// it puts that.
+func TestAlertWithoutCertificate(t *testing.T) {
+	leakCheck(t)
+	config := serverTLS()
+	config.ClientAuth = tls.RequestClientCert
+	config.VerifyConnection = func(tls.ConnectionState) error { return io.ErrUnexpectedEOF } // Go sends bad_certificate
+	r := start(t, Settings{Targets: []Target{{Address: serveTLS(t, config), TLS: clientTLS()}}})
+	dialInVain(t, r.addr)
+	r.logs.expect(t, 0, slog.LevelWarn, "connection interrupted", byTarget, "the target wants a client certificate: set cert and key")
+
+	// Nobody was asked for one, and all alerts there are have a reason.
+	for _, who := range []string{byPeer, byTarget} {
+		for code := range 256 {
+			for _, config := range []*tls.Config{serverTLS(), clientTLS(), noteRequest(clientTLS())} {
+				if (&terms{who: who, config: config}).explainAlert(tls.AlertError(code)) == "" {
+					t.Errorf("%s, alert %d: no reason", who, code)
+				}
+			}
+		}
+	}
+}

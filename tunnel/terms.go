@@ -25,6 +25,7 @@ type terms struct {
 	trusted []*x509.Certificate // by config, as far as known
 
 	hello  *tls.ClientHelloInfo // the peer's, during the handshake; nil for a target
+	shown  *tls.Certificate     // to a target that asked for one
 	unsent string               // why a target that asked for a certificate got none; see whyUnsent
 }
 
@@ -64,17 +65,23 @@ func noteHello(front *tls.Config) func(*tls.ClientHelloInfo) (*tls.Config, error
 	}
 }
 
-// noteRequest makes a client's config note in the terms when the server asks for a
-// certificate, and ours isn't one that it takes. crypto/tls then sends none, and says
-// nothing.
+// noteRequest makes a client's config note in the terms what it shows to a server that
+// asks for a certificate. If none of ours is one that the server takes, crypto/tls sends
+// none, and says nothing.
 func noteRequest(config *tls.Config) *tls.Config {
 	noting := config.Clone()
 	noting.GetClientCertificate = func(asked *tls.CertificateRequestInfo) (*tls.Certificate, error) {
 		cert, err := certificateFor(asked, config)
-		if err == nil && len(cert.Certificate) == 0 {
-			termsOf(asked.Context()).unsent = whyUnsent(asked, config)
+		if err != nil {
+			return nil, err
 		}
-		return cert, err
+		// In a renegotiation crypto/tls asks again, without our context.
+		if t, ok := asked.Context().Value(termsKey{}).(*terms); ok {
+			if t.shown = cert; len(cert.Certificate) == 0 {
+				t.unsent = whyUnsent(asked, config)
+			}
+		}
+		return cert, nil
 	}
 	return noting
 }
@@ -129,14 +136,13 @@ func quoteCAs(names [][]byte) string {
 
 // ours is the chain that we show, as it stands in its file; nil if there is none.
 func (t *terms) ours() []*x509.Certificate {
-	var shown *tls.Certificate
-	switch config := t.config; {
-	case len(config.Certificates) > 0:
-		shown = &config.Certificates[0]
-	case config.GetCertificate != nil:
-		shown, _ = config.GetCertificate(new(tls.ClientHelloInfo))
-	case config.GetClientCertificate != nil:
-		shown, _ = config.GetClientCertificate(new(tls.CertificateRequestInfo))
+	shown := t.shown
+	switch {
+	case shown != nil:
+	case len(t.config.Certificates) > 0:
+		shown = &t.config.Certificates[0]
+	case t.who == byPeer && t.config.GetCertificate != nil:
+		shown, _ = t.config.GetCertificate(new(tls.ClientHelloInfo))
 	}
 	if shown == nil {
 		return nil
