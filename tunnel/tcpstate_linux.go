@@ -88,17 +88,12 @@ func alertWaits(c *net.TCPConn) (may bool) {
 	return may
 }
 
-// endsInAlert reports whether the last record of TLS in b is an alert, or two bytes of
-// something else that TLS 1.3 has encrypted, where all have a tag of 16 bytes.
+// endsInAlert reports whether the last record of TLS in b is an alert: see isAlert.
 func endsInAlert(b []byte) bool {
-	const (
-		header, alert, encrypted = 5, 21, 23
-		hidden                   = 2 + 1 + 16 // with the true type
-	)
-	for n := 2; n <= len(b)-header; n++ {
-		record := b[len(b)-header-n:]
+	for n := 2; n <= len(b)-recordHeader; n++ {
+		record := b[len(b)-recordHeader-n:]
 		if record[1] == 3 && int(binary.BigEndian.Uint16(record[3:])) == n {
-			return record[0] == alert || record[0] == encrypted && n == hidden
+			return isAlert(record)
 		}
 	}
 	return false
