@@ -33,10 +33,11 @@ func (s *settings) resolve(ctx context.Context, target Target) ([]string, error)
 	for i, ip := range ips {
 		addresses[i] = net.JoinHostPort(ip.Unmap().String(), port)
 	}
-	if len(addresses) == 1 {
-		return addresses, nil // the target itself says whether it is down
-	}
 	known := s.addresses[target.Address]
+	if len(addresses) == 1 {
+		known.Set(nil) // the target itself says whether it is down
+		return addresses, nil
+	}
 	known.Set(addresses)
 	return pool.Order(known, addresses, func(address string) string { return address }), nil
 }

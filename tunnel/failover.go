@@ -88,7 +88,7 @@ func (t *Tunnel) tryPlace(s *settings, target Target, only string, p *pool.Pool,
 	if t.dialTarget(c, target, only) != nil {
 		return
 	}
-	s.log.Info("target works again", "target", target.Address)
+	s.log.Info("target works again", "target", target.Address, "address", c.back.tcp.RemoteAddr().String())
 	_ = c.back.CloseWrite()
 	c.back.tcp.Close()
 }

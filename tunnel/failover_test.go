@@ -210,6 +210,14 @@ func TestDeadAddressIsTriedLast(t *testing.T) {
 	check(t, err)
 	asked.Close()
 	wantServed(t, r, l)
+
+	// An address that the name no longer has is forgotten.
+	r.settings.Load().addresses[target].Failed(dead, "silent")
+	named(r, "127.0.0.1")
+	wantServed(t, r, up)
+	if got := r.Targets()[0].Addresses; got != nil {
+		t.Errorf("got %+v", got)
+	}
 }
 
 // TestSilentAddress is about an address that doesn't answer at all: the next one is
