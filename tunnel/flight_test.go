@@ -77,7 +77,12 @@ func floods() map[string]tls.Certificate {
 	for i := range 9 {
 		ways = append(ways, certificate("CA", "CA", p521, p521, func(c *x509.Certificate) { c.DNSNames = []string{fmt.Sprint(i)} }))
 	}
+	several := [][]byte{leaf}
+	for range 4 {
+		several = append(several, certificate("CA", "root", leafKey, newP521(), nil))
+	}
 	return map[string]tls.Certificate{
+		"several certificates for one CA":                                  {Certificate: several, PrivateKey: leafKey},
 		"17 certificates, where 16 are the most":                           {Certificate: many, PrivateKey: leafKey},
 		"several certificates for one CA, so that there are too many ways": {Certificate: ways, PrivateKey: leafKey},
 		" bytes of certificates, where 16384 are the most":                 {Certificate: large, PrivateKey: leafKey},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -17,6 +18,10 @@ func (t *Tunnel) handshakeFront(c *conn) *ending {
 		return nil
 	}
 	if err := t.startTLS(c.early, c, c.front, tls.Server, c.settings.Front); err != nil {
+		var refused *tls.CertificateVerificationError
+		if errors.As(err, &refused) && handshakeTurns.begin(t.setup, c.origin) == nil {
+			defer handshakeTurns.end() // to say what is wrong with a chain takes as long as to verify it
+		}
 		return t.explainFront(c, err)
 	}
 	if c.session.NegotiatedProtocol == acmeProtocol {
