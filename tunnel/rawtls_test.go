@@ -29,10 +29,8 @@ const (
 	dataRecord      = 23
 )
 
-var (
-	keyUpdateRequested = []byte{24, 0, 0, 1, 1} // the other side is to answer
-	certificateRequest = []byte{13, 0, 0, 1, 0} // never sent to those who haven't offered it
-)
+// certificateRequest is never sent to those who haven't offered it.
+var certificateRequest = []byte{13, 0, 0, 1, 0}
 
 // secureRaw does a handshake as the path's mode wants it of its TLS end, and must
 // be told of what is sent from then on.
