@@ -24,11 +24,7 @@ func installedAccess(file string) refuser {
 	// ALL SERVICES.
 	a := access{name: r.account, sids: []string{AccountSID(), "S-1-1-0", "S-1-5-11", "S-1-5-6", "S-1-5-32-545", "S-1-5-80-0"}}
 	if !strings.EqualFold(r.account, Account) {
-		sid, _, _, err := windows.LookupSID("", strings.TrimPrefix(r.account, `.\`))
-		if err != nil {
-			return nil
-		}
-		a.sids = append(a.sids, sid.String())
+		a.sids = append(a.sids, registeredSID())
 	}
 	return a.refusal
 }

@@ -2,7 +2,9 @@ package service
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -141,5 +143,81 @@ func TestStaleSockets(t *testing.T) {
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestControlForged: whoever has made the folder first, in /tmp say, isn't believed.
+func TestControlForged(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a folder away")
+	}
+	top := t.TempDir()
+	check(t, os.Chmod(top, 0o777|os.ModeSticky)) // as /tmp
+	dir := filepath.Join(top, "tlstunnel-0")
+	t.Setenv("RUNTIME_DIRECTORY", dir)
+	file := filepath.Join(t.TempDir(), "config.toml")
+	if _, err := AskStatus(t.Context(), file); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("no folder: %v", err)
+	}
+	check(t, os.Mkdir(dir, 0o700))
+	l, err := net.Listen("unix", controlSocket(file))
+	check(t, err)
+	defer l.Close()
+	asked := make(chan struct{}, 1)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			asked <- struct{}{}
+			c.Close()
+		}
+	}()
+	forged := func(forge func() error) {
+		t.Helper()
+		check(t, forge())
+		for _, err := range []error{
+			AskRefresh(t.Context(), file),
+			func() error { _, err := AskStatus(t.Context(), file); return err }(),
+			func() error { _, err := AskReload(t.Context(), file, true); return err }(),
+		} {
+			if err == nil || !strings.Contains(err.Error(), "may be anybody") || errors.Is(err, ErrNotRunning) {
+				t.Errorf("got %v", err)
+			}
+		}
+		select {
+		case <-asked:
+			t.Error("a stranger was asked")
+		default:
+		}
+	}
+	forged(func() error { return os.Chown(dir, 4711, 4711) })
+	forged(func() error { return errors.Join(os.Chown(dir, 0, 0), os.Chmod(dir, 0o770)) })
+	forged(func() error {
+		real := filepath.Join(top, "real")
+		return errors.Join(os.Rename(dir, real), os.Symlink(real, dir), os.Lchown(dir, 4711, 4711))
+	})
+	// In a folder of root's alone, whoever owns it was given it by root.
+	check(t, os.Chmod(top, 0o755))
+	_, _ = AskStatus(t.Context(), file)
+	<-asked
+}
+
+// TestStopCuts: a stop that cuts connections is one that went as asked, for whoever looks
+// at the exit code; the peer sees no end of the stream that looks whole.
+func TestStopCuts(t *testing.T) {
+	m := newManager(t)
+	cfg, stop := runService(t, "shutdown_grace = '0s'\n"+serverTunnel("a", "127.0.0.1:0", greeter(t, "one"), ""))
+	m.next()
+	st, err := AskStatus(t.Context(), cfg.File)
+	check(t, err)
+	c, err := tls.Dial("tcp", st.Tunnels[0].Listen, &tls.Config{InsecureSkipVerify: true})
+	check(t, err)
+	defer c.Close()
+	speak(c).expect(t, "one")
+	check(t, stop())
+	if n, err := c.Read(make([]byte, 1)); err == nil || errors.Is(err, io.EOF) {
+		t.Errorf("the peer of a connection that was cut got %d bytes, %v", n, err)
 	}
 }

@@ -93,15 +93,39 @@ func mustBeOurs(dir string) error {
 	if err != nil {
 		return err
 	}
-	if st := info.Sys().(*syscall.Stat_t); !info.IsDir() || int(st.Uid) != os.Geteuid() || info.Mode().Perm()&0o022 != 0 {
+	if !info.IsDir() || ownerOf(info) != os.Geteuid() || info.Mode().Perm()&0o022 != 0 {
 		return fmt.Errorf("folder %q must belong to the user of the service, and nobody else may write in it", dir)
 	}
 	return nil
 }
 
 func dialControl(ctx context.Context, configFile string) (net.Conn, error) {
-	return new(net.Dialer).DialContext(ctx, "unix", controlSocket(configFile))
+	path := controlSocket(configFile)
+	if err := mustBeTrusted(filepath.Dir(path)); err != nil {
+		return nil, err
+	}
+	return new(net.Dialer).DialContext(ctx, "unix", path)
 }
+
+// mustBeTrusted refuses a folder that a stranger may have made, as in /tmp: who answers
+// there may be anybody. That of the installed service is its account's, but lies where
+// root alone can make one.
+func mustBeTrusted(dir string) error {
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	if parent, err := os.Stat(filepath.Dir(dir)); err == nil && ownerOf(parent) == 0 && parent.Mode().Perm()&0o022 == 0 {
+		return nil
+	}
+	if owner := ownerOf(info); owner != 0 && owner != os.Geteuid() || info.Mode().Perm()&0o022 != 0 && info.IsDir() {
+		return fmt.Errorf("who answers in folder %q may be anybody, and isn't asked: it belongs to the user with the number %d, its mode being %04o; remove it, and if the service runs as another user than you, ask as that user",
+			dir, owner, info.Mode().Perm())
+	}
+	return nil
+}
+
+func ownerOf(info os.FileInfo) int { return int(info.Sys().(*syscall.Stat_t).Uid) }
 
 // explainControl says what a failed connection to the control channel means.
 func explainControl(err error) error {

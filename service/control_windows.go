@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
+	"unsafe"
 
 	"github.com/Microsoft/go-winio"
 	"golang.org/x/sys/windows"
@@ -56,7 +58,76 @@ func spendFirst(pipe string) {
 }
 
 func dialControl(ctx context.Context, configFile string) (net.Conn, error) {
-	return winio.DialPipeContext(ctx, controlPipe(configFile))
+	c, err := winio.DialPipeContext(ctx, controlPipe(configFile))
+	if err != nil {
+		return nil, err
+	}
+	if err := mustBeTrusted(c); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// mustBeTrusted refuses the pipe of a stranger: every user can make one of that name while
+// the service doesn't run.
+func mustBeTrusted(c net.Conn) error {
+	pipe, ok := c.(interface{ Fd() uintptr })
+	if !ok {
+		return errors.New("the control channel isn't a pipe")
+	}
+	descriptor, err := windows.GetSecurityInfo(windows.Handle(pipe.Fd()), windows.SE_KERNEL_OBJECT, windows.OWNER_SECURITY_INFORMATION)
+	if err != nil {
+		return fmt.Errorf("asking who has made the control channel: %w", err)
+	}
+	owner, _, err := descriptor.Owner()
+	if err != nil {
+		return fmt.Errorf("asking who has made the control channel: %w", err)
+	}
+	ours, err := ownSIDs()
+	if err != nil {
+		return err
+	}
+	if !trustedOwner(owner.String(), ours...) {
+		return fmt.Errorf("who answers on the control channel may be anybody, and isn't asked: the pipe is of the user %s, who is neither an administrator nor the service nor you", owner)
+	}
+	return nil
+}
+
+// ownSIDs are that of our user and that of whom the things belong to that we make.
+func ownSIDs() ([]string, error) {
+	token := windows.GetCurrentProcessToken()
+	user, err := token.GetTokenUser()
+	if err != nil {
+		return nil, err
+	}
+	var buf [16]uintptr // a TOKEN_OWNER and its SID, of 68 bytes at most
+	var size uint32
+	if err := windows.GetTokenInformation(token, windows.TokenOwner, (*byte)(unsafe.Pointer(&buf)), uint32(unsafe.Sizeof(buf)), &size); err != nil {
+		return nil, err
+	}
+	owner := *(**windows.SID)(unsafe.Pointer(&buf))
+	return []string{user.User.Sid.String(), owner.String()}, nil
+}
+
+// trustedOwner says whether a pipe that belongs to the SID owner is SYSTEM's, LOCAL
+// SERVICE's, the administrators', the service's or ours.
+func trustedOwner(owner string, ours ...string) bool {
+	trusted := append([]string{"S-1-5-18", "S-1-5-19", "S-1-5-32-544", AccountSID(), registeredSID()}, ours...)
+	return owner != "" && slices.Contains(trusted, owner)
+}
+
+// registeredSID is that of the account that an administrator has given the service.
+func registeredSID() string {
+	r, err := queryRegistration()
+	if err != nil {
+		return ""
+	}
+	sid, _, _, err := windows.LookupSID("", strings.TrimPrefix(r.account, `.\`))
+	if err != nil {
+		return ""
+	}
+	return sid.String()
 }
 
 // explainControl says what a failed connection to the control channel means.

@@ -63,3 +63,11 @@ func TestPipeName(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+func TestTrustedOwner(t *testing.T) {
+	for owner, want := range map[string]bool{"S-1-5-18": true, "S-1-5-32-544": true, AccountSID(): true, "S-1-5-21-1-2-3-1001": true, "S-1-5-21-1-2-3-1002": false, "S-1-1-0": false, "": false} {
+		if got := trustedOwner(owner, "S-1-5-21-1-2-3-1001"); got != want {
+			t.Errorf("%q: got %v", owner, got)
+		}
+	}
+}

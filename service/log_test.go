@@ -202,6 +202,7 @@ func TestLogEmptied(t *testing.T) {
 		},
 		"made in place of one that was removed": func(t *testing.T, cfg config.Log, file *logFile) {
 			check(t, file.writeLine(line))
+			check(t, file.rotating.Close()) // or Windows doesn't remove it
 			check(t, os.Remove(cfg.File))
 		},
 	} {

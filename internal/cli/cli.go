@@ -35,6 +35,7 @@ type app struct {
 // Main runs the command line args, without the program's name, and returns the
 // exit code. The example is the config that init writes.
 func Main(args []string, example []byte, stdout, stderr io.Writer) int {
+	keepOutOfCores()
 	a := &app{stdout: quote.Writer(stdout), stderr: quote.Writer(stderr), console: stderr, example: example}
 	root := a.rootCommand()
 	root.SetArgs(args)

@@ -1,0 +1,29 @@
+package cli
+
+import (
+	"io"
+	"os"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestNoCore: every command keeps itself out of core files, and can go on all the same.
+func TestNoCore(t *testing.T) {
+	if code := Main([]string{"version"}, nil, io.Discard, io.Discard); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	if dumpable, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0); err != nil || dumpable != 0 {
+		t.Errorf("dumpable: %d, %v", dumpable, err)
+	}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_CORE, &limit); err != nil || limit != (unix.Rlimit{}) {
+		t.Errorf("the limit of core files: %+v, %v", limit, err)
+	}
+	if _, err := os.Executable(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.ReadDir("/proc/self/fd"); err != nil {
+		t.Error(err)
+	}
+}
