@@ -16,6 +16,9 @@ import (
 	"tlstunnel/internal/chain"
 )
 
+// sentNothing is the kind of a reason.
+const sentNothing = "the peer sent nothing within handshake_timeout"
+
 // explainFront says why the accepted connection's handshake failed. What port
 // scanners and load balancers' probes do is debug; a peer that means to speak to
 // us and can't is info; what is wrong with our certificate is warn.
@@ -31,7 +34,7 @@ func (t *Tunnel) explainFront(c *conn, err error) *ending {
 		end.by, end.reason = byTunnel, "the peer didn't finish the TLS handshake within handshake_timeout"
 		switch {
 		case !c.front.wire.received:
-			end.reason = "the peer sent nothing within handshake_timeout: a program without TLS that waits for the server to speak first does so"
+			end.reason = sentNothing + ": a program without TLS that waits for the server to speak first does so"
 		case h.starved:
 			end.level, end.reason = slog.LevelWarn, "there were more handshakes than this machine can do: this one had no turn within handshake_timeout"
 		}

@@ -12,8 +12,9 @@ import (
 )
 
 // tally keeps the log readable, and its history long, whatever strangers do. Of what
-// those of one origin do alike, it lets one line a minute through, and not more than
-// some lines of all origins; the rest it counts and tells of in summaries.
+// those of one origin do alike, it lets a few lines a minute through, enough for who
+// tries to mend a client, and not more than some lines of all origins; the rest it
+// counts and tells of in summaries.
 type tally struct {
 	every   time.Duration // 0: everything is let through
 	summary func([]summary)
@@ -32,9 +33,19 @@ type event struct {
 	kind    string
 }
 
+// lines is how many of e are let through in a time of every. Health checks that wait in
+// silence do so all the time.
+func (e event) lines() int {
+	if e.kind == sentNothing {
+		return 1
+	}
+	return 5
+}
+
 type count struct {
 	level   slog.Level
 	until   time.Time
+	lines   int // that may be let through until then
 	skipped int64
 }
 
@@ -83,15 +94,15 @@ func (t *tally) take(now time.Time, e event, level slog.Level) (skipped int64, o
 		t.events[e] = c
 	}
 	c.level = max(c.level, level)
-	if now.Before(c.until) || !t.line(now) {
-		if c.until.IsZero() {
-			c.until = now.Add(t.every)
-		}
+	if !now.Before(c.until) {
+		c.until, c.lines = now.Add(t.every), e.lines()
+	}
+	if c.lines == 0 || !t.line(now) {
 		c.skipped++
 		return 0, false
 	}
+	c.lines--
 	skipped, c.skipped = c.skipped, 0
-	c.until = now.Add(t.every)
 	return skipped, true
 }
 

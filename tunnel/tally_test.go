@@ -19,8 +19,8 @@ func TestTally(t *testing.T) {
 		skipped int64
 		ok      bool
 	}
-	silent := event{from("192.0.2.1"), handshakeFailed, "silent"}
-	other := event{from("192.0.2.2"), handshakeFailed, "silent"}
+	silent := event{from("192.0.2.1"), handshakeFailed, sentNothing}
+	other := event{from("192.0.2.2"), handshakeFailed, sentNothing}
 	http := event{from("192.0.2.1"), handshakeFailed, "HTTP"}
 	tally := newTally(func([]summary) {})
 	defer tally.stop()
@@ -35,6 +35,14 @@ func TestTally(t *testing.T) {
 		{119 * time.Second, silent, 0, false},
 		{time.Hour, silent, 1, true},
 		{time.Hour, other, 0, true},
+		{time.Hour, http, 0, true},
+		{time.Hour, http, 0, true},
+		{time.Hour, http, 0, true},
+		{time.Hour, http, 0, true},
+		{time.Hour, http, 0, true},
+		{time.Hour, http, 0, false},
+		{time.Hour + time.Minute, http, 1, true},
+		{time.Hour + time.Minute, http, 0, true},
 	} {
 		if skipped, ok := tally.take(began.Add(s.at), s.event, slog.LevelInfo); skipped != s.skipped || ok != s.ok {
 			t.Errorf("step %d: got %d, %v, want %d, %v", i, skipped, ok, s.skipped, s.ok)
@@ -110,7 +118,7 @@ func (r *running) sample() *running {
 	return r
 }
 
-// What strangers do alike is one line, and one with the count at the end. Peers whose
+// What strangers do alike is five lines, and one with the count at the end. Peers whose
 // certificate is good have a line each, and so have those who say something.
 func TestLogOfStrangers(t *testing.T) {
 	kinds := map[string]func(*end){
@@ -133,9 +141,9 @@ func TestLogOfStrangers(t *testing.T) {
 			eventually(t, "all have ended", func() bool { return r.Stats().HandshakeFailed == each })
 			line := r.logs.next(t, 0)
 			_ = r.Shutdown(context.Background())
-			sum := r.logs.next(t, 1)
-			if n := r.logs.count(); n != 2 || sum.message != "handshake failed" || sum.level != line.level ||
-				sum.attrs["skipped"].Int64() != each-1 || sum.text("peer") != "127.0.0.1" {
+			sum := r.logs.next(t, 5)
+			if n := r.logs.count(); n != 6 || sum.message != "handshake failed" || sum.level != line.level ||
+				sum.attrs["skipped"].Int64() != each-5 || sum.text("peer") != "127.0.0.1" {
 				t.Errorf("%d lines: %v", n, r.logs.all())
 			}
 		})
