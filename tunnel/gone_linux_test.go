@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -172,6 +173,29 @@ func TestResetAfterEndOfStream(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A TLS 1.3 peer that ends its stream and closes, and a target that hangs: the session
+// ticket finds that nobody is there. A peer that waits for the answer isn't harmed by it.
+func TestTicketFindsClosedPeer(t *testing.T) {
+	leakCheck(t)
+	p := newPath(t, "server", lookOften)
+	open := func() (peer, target *end) {
+		config := clientTLS()
+		config.ClientSessionCache = tls.NewLRUClientSessionCache(0) // without, Go takes no ticket
+		peer = mustDialTLS(t, p.tunnels[0].addr, config)
+		target, err := p.accept()
+		check(t, err)
+		t.Cleanup(func() { target.tcp.Close() })
+		return peer, target
+	}
+	waits, answers := open()
+	check(t, send(waits, 1000), waits.CloseWrite(), receiveAll(answers, 1000))
+	gone, hangs := open()
+	check(t, send(gone, 1000), gone.CloseWrite(), gone.tcp.Close(), receiveAll(hangs, 1000))
+	p.tunnels[0].logs.expect(t, 0, slog.LevelInfo, "connection interrupted", byPeer, "the peer reset the connection")
+	check(t, send(answers, 1000), answers.CloseWrite(), receiveAll(waits, 1000))
+	p.tunnels[0].logs.expect(t, 1, slog.LevelInfo, "connection closed", byPeer, "end of stream")
 }
 
 func TestEndsInAlert(t *testing.T) {

@@ -48,6 +48,10 @@ func (r *relaying) look(f *flow) {
 		r.lose(s, explainRelay(s, errTimedOut))
 	case state.ended && passing:
 		r.limitHalfClose()
+	case f.stage.Load() == stageEnded && s.wire != nil:
+		// If it closed, its system resets the connection when something more comes. A
+		// ticket is the one thing that we have to say by ourselves.
+		s.wire.sendTicket()
 	}
 }
 

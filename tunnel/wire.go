@@ -144,6 +144,19 @@ func (w *wire) write(b []byte) (int, error) {
 	return max(0, n-held), err
 }
 
+// sendTicket sends the session ticket that Write holds back, if nothing else is being
+// sent. All that the client has sent must have come.
+func (w *wire) sendTicket() {
+	if !w.sending.TryLock() {
+		return
+	}
+	defer w.sending.Unlock()
+	if w.ticket != nil && w.gathered == nil {
+		_, _ = w.source.Write(w.ticket)
+		w.ticket = nil
+	}
+}
+
 // gather makes Write keep what it is given, of size bytes before encryption, until
 // flush: crypto/tls writes each record by itself, and a system call costs more than
 // a copy.
