@@ -24,7 +24,7 @@ func (t *Tunnel) admit(c *conn) *ending {
 	}
 	if c.settings.Front != nil {
 		c.early, c.giveUp = context.WithCancelCause(t.setup)
-		if !t.crowd.enter(c) {
+		if !t.pending.add(c) {
 			c.giveUp(nil)
 			return refusal(fmt.Sprintf("%d connections are in their handshake, and the peer's address has the most of them", maxHandshakes))
 		}
@@ -39,7 +39,7 @@ func (t *Tunnel) admit(c *conn) *ending {
 func (t *Tunnel) takePlace(c *conn) *ending {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.leaveCrowd(c)
+	t.leavePending(c)
 	if end := t.full(c); end != nil {
 		return end
 	}
@@ -64,7 +64,7 @@ func (t *Tunnel) full(c *conn) *ending {
 func (t *Tunnel) release(c *conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.leaveCrowd(c)
+	t.leavePending(c)
 	if c.placed {
 		t.placed--
 		if t.placedFrom[c.origin]--; t.placedFrom[c.origin] == 0 {
@@ -74,9 +74,9 @@ func (t *Tunnel) release(c *conn) {
 	t.active--
 }
 
-// leaveCrowd is for the caller to hold t.mu.
-func (t *Tunnel) leaveCrowd(c *conn) {
-	t.crowd.leave(c)
+// leavePending is for the caller to hold t.mu.
+func (t *Tunnel) leavePending(c *conn) {
+	t.pending.remove(c)
 	if c.giveUp != nil {
 		c.giveUp(nil)
 		c.early, c.giveUp = nil, nil

@@ -32,7 +32,7 @@ func (t *Tunnel) logEnd(c *conn, end *ending) {
 	}
 	skipped, ok := int64(0), true
 	if c.isStrange(end) {
-		skipped, ok = t.tally.take(time.Now(), event{c.origin, end.outcome, end.kind()}, end.level)
+		skipped, ok = t.strange.take(time.Now(), event{c.origin, end.outcome, end.kind()}, end.level)
 	}
 	if !ok {
 		return

@@ -21,9 +21,9 @@ type conn struct {
 
 	// In server mode, until the peer has a place. early ends with setup, or when giveUp
 	// is called.
-	early   context.Context
-	giveUp  context.CancelCauseFunc
-	inCrowd *list.Element
+	early     context.Context
+	giveUp    context.CancelCauseFunc
+	inPending *list.Element
 
 	front *side
 	back  *side // nil until dialled

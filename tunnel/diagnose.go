@@ -114,7 +114,7 @@ func explainRelay(s *side, err error) *ending {
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		end.reason = "the " + s.name + " closed the connection in the middle of a TLS record"
-	case err == errCut && s.kin:
+	case err == errCut && s.isTunnel:
 		end.level = slog.LevelWarn
 		end.reason = "the connection to the " + s.name + " was cut off on the way, by a proxy or a firewall say: its stream ended without the close_notify that a tlstunnel sends"
 	case err == errCut:

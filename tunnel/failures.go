@@ -94,7 +94,7 @@ func (t *Tunnel) Failures() Failures {
 	if all.PeerRow.Count+all.TargetRow.Count == 0 {
 		return all
 	}
-	for _, r := range t.entered() {
+	for _, r := range t.openRelays() {
 		if r.accepted.After(all.PeerRow.Time) {
 			all.PeerRow = Failure{}
 		}

@@ -73,10 +73,10 @@ func (c *conn) secured(s *side, stream *tls.Conn) {
 	s.wire.holdTicket, s.wire.noWait = false, true
 	state := stream.ConnectionState()
 	c.session = &state
-	if s.kin = isKin(s.wire.first); s.name == byTarget {
-		s.kin = hasKinAnswer(&state)
+	if s.isTunnel = hasMark(s.wire.first); s.name == byTarget {
+		s.isTunnel = hasAnswer(&state)
 	}
-	s.demanding = s.kin || c.settings.RequireCloseNotify
+	s.demanding = s.isTunnel || c.settings.RequireCloseNotify
 	s.wire.first, s.terms.hello = nil, nil
 	s.stream, s.records = stream, recordsOf(stream)
 }

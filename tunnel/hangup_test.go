@@ -116,7 +116,7 @@ func (p *path) openRaw(t *testing.T) (raw *rawTLS, plain *end) {
 }
 
 // A peer that asks for it can't hold more than its share, and not for long.
-func TestPartingIsBounded(t *testing.T) {
+func TestLingeringIsBounded(t *testing.T) {
 	rejected := func(t *testing.T, r *running) *end {
 		before := r.logs.count()
 		peer := mustDial(t, r.addr)
@@ -129,16 +129,16 @@ func TestPartingIsBounded(t *testing.T) {
 	t.Run("number", func(t *testing.T) {
 		leakCheck(t)
 		r := newPath(t, "server", nil).tunnels[0]
-		for range maxPartings {
-			r.partings <- struct{}{}
+		for range maxLingering {
+			r.lingering <- struct{}{}
 		}
 		peer := rejected(t, r)
 		eventually(t, "the connection is closed at once", func() bool {
 			_, err := peer.tcp.Write([]byte{1})
 			return err != nil
 		})
-		for range maxPartings {
-			<-r.partings
+		for range maxLingering {
+			<-r.lingering
 		}
 	})
 	t.Run("bytes", func(t *testing.T) {
@@ -153,7 +153,7 @@ func TestPartingIsBounded(t *testing.T) {
 		leakCheck(t)
 		r := newPath(t, "server", nil).tunnels[0]
 		rejected(t, r)
-		eventually(t, "it isn't waited for any more", func() bool { return len(r.partings) == 0 })
+		eventually(t, "it isn't waited for any more", func() bool { return len(r.lingering) == 0 })
 	})
 	t.Run("stop", func(t *testing.T) {
 		leakCheck(t)

@@ -7,7 +7,7 @@ import "time"
 // nothing, and a side that has vanished and owes us an acknowledgement. It asks the
 // system only about these, and looks again for as long as there are connections.
 func (t *Tunnel) look() {
-	relays := t.entered()
+	relays := t.openRelays()
 	for _, r := range relays {
 		r.look(&r.up)
 		r.look(&r.down)

@@ -99,7 +99,7 @@ func (t *Tunnel) relay(c *conn) {
 	}
 	r.stall = watchStall(c, func(reason string) { r.abort(interruption(byTunnel, reason, nil)) })
 	r.stall.setLimit(c.settings.IdleTimeout, "no progress for idle_timeout")
-	t.enter(r)
+	t.addRelay(r)
 	go r.run(&r.up)
 	r.run(&r.down)
 }
@@ -116,7 +116,7 @@ func (r *relaying) run(f *flow) {
 	r.end(f, failed, err)
 	if r.running.Add(-1) == 0 {
 		r.stall.stop()
-		r.tunnel.leave(r)
+		r.tunnel.removeRelay(r)
 		r.tunnel.close(r.conn, r.ending())
 	}
 }

@@ -117,7 +117,7 @@ func (t *Tunnel) abortRevoked(s *settings) {
 	if len(s.RevocationLists) == 0 {
 		return
 	}
-	for _, r := range t.entered() {
+	for _, r := range t.openRelays() {
 		r.abortIfRevoked(s)
 	}
 }

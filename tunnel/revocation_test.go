@@ -158,8 +158,8 @@ func TestRevokedWhileDialling(t *testing.T) {
 	s, _ := complete(Settings{RevocationLists: []*RevocationList{testCA().revoking("2")}})
 	p.tunnels[0].Apply(s)
 	r := &relaying{conn: c}
-	p.tunnels[0].enter(r)
-	p.tunnels[0].leave(r)
+	p.tunnels[0].addRelay(r)
+	p.tunnels[0].removeRelay(r)
 	if r.aborted == nil || r.aborted.reason != "the peer's "+revokedText {
 		t.Errorf("got %+v", r.aborted)
 	}

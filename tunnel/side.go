@@ -20,7 +20,7 @@ type side struct {
 	terms   *terms
 	records records
 
-	kin       bool // the other end is a tlstunnel, too
+	isTunnel  bool // the other end is a tlstunnel, too: see mark.go
 	demanding bool // it must end its stream with close_notify
 
 	whole    bool                   // it has got all that was for it, and its end of stream

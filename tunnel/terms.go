@@ -58,8 +58,8 @@ func noteHello(front *tls.Config) func(*tls.ClientHelloInfo) (*tls.Config, error
 				return nil, err
 			}
 		}
-		if isKin(hello.Conn.(*wire).first) {
-			config = answerKin(cmp.Or(config, front))
+		if hasMark(hello.Conn.(*wire).first) {
+			config = answerMark(cmp.Or(config, front))
 		}
 		return config, nil
 	}

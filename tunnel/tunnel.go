@@ -95,12 +95,12 @@ type Tunnel struct {
 	settings atomic.Pointer[settings]
 	stats    counters
 	failures failures
-	tally    *tally
 	accepts  sampler
 	outdated sampler
+	strange  *logLimiter // for the lines about strangers
 
-	// partings has a place for each connection that [Tunnel.part] waits for.
-	partings chan struct{}
+	// lingering has a place for each connection that [Tunnel.closeLingering] waits for.
+	lingering chan struct{}
 
 	// setup ends when the tunnel begins to stop: what has relayed nothing yet
 	// is given up.
@@ -118,7 +118,7 @@ type Tunnel struct {
 	stopped    bool
 	listeners  []net.Listener
 	active     int // connections that were admitted
-	crowd      crowd
+	pending    pending
 	placed     int                  // those that max_connections counts
 	placedFrom map[netip.Prefix]int // those that max_connections_per_ip counts
 	relays     map[*relaying]struct{}
@@ -139,14 +139,14 @@ type settings struct {
 // New returns a tunnel that does as s says once [Tunnel.Serve] is called.
 func New(s Settings) *Tunnel {
 	t := &Tunnel{
-		partings:   make(chan struct{}, maxPartings),
-		crowd:      crowd{groups: make(map[netip.Prefix]*group)},
+		lingering:  make(chan struct{}, maxLingering),
+		pending:    pending{groups: make(map[netip.Prefix]*group)},
 		placedFrom: make(map[netip.Prefix]int),
 		relays:     make(map[*relaying]struct{}),
 		targets:    pool.New(time.Now),
 	}
 	t.setup, t.stopSetup = context.WithCancel(context.Background())
-	t.tally = newTally(t.logSummaries)
+	t.strange = newLogLimiter(t.logSummaries)
 	t.looking = time.AfterFunc(time.Hour, t.look)
 	t.looking.Stop() // until there is a connection
 	t.Apply(s)
@@ -263,7 +263,7 @@ func (t *Tunnel) Shutdown(ctx context.Context) error {
 	}
 	t.endRelays()
 	<-drained
-	t.tally.stop()
+	t.strange.stop()
 	if t.cutShort.Load() {
 		return ctx.Err()
 	}
@@ -275,7 +275,7 @@ func (t *Tunnel) endRelays() {
 	t.mu.Lock()
 	t.drained = true
 	t.mu.Unlock()
-	for _, r := range t.entered() {
+	for _, r := range t.openRelays() {
 		t.cutOff(r)
 	}
 }
@@ -285,9 +285,9 @@ func (t *Tunnel) cutOff(r *relaying) {
 	r.abort(interruption(byTunnel, "shutdown_grace is over", nil))
 }
 
-// enter is for a connection that begins to relay. Much may have changed since it
+// addRelay is for a connection that begins to relay. Much may have changed since it
 // was admitted.
-func (t *Tunnel) enter(r *relaying) {
+func (t *Tunnel) addRelay(r *relaying) {
 	t.mu.Lock()
 	if t.relays[r] = struct{}{}; len(t.relays) == 1 {
 		t.looking.Reset(t.lookInterval())
@@ -300,16 +300,16 @@ func (t *Tunnel) enter(r *relaying) {
 	r.abortIfRevoked(t.settings.Load())
 }
 
-// leave undoes enter.
-func (t *Tunnel) leave(r *relaying) {
+// removeRelay undoes addRelay.
+func (t *Tunnel) removeRelay(r *relaying) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.relays, r)
 	t.stats.moved(r.conn)
 }
 
-// entered are the connections that relay.
-func (t *Tunnel) entered() []*relaying {
+// openRelays are the connections that relay.
+func (t *Tunnel) openRelays() []*relaying {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return slices.Collect(maps.Keys(t.relays))

@@ -12,7 +12,7 @@ import (
 
 func from(ip string) netip.Prefix { return origin(netip.MustParseAddr(ip)) }
 
-func TestTally(t *testing.T) {
+func TestLogLimiter(t *testing.T) {
 	type step struct {
 		at      time.Duration
 		event   event
@@ -22,8 +22,8 @@ func TestTally(t *testing.T) {
 	silent := event{from("192.0.2.1"), handshakeFailed, sentNothing}
 	other := event{from("192.0.2.2"), handshakeFailed, sentNothing}
 	http := event{from("192.0.2.1"), handshakeFailed, "HTTP"}
-	tally := newTally(func([]summary) {})
-	defer tally.stop()
+	limiter := newLogLimiter(func([]summary) {})
+	defer limiter.stop()
 	began := time.Now()
 	for i, s := range []step{
 		{0, silent, 0, true},
@@ -44,7 +44,7 @@ func TestTally(t *testing.T) {
 		{time.Hour + time.Minute, http, 1, true},
 		{time.Hour + time.Minute, http, 0, true},
 	} {
-		if skipped, ok := tally.take(began.Add(s.at), s.event, slog.LevelInfo); skipped != s.skipped || ok != s.ok {
+		if skipped, ok := limiter.take(began.Add(s.at), s.event, slog.LevelInfo); skipped != s.skipped || ok != s.ok {
 			t.Errorf("step %d: got %d, %v, want %d, %v", i, skipped, ok, s.skipped, s.ok)
 		}
 	}
@@ -52,29 +52,29 @@ func TestTally(t *testing.T) {
 
 // However many addresses a flood comes from, the lines and the memory are bounded, and
 // the counts are right.
-func TestTallyOfManyOrigins(t *testing.T) {
+func TestLogLimiterOfManyOrigins(t *testing.T) {
 	const minutes, each = 10, 20_000
 	var told []summary
-	tally := newTally(func(all []summary) { told = append(told, all...) })
+	limiter := newLogLimiter(func(all []summary) { told = append(told, all...) })
 	now := time.Now()
 	lines, skipped := 0, int64(0)
 	for m := range minutes {
 		for i := range each {
 			e := event{from(fmt.Sprintf("2001:db8:%x:%x::1", m, i)), outcome(i % 2), "noise"}
-			n, ok := tally.take(now, e, slog.LevelInfo)
+			n, ok := limiter.take(now, e, slog.LevelInfo)
 			if ok {
 				lines++
 				skipped += n
 			}
 		}
 		now = now.Add(sampleEvery)
-		tally.sum(now)
-		if n := len(tally.events); n > maxEvents+int(completed) {
+		limiter.sum(now)
+		if n := len(limiter.events); n > maxEvents+int(completed) {
 			t.Fatalf("%d events are kept", n)
 		}
 	}
 	now = now.Add(sampleEvery)
-	tally.sum(now)
+	limiter.sum(now)
 	for _, s := range told {
 		skipped += s.skipped
 	}
@@ -87,7 +87,7 @@ func TestTallyOfManyOrigins(t *testing.T) {
 	if most := (minutes + 1) * (maxSummed + 2); len(told) > most {
 		t.Errorf("%d summaries, want at most %d", len(told), most)
 	}
-	tally.stop()
+	limiter.stop()
 }
 
 func TestSummariesAreBrief(t *testing.T) {
@@ -112,9 +112,9 @@ func TestSummariesAreBrief(t *testing.T) {
 
 // sample makes r's log what it is outside of tests.
 func (r *running) sample() *running {
-	r.tally.mu.Lock()
-	defer r.tally.mu.Unlock()
-	r.tally.every = sampleEvery
+	r.strange.mu.Lock()
+	defer r.strange.mu.Unlock()
+	r.strange.every = sampleEvery
 	return r
 }
 

@@ -16,7 +16,7 @@ func stranger(tun *Tunnel, ip string) *conn {
 }
 
 // A place for a handshake is taken from the origin that has the most.
-func TestCrowdMakesRoom(t *testing.T) {
+func TestPendingMakesRoom(t *testing.T) {
 	s, _ := complete(Settings{Front: serverTLS()})
 	tun := New(s)
 	from := map[string][]*conn{}
@@ -59,13 +59,13 @@ func TestCrowdMakesRoom(t *testing.T) {
 			}
 		}
 	}
-	if tun.crowd.size != 0 || len(tun.crowd.groups) != 0 || len(tun.crowd.order) != 0 || tun.active != 0 {
-		t.Errorf("left: %d in %d groups, %d in the heap, %d active", tun.crowd.size, len(tun.crowd.groups), len(tun.crowd.order), tun.active)
+	if tun.pending.size != 0 || len(tun.pending.groups) != 0 || len(tun.pending.order) != 0 || tun.active != 0 {
+		t.Errorf("left: %d in %d groups, %d in the heap, %d active", tun.pending.size, len(tun.pending.groups), len(tun.pending.order), tun.active)
 	}
 }
 
 // Where all have one each, it is the one that has been there for longest.
-func TestCrowdOfManyOrigins(t *testing.T) {
+func TestPendingOfManyOrigins(t *testing.T) {
 	s, _ := complete(Settings{Front: serverTLS()})
 	tun := New(s)
 	var all []*conn
@@ -181,7 +181,7 @@ func TestHandshakeGivesUp(t *testing.T) {
 	peer := mustDial(t, r.addr)
 	eventually(t, "it is there", func() bool { return r.Stats().Active == 1 })
 	r.mu.Lock()
-	r.crowd.order[0].oldest().giveUp(errCrowded)
+	r.pending.order[0].oldest().giveUp(errCrowded)
 	r.mu.Unlock()
 	wantEnd(t, peer)
 	r.logs.expect(t, 0, slog.LevelWarn, "handshake failed", byTunnel,

@@ -13,9 +13,9 @@ import (
 // 180 MiB.
 const maxHandshakes = 2048
 
-// crowd are the connections of a tunnel that have proved nothing yet, by origin. It
-// isn't for several goroutines at once.
-type crowd struct {
+// pending are the connections of a tunnel that are in their handshake, and so have proved
+// nothing yet, by origin. It isn't for several goroutines at once.
+type pending struct {
 	groups map[netip.Prefix]*group
 	order  groupHeap
 	size   int
@@ -32,47 +32,47 @@ func (g *group) oldest() *conn { return g.conns.Front().Value.(*conn) }
 
 var errCrowded = errors.New("made room for another peer's handshake")
 
-// enter takes c in. Where there is no room, the origin with the most connections gives
-// up its oldest one; if that is c's own, c isn't taken in.
-func (w *crowd) enter(c *conn) (ok bool) {
-	g := w.groups[c.origin]
-	if w.size >= maxHandshakes {
-		largest := w.order[0]
+// add takes c in. If there is no room, the origin with the most connections gives up its
+// oldest one. If that is the origin of c, c isn't taken in.
+func (p *pending) add(c *conn) (ok bool) {
+	g := p.groups[c.origin]
+	if p.size >= maxHandshakes {
+		largest := p.order[0]
 		if g != nil && g.conns.Len() >= largest.conns.Len() {
 			return false
 		}
 		oldest := largest.oldest()
 		oldest.giveUp(errCrowded)
-		w.leave(oldest)
+		p.remove(oldest)
 	}
-	w.size++
+	p.size++
 	if g == nil {
 		g = &group{origin: c.origin}
-		c.inCrowd = g.conns.PushBack(c)
-		w.groups[c.origin] = g
-		heap.Push(&w.order, g)
+		c.inPending = g.conns.PushBack(c)
+		p.groups[c.origin] = g
+		heap.Push(&p.order, g)
 		return true
 	}
-	c.inCrowd = g.conns.PushBack(c)
-	heap.Fix(&w.order, g.index)
+	c.inPending = g.conns.PushBack(c)
+	heap.Fix(&p.order, g.index)
 	return true
 }
 
-// leave lets c out, if it is still in.
-func (w *crowd) leave(c *conn) {
-	if c.inCrowd == nil {
+// remove undoes add. It may be called again, and for a c that wasn't taken in.
+func (p *pending) remove(c *conn) {
+	if c.inPending == nil {
 		return
 	}
-	g := w.groups[c.origin]
+	g := p.groups[c.origin]
 	if g.conns.Len() == 1 {
-		delete(w.groups, c.origin)
-		heap.Remove(&w.order, g.index)
+		delete(p.groups, c.origin)
+		heap.Remove(&p.order, g.index)
 	} else {
-		g.conns.Remove(c.inCrowd)
-		heap.Fix(&w.order, g.index)
+		g.conns.Remove(c.inPending)
+		heap.Fix(&p.order, g.index)
 	}
-	c.inCrowd = nil
-	w.size--
+	c.inPending = nil
+	p.size--
 }
 
 // groupHeap has the largest group first, of several the one with the oldest connection.

@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// tally keeps the log readable, and its history long, whatever strangers do. Of what
-// those of one origin do alike, it lets a few lines a minute through, enough for who
-// tries to mend a client, and not more than some lines of all origins; the rest it
-// counts and tells of in summaries.
-type tally struct {
+// logLimiter keeps the log readable, and its history long, whatever strangers do. Of what
+// those of one origin do alike, it lets a few lines a minute through. That is enough for
+// an administrator who tries to mend a client. For all origins together there is a limit
+// too. What goes beyond, it counts and tells of in summaries.
+type logLimiter struct {
 	every   time.Duration // 0: everything is let through
 	summary func([]summary)
 
@@ -28,7 +28,7 @@ type tally struct {
 
 // event is what strangers do alike: the same outcome, for a reason of the same kind.
 type event struct {
-	origin  netip.Prefix // the zero one for those that the tally has no room for
+	origin  netip.Prefix // zero for those that the limiter has no room for
 	outcome outcome
 	kind    string
 }
@@ -49,8 +49,7 @@ type count struct {
 	skipped int64
 }
 
-// summary is how often an event was skipped. Its origin is the zero one if it is about
-// several.
+// summary is how often an event was skipped. Its origin is zero if it is about several.
 type summary struct {
 	event
 	level   slog.Level
@@ -60,44 +59,44 @@ type summary struct {
 // For a tunnel that is attacked all the time, these are 20 lines a minute, 12 MB of log
 // a day.
 const (
-	maxEvents   = 1024 // in a tally, at some 200 bytes
+	maxEvents   = 1024 // in a limiter, at some 200 bytes
 	burst       = 30   // lines at once
 	linesPer    = 10   // lines in a time of every, after that
 	maxSummed   = 5    // events with a summary of their own
 	sampleEvery = time.Minute
 )
 
-func newTally(summary func([]summary)) *tally {
-	t := &tally{every: sampleEvery, summary: summary, events: make(map[event]*count), lines: burst}
-	t.timer = time.AfterFunc(time.Hour, func() { t.sum(time.Now()) })
-	t.timer.Stop()
-	return t
+func newLogLimiter(summary func([]summary)) *logLimiter {
+	l := &logLimiter{every: sampleEvery, summary: summary, events: make(map[event]*count), lines: burst}
+	l.timer = time.AfterFunc(time.Hour, func() { l.sum(time.Now()) })
+	l.timer.Stop()
+	return l
 }
 
 // take reports whether this event is let through, and how many like it weren't before.
-func (t *tally) take(now time.Time, e event, level slog.Level) (skipped int64, ok bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.every == 0 {
+func (l *logLimiter) take(now time.Time, e event, level slog.Level) (skipped int64, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.every == 0 {
 		return 0, true
 	}
-	c := t.events[e]
-	if c == nil && len(t.events) >= maxEvents {
+	c := l.events[e]
+	if c == nil && len(l.events) >= maxEvents {
 		e = event{outcome: e.outcome, kind: "several"}
-		c = t.events[e]
+		c = l.events[e]
 	}
 	if c == nil {
-		if len(t.events) == 0 {
-			t.timer.Reset(t.every)
+		if len(l.events) == 0 {
+			l.timer.Reset(l.every)
 		}
 		c = &count{level: level}
-		t.events[e] = c
+		l.events[e] = c
 	}
 	c.level = max(c.level, level)
 	if !now.Before(c.until) {
-		c.until, c.lines = now.Add(t.every), e.lines()
+		c.until, c.lines = now.Add(l.every), e.lines()
 	}
-	if c.lines == 0 || !t.line(now) {
+	if c.lines == 0 || !l.line(now) {
 		c.skipped++
 		return 0, false
 	}
@@ -107,41 +106,41 @@ func (t *tally) take(now time.Time, e event, level slog.Level) (skipped int64, o
 }
 
 // line takes one of the lines that may be written now, if there is any.
-func (t *tally) line(now time.Time) bool {
-	t.lines = min(burst, t.lines+linesPer*float64(now.Sub(t.since))/float64(t.every))
-	t.since = now
-	if t.lines < 1 {
+func (l *logLimiter) line(now time.Time) bool {
+	l.lines = min(burst, l.lines+linesPer*float64(now.Sub(l.since))/float64(l.every))
+	l.since = now
+	if l.lines < 1 {
 		return false
 	}
-	t.lines--
+	l.lines--
 	return true
 }
 
 // sum tells of what was skipped of the events whose time is over, and forgets them.
-func (t *tally) sum(now time.Time) {
-	t.mu.Lock()
+func (l *logLimiter) sum(now time.Time) {
+	l.mu.Lock()
 	var all []summary
-	for e, c := range t.events {
+	for e, c := range l.events {
 		if now.Before(c.until) {
 			continue
 		}
-		delete(t.events, e)
+		delete(l.events, e)
 		if c.skipped > 0 {
 			all = append(all, summary{e, c.level, c.skipped})
 		}
 	}
-	if len(t.events) > 0 {
-		t.timer.Reset(t.every)
+	if len(l.events) > 0 {
+		l.timer.Reset(l.every)
 	}
-	t.mu.Unlock()
-	t.summary(brief(all))
+	l.mu.Unlock()
+	l.summary(brief(all))
 }
 
-// stop tells of all that was skipped. After it, the tally must not be used.
-func (t *tally) stop() {
-	t.timer.Stop()
-	t.sum(time.Now().Add(2 * t.every))
-	t.timer.Stop()
+// stop tells of all that was skipped. After it, the limiter must not be used.
+func (l *logLimiter) stop() {
+	l.timer.Stop()
+	l.sum(time.Now().Add(2 * l.every))
+	l.timer.Stop()
 }
 
 // brief has those with the highest counts first, and makes one for each outcome of the

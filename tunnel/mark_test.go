@@ -67,16 +67,16 @@ func (b *bridge) pass(from, to *net.TCPConn) error {
 	return to.CloseWrite()
 }
 
-// kinPath is a client tunnel, a bridge and a server tunnel before a target.
-type kinPath struct {
+// tunnelPath is a client tunnel, a bridge and a server tunnel before a target.
+type tunnelPath struct {
 	client, server *running
 	bridge         *bridge
 	target         *net.TCPListener
 }
 
-func newKinPath(t *testing.T, front, back *tls.Config, piece int) *kinPath {
+func newTunnelPath(t *testing.T, front, back *tls.Config, piece int) *tunnelPath {
 	t.Helper()
-	p := &kinPath{target: listen(t)}
+	p := &tunnelPath{target: listen(t)}
 	p.server = start(t, Settings{Name: "server", Front: front, Targets: []Target{{Address: p.target.Addr().String()}}})
 	p.bridge = newBridge(t, p.server.addr, piece)
 	p.client = start(t, Settings{Name: "client", Targets: []Target{{Address: p.bridge.listener.Addr().String(), TLS: back}}})
@@ -84,7 +84,7 @@ func newKinPath(t *testing.T, front, back *tls.Config, piece int) *kinPath {
 }
 
 // open makes a connection through all of it.
-func (p *kinPath) open(t *testing.T) (peer, target *end, via *link) {
+func (p *tunnelPath) open(t *testing.T) (peer, target *end, via *link) {
 	t.Helper()
 	peer = mustDial(t, p.client.addr)
 	accepted, err := p.target.Accept()
@@ -96,7 +96,7 @@ func (p *kinPath) open(t *testing.T) (peer, target *end, via *link) {
 }
 
 // Two tlstunnels demand close_notify of each other, however they meet.
-func TestKinDemandCloseNotify(t *testing.T) {
+func TestTunnelsDemandCloseNotify(t *testing.T) {
 	resuming := clientTLS()
 	resuming.ClientSessionCache = tls.NewLRUClientSessionCache(1)
 	version := func(config *tls.Config, v uint16) *tls.Config {
@@ -136,7 +136,7 @@ func TestKinDemandCloseNotify(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			leakCheck(t)
-			p := newKinPath(t, test.front, test.back, test.piece)
+			p := newTunnelPath(t, test.front, test.back, test.piece)
 			for round := range test.rounds {
 				for i, cut := range []func(*link) error{
 					func(l *link) error { return l.server.CloseWrite() }, // what the client tunnel says
@@ -163,9 +163,9 @@ func TestKinDemandCloseNotify(t *testing.T) {
 }
 
 // A stream that ends as it should is none that was cut, first end or last.
-func TestKinEndAsEver(t *testing.T) {
+func TestTunnelsEndAsEver(t *testing.T) {
 	leakCheck(t)
-	p := newKinPath(t, serverTLS(), clientTLS(), 0)
+	p := newTunnelPath(t, serverTLS(), clientTLS(), 0)
 	peer, target, _ := p.open(t)
 	check(t, send(peer, 1000), peer.CloseWrite(), receiveAll(target, 1000))
 	check(t, send(target, 1000), target.CloseWrite(), receiveAll(peer, 1000))
@@ -200,7 +200,7 @@ func TestRequireCloseNotify(t *testing.T) {
 }
 
 // Others see nothing of the marks.
-func TestKinMarksAreForKinAlone(t *testing.T) {
+func TestMarksAreForTunnelsAlone(t *testing.T) {
 	leakCheck(t)
 	p := newPath(t, "server", nil)
 	peer, _ := p.open(t)
@@ -230,9 +230,9 @@ func TestKinMarksAreForKinAlone(t *testing.T) {
 	}
 	_, second := hello(markHello(clientTLS()))
 	switch {
-	case !isKin(first) || !isKin(second):
+	case !hasMark(first) || !hasMark(second):
 		t.Error("a mark isn't seen")
-	case isKin(other):
+	case hasMark(other):
 		t.Error("a mark is seen where there is none")
 	case bytes.Equal(first, second):
 		t.Error("two handshakes have the same random value")
@@ -254,7 +254,7 @@ func TestHelloMarkerIsReadOnce(t *testing.T) {
 }
 
 // What a server tunnel demands of others, it demands of a tlstunnel as well.
-func TestKinMeetAllDemands(t *testing.T) {
+func TestTunnelsMeetAllDemands(t *testing.T) {
 	leakCheck(t)
 	weak := testCA().issueRSA(t, "modality-7", 1024)
 	p := newPath(t, "server", requireClientCert)

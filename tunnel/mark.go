@@ -10,23 +10,23 @@ import (
 )
 
 // Two tlstunnels demand of each other that a stream ends with close_notify, as each
-// knows that the other one always sends it. They know each other by two marks:
+// knows that the other always sends it. They recognize each other by two marks:
 //
 //   - The last 8 of the 32 random bytes in the ClientHello of a client tunnel are a
 //     hash of the others. Any other server sees random bytes, as ever.
 //   - A server tunnel that sees this sends a word of its own along with its
 //     certificate, in the list of SCTs. Other clients get the list as it was.
 //
-// Both are part of the handshake, which fails if somebody between adds or takes away
-// a mark. Offering a protocol in ALPN instead would be simpler, but a server that
+// Both are part of the handshake, which fails if somebody on the way adds or removes a
+// mark. Offering a protocol in ALPN instead would be simpler, but a server that
 // knows only others must then refuse us (RFC 7301, section 3.2).
 
-// kinLabel is what the marks are made of. It says what they promise.
-const kinLabel = "tlstunnel/1: ends every stream with close_notify"
+// markLabel is what the marks are made of. It says what they promise.
+const markLabel = "tlstunnel/1: ends every stream with close_notify"
 
-// kinAnswer stands among the SCTs of a server tunnel. SCTs begin with their version,
+// markAnswer stands among the SCTs of a server tunnel. SCTs begin with their version,
 // and there is none of that number (RFC 6962, section 3.2).
-var kinAnswer = append([]byte{0xff}, kinLabel...)
+var markAnswer = append([]byte{0xff}, markLabel...)
 
 // errCut is an end of stream without close_notify, where one had to come.
 var errCut = errors.New("end of stream without close_notify")
@@ -53,34 +53,34 @@ func (m *helloMarker) Read(b []byte) (int, error) {
 	m.config.Rand = nil
 	n, err := rand.Read(b)
 	if len(b) == 32 {
-		copy(b[24:], kinMark(b))
+		copy(b[24:], markOf(b))
 	}
 	return n, err
 }
 
-// kinMark is what the last bytes of a random value are in the hello of a client tunnel.
-func kinMark(random []byte) []byte {
-	sum := sha256.Sum256(append([]byte(kinLabel), random[:24]...))
+// markOf is what the last bytes of a random value are in the hello of a client tunnel.
+func markOf(random []byte) []byte {
+	sum := sha256.Sum256(append([]byte(markLabel), random[:24]...))
 	return sum[:8]
 }
 
-// isKin reports whether hello, the beginning of a ClientHello, has the mark.
-func isKin(hello []byte) bool {
-	return len(hello) >= helloSize && bytes.Equal(hello[helloSize-8:helloSize], kinMark(hello[helloRandom:helloSize]))
+// hasMark reports whether hello, the beginning of a ClientHello, has the mark.
+func hasMark(hello []byte) bool {
+	return len(hello) >= helloSize && bytes.Equal(hello[helloSize-8:helloSize], markOf(hello[helloRandom:helloSize]))
 }
 
-// answerKin returns config, of a server, with the answer to the mark.
-func answerKin(config *tls.Config) *tls.Config {
+// answerMark returns config, of a server, with the answer to the mark.
+func answerMark(config *tls.Config) *tls.Config {
 	config = config.Clone()
 	config.Certificates = slices.Clone(config.Certificates)
 	for i := range config.Certificates {
-		config.Certificates[i] = *withKinAnswer(&config.Certificates[i])
+		config.Certificates[i] = *withAnswer(&config.Certificates[i])
 	}
 	if get := config.GetCertificate; get != nil {
 		config.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			cert, err := get(hello)
 			if cert != nil {
-				cert = withKinAnswer(cert)
+				cert = withAnswer(cert)
 			}
 			return cert, err
 		}
@@ -88,14 +88,14 @@ func answerKin(config *tls.Config) *tls.Config {
 	return config
 }
 
-func withKinAnswer(cert *tls.Certificate) *tls.Certificate {
+func withAnswer(cert *tls.Certificate) *tls.Certificate {
 	answering := *cert
-	answering.SignedCertificateTimestamps = append(slices.Clip(cert.SignedCertificateTimestamps), kinAnswer)
+	answering.SignedCertificateTimestamps = append(slices.Clip(cert.SignedCertificateTimestamps), markAnswer)
 	return &answering
 }
 
-// hasKinAnswer reports whether the server of a session is a tlstunnel that knows us
-// for one. A session that is resumed has the answer of the one that it began with.
-func hasKinAnswer(session *tls.ConnectionState) bool {
-	return slices.ContainsFunc(session.SignedCertificateTimestamps, func(sct []byte) bool { return bytes.Equal(sct, kinAnswer) })
+// hasAnswer reports whether the server of a session is a tlstunnel that has seen our
+// mark. A session that is resumed has the answer of the one that it began with.
+func hasAnswer(session *tls.ConnectionState) bool {
+	return slices.ContainsFunc(session.SignedCertificateTimestamps, func(sct []byte) bool { return bytes.Equal(sct, markAnswer) })
 }
