@@ -5,6 +5,7 @@ import (
 	"crypto/cipher"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -21,7 +22,7 @@ const (
 	maxCertificates     = 16
 	maxCertificateBytes = 16 << 10
 	maxMessageBytes     = 40 << 10
-	maxSignatureChecks  = 10 // one with a key of P-521 takes as long as some of others, and counts as 3
+	maxSignatureChecks  = 10 // one with a key of P-521 or a large one of RSA takes as long as some of others, and counts as 3
 )
 
 // flight is what the other side says in a handshake. It is looked at before crypto/tls
@@ -99,7 +100,8 @@ func (f *flight) read(said []byte) error {
 	const certificate = 11
 	rest := said
 	if len(f.part) > 0 {
-		rest = append(f.part, said...)
+		f.part = append(f.part, said...)
+		rest = f.part
 	}
 	for len(rest) > 0 {
 		if f.skip > 0 {
@@ -132,7 +134,13 @@ func (f *flight) read(said []byte) error {
 		f.messages++
 		rest = rest[messageHeader+size:]
 	}
-	f.part = bytes.Clone(rest)
+	switch len(rest) {
+	case 0:
+		f.part = nil
+	case len(f.part): // nothing is complete; there may be a record for each byte
+	default:
+		f.part = bytes.Clone(rest)
+	}
 	return nil
 }
 
@@ -208,7 +216,7 @@ func checkCertificates(message []byte, tls13 bool) error {
 }
 
 // signatureChecks counts the signatures that x509 would check to verify the first of
-// certs with the help of the others, if all of them were right, those of P-521 thrice.
+// certs with the help of the others, if all of them were right, those with a slow key thrice.
 // It tries each way from a certificate to one with the name of its issuer. The count
 // ends above maxSignatureChecks.
 func signatureChecks(certs []*x509.Certificate) (n int) {
@@ -224,7 +232,7 @@ func signatureChecks(certs []*x509.Certificate) (n int) {
 				continue
 			}
 			n++
-			if key, ok := parent.PublicKey.(*ecdsa.PublicKey); ok && key.Curve == elliptic.P521() {
+			if isSlow(parent.PublicKey) {
 				n += 2
 			}
 			used[i] = true
@@ -234,4 +242,16 @@ func signatureChecks(certs []*x509.Certificate) (n int) {
 	}
 	tryAbove(certs[0])
 	return n
+}
+
+// isSlow is for public keys with which a check takes some milliseconds. The exponent of
+// one of RSA may be as large as its owner likes.
+func isSlow(public any) bool {
+	switch key := public.(type) {
+	case *ecdsa.PublicKey:
+		return key.Curve == elliptic.P521()
+	case *rsa.PublicKey:
+		return key.N.BitLen() > 4096
+	}
+	return false
 }

@@ -1,10 +1,12 @@
 package tunnel
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -52,6 +54,15 @@ func certificate(name, issuer string, key, public crypto.Signer, edit func(*x509
 	return der
 }
 
+// largeRSA is a public key with which a check takes as long as it can. It only stands in
+// certificates.
+type largeRSA struct{ crypto.Signer }
+
+func (largeRSA) Public() crypto.PublicKey {
+	n := new(big.Int).Lsh(big.NewInt(1), 8192)
+	return &rsa.PublicKey{N: n.Sub(n, big.NewInt(1)), E: 1<<31 - 1}
+}
+
 // floods are chains that cost much to verify.
 func floods() map[string]tls.Certificate {
 	leafKey := newKey()
@@ -81,7 +92,12 @@ func floods() map[string]tls.Certificate {
 	for range 4 {
 		several = append(several, certificate("CA", "root", leafKey, newP521(), nil))
 	}
+	slow := [][]byte{leaf}
+	for range 4 {
+		slow = append(slow, certificate("CA", "root", leafKey, largeRSA{}, nil))
+	}
 	return map[string]tls.Certificate{
+		"several certificates for one CA, so":                              {Certificate: slow, PrivateKey: leafKey},
 		"several certificates for one CA":                                  {Certificate: several, PrivateKey: leafKey},
 		"17 certificates, where 16 are the most":                           {Certificate: many, PrivateKey: leafKey},
 		"several certificates for one CA, so that there are too many ways": {Certificate: ways, PrivateKey: leafKey},
@@ -130,6 +146,26 @@ func TestCertificateFloods(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// A certificate message is looked at however it is cut, and what that takes grows with its
+// size alone.
+func TestCertificateInPieces(t *testing.T) {
+	message := append([]byte{11, 0, 0x3f, 0xff}, bytes.Repeat([]byte{1}, 0x3fff)...)
+	read := func() {
+		f := flightOf(new(tls.Conn))
+		for i := range message {
+			if err := f.read(message[i : i+1]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if f.messages != 1 || len(f.part) > 0 {
+			t.Fatalf("%d messages, and %d bytes of another", f.messages, len(f.part))
+		}
+	}
+	if n := testing.AllocsPerRun(1, read); n > 100 {
+		t.Errorf("%v allocations for %d records", n, len(message))
 	}
 }
 
