@@ -31,8 +31,8 @@ func (t *Tunnel) logEnd(c *conn, end *ending) {
 		return
 	}
 	skipped, ok := int64(0), true
-	if c.isStrange(end) {
-		skipped, ok = t.strange.take(time.Now(), event{c.origin, end.outcome, end.kind()}, end.level)
+	if limiter := t.limiterFor(c, end); limiter != nil {
+		skipped, ok = limiter.take(time.Now(), event{c.origin, end.outcome, end.kind(), c.identity()}, end.level)
 	}
 	if !ok {
 		return
@@ -50,7 +50,7 @@ func (c *conn) attrs() []slog.Attr {
 		a = append(a, slog.Any("failed", c.failed))
 	}
 	if c.session != nil {
-		if id := identity(c.session); id != "" && c.front.wire != nil {
+		if id := c.identity(); id != "" {
 			a = append(a, slog.String("identity", id))
 		}
 		if c.allowedBy != "" {
@@ -70,9 +70,14 @@ func (c *conn) attrs() []slog.Attr {
 }
 
 // identity is the subject of the certificate that the peer proved, if any.
-func identity(session *tls.ConnectionState) string {
-	if len(session.PeerCertificates) == 0 {
+func (c *conn) identity() string {
+	if !c.hasProved() {
 		return ""
 	}
-	return clip(dn.Text(session.PeerCertificates[0].Subject))
+	return clip(dn.Text(c.session.PeerCertificates[0].Subject))
+}
+
+// hasProved reports whether the peer has a certificate of a CA that is trusted.
+func (c *conn) hasProved() bool {
+	return c.front.wire != nil && c.session != nil && len(c.session.PeerCertificates) > 0
 }

@@ -76,8 +76,7 @@ func (f *failures) note(c *conn, end *ending, now time.Time) {
 
 // known reports whether the peer isn't just anybody who can reach us.
 func (c *conn) known() bool {
-	return c.peer.Addr().IsLoopback() || c.admitted && len(c.settings.AllowFrom) > 0 ||
-		c.front.wire != nil && c.session != nil && len(c.session.PeerCertificates) > 0
+	return c.peer.Addr().IsLoopback() || c.admitted && len(c.settings.AllowFrom) > 0 || c.hasProved()
 }
 
 // settledAfter is how long a connection that the target has taken must live to have gone

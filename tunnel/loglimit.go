@@ -28,9 +28,10 @@ type logLimiter struct {
 
 // event is what strangers do alike: the same outcome, for a reason of the same kind.
 type event struct {
-	origin  netip.Prefix // zero for those that the limiter has no room for
-	outcome outcome
-	kind    string
+	origin   netip.Prefix // zero for those that the limiter has no room for
+	outcome  outcome
+	kind     string
+	identity string // of a peer with a good certificate
 }
 
 // lines is how many of e are let through in a time of every. Health checks that wait in
@@ -147,7 +148,7 @@ func (l *logLimiter) stop() {
 // rest.
 func brief(all []summary) []summary {
 	slices.SortFunc(all, func(a, b summary) int {
-		return cmp.Or(cmp.Compare(b.skipped, a.skipped), a.origin.Addr().Compare(b.origin.Addr()), cmp.Compare(a.kind, b.kind))
+		return cmp.Or(cmp.Compare(b.skipped, a.skipped), a.origin.Addr().Compare(b.origin.Addr()), cmp.Compare(a.kind, b.kind), cmp.Compare(a.identity, b.identity))
 	})
 	if len(all) <= maxSummed {
 		return all
@@ -175,8 +176,12 @@ func brief(all []summary) []summary {
 func (t *Tunnel) logSummaries(all []summary) {
 	log := t.settings.Load().log
 	for _, s := range all {
-		log.LogAttrs(context.Background(), s.level, s.outcome.message(),
-			slog.String("peer", s.peer()), slog.String("reason", s.kind), slog.Int64("skipped", s.skipped))
+		attrs := []slog.Attr{slog.String("peer", s.peer())}
+		if s.identity != "" {
+			attrs = append(attrs, slog.String("identity", s.identity))
+		}
+		attrs = append(attrs, slog.String("reason", s.kind), slog.Int64("skipped", s.skipped))
+		log.LogAttrs(context.Background(), s.level, s.outcome.message(), attrs...)
 	}
 }
 
@@ -198,13 +203,18 @@ func (e *ending) kind() string {
 	return clipTo(kind, 100)
 }
 
-// isStrange reports whether c, which ended so, may be that of a stranger: of a peer that
-// has proved nothing with a certificate, and said nothing to the target.
-func (c *conn) isStrange(end *ending) bool {
-	switch end.outcome {
-	case refused, handshakeFailed:
-		return c.session == nil || len(c.session.PeerCertificates) == 0
+// limiterFor is the limiter that counts c, which ended so; nil if it has its line in any case.
+// Peers that are refused in spite of a good certificate have one for themselves, so that
+// strangers can't keep their lines from the log.
+func (t *Tunnel) limiterFor(c *conn, end *ending) *logLimiter {
+	switch {
+	case c.hasProved() && end.outcome == refused:
+		return t.refusals
+	case c.hasProved():
+		return nil
+	case end.outcome <= handshakeFailed, c.settings.Front != nil && c.toBack.Load() == 0:
+		return t.strange
 	default:
-		return c.settings.Front != nil && len(c.session.PeerCertificates) == 0 && c.toBack.Load() == 0
+		return nil
 	}
 }

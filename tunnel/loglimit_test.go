@@ -19,9 +19,9 @@ func TestLogLimiter(t *testing.T) {
 		skipped int64
 		ok      bool
 	}
-	silent := event{from("192.0.2.1"), handshakeFailed, sentNothing}
-	other := event{from("192.0.2.2"), handshakeFailed, sentNothing}
-	http := event{from("192.0.2.1"), handshakeFailed, "HTTP"}
+	silent := event{from("192.0.2.1"), handshakeFailed, sentNothing, ""}
+	other := event{from("192.0.2.2"), handshakeFailed, sentNothing, ""}
+	http := event{from("192.0.2.1"), handshakeFailed, "HTTP", ""}
 	limiter := newLogLimiter(func([]summary) {})
 	defer limiter.stop()
 	began := time.Now()
@@ -60,7 +60,7 @@ func TestLogLimiterOfManyOrigins(t *testing.T) {
 	lines, skipped := 0, int64(0)
 	for m := range minutes {
 		for i := range each {
-			e := event{from(fmt.Sprintf("2001:db8:%x:%x::1", m, i)), outcome(i % 2), "noise"}
+			e := event{from(fmt.Sprintf("2001:db8:%x:%x::1", m, i)), outcome(i % 2), "noise", ""}
 			n, ok := limiter.take(now, e, slog.LevelInfo)
 			if ok {
 				lines++
@@ -93,15 +93,15 @@ func TestLogLimiterOfManyOrigins(t *testing.T) {
 func TestSummariesAreBrief(t *testing.T) {
 	var all []summary
 	for i := range 10 {
-		all = append(all, summary{event{from(fmt.Sprintf("192.0.2.%d", i)), outcome(i % 2), "noise"}, slog.LevelInfo, int64(i + 1)})
+		all = append(all, summary{event{from(fmt.Sprintf("192.0.2.%d", i)), outcome(i % 2), "noise", ""}, slog.LevelInfo, int64(i + 1)})
 	}
 	got := brief(all)
 	want := []summary{
-		{event{from("192.0.2.9"), handshakeFailed, "noise"}, slog.LevelInfo, 10},
-		{event{from("192.0.2.8"), refused, "noise"}, slog.LevelInfo, 9},
-		{event{from("192.0.2.7"), handshakeFailed, "noise"}, slog.LevelInfo, 8},
-		{event{from("192.0.2.6"), refused, "noise"}, slog.LevelInfo, 7},
-		{event{from("192.0.2.5"), handshakeFailed, "noise"}, slog.LevelInfo, 6},
+		{event{from("192.0.2.9"), handshakeFailed, "noise", ""}, slog.LevelInfo, 10},
+		{event{from("192.0.2.8"), refused, "noise", ""}, slog.LevelInfo, 9},
+		{event{from("192.0.2.7"), handshakeFailed, "noise", ""}, slog.LevelInfo, 8},
+		{event{from("192.0.2.6"), refused, "noise", ""}, slog.LevelInfo, 7},
+		{event{from("192.0.2.5"), handshakeFailed, "noise", ""}, slog.LevelInfo, 6},
 		{event{outcome: refused, kind: "several"}, slog.LevelInfo, 5 + 3 + 1},
 		{event{outcome: handshakeFailed, kind: "several"}, slog.LevelInfo, 4 + 2},
 	}
@@ -112,9 +112,11 @@ func TestSummariesAreBrief(t *testing.T) {
 
 // sample makes r's log what it is outside of tests.
 func (r *running) sample() *running {
-	r.strange.mu.Lock()
-	defer r.strange.mu.Unlock()
-	r.strange.every = sampleEvery
+	for _, limiter := range []*logLimiter{r.strange, r.refusals} {
+		limiter.mu.Lock()
+		limiter.every = sampleEvery
+		limiter.mu.Unlock()
+	}
 	return r
 }
 
@@ -147,6 +149,37 @@ func TestLogOfStrangers(t *testing.T) {
 				t.Errorf("%d lines: %v", n, r.logs.all())
 			}
 		})
+	}
+}
+
+// A peer whose good certificate isn't enough can't fill the log either, and strangers can't
+// keep it from the log.
+func TestLogOfRefusedPeers(t *testing.T) {
+	leakCheck(t)
+	p := newPath(t, "server", func(s *Settings) {
+		requireClientCert(s)
+		s.Allow = []Rule{{"cn", "another"}}
+	})
+	r := p.tunnels[0].sample()
+	r.strange.mu.Lock()
+	r.strange.lines, r.strange.since = 0, time.Now() // as after a flood
+	r.strange.mu.Unlock()
+	const each = 8
+	for _, name := range []string{"one", "two"} {
+		config := withCert(testCA().issue(name, nil))
+		for range each {
+			peer := mustDial(t, r.addr)
+			_ = peer.secure(tls.Client, config)
+		}
+	}
+	eventually(t, "all have ended", func() bool { return r.Stats().Refused == 2*each })
+	_ = r.Shutdown(context.Background())
+	skipped := make(map[string]int64)
+	for _, rec := range r.logs.all()[2*5:] {
+		skipped[rec.text("identity")] += rec.attrs["skipped"].Int64()
+	}
+	if fmt.Sprint(skipped) != fmt.Sprint(map[string]int64{"CN=one": each - 5, "CN=two": each - 5}) {
+		t.Errorf("%v skipped: %v", skipped, r.logs.all())
 	}
 }
 

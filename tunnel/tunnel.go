@@ -97,7 +97,8 @@ type Tunnel struct {
 	failures failures
 	accepts  sampler
 	outdated sampler
-	strange  *logLimiter // for the lines about strangers
+	strange  *logLimiter // see limiterFor
+	refusals *logLimiter
 
 	// lingering has a place for each connection that [Tunnel.closeLingering] waits for.
 	lingering chan struct{}
@@ -146,7 +147,7 @@ func New(s Settings) *Tunnel {
 		targets:    pool.New(time.Now),
 	}
 	t.setup, t.stopSetup = context.WithCancel(context.Background())
-	t.strange = newLogLimiter(t.logSummaries)
+	t.strange, t.refusals = newLogLimiter(t.logSummaries), newLogLimiter(t.logSummaries)
 	t.looking = time.AfterFunc(time.Hour, t.look)
 	t.looking.Stop() // until there is a connection
 	t.Apply(s)
@@ -264,6 +265,7 @@ func (t *Tunnel) Shutdown(ctx context.Context) error {
 	t.endRelays()
 	<-drained
 	t.strange.stop()
+	t.refusals.stop()
 	if t.cutShort.Load() {
 		return ctx.Err()
 	}
