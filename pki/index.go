@@ -55,6 +55,9 @@ const (
 	eventRevoked = "revoked"
 )
 
+// maxIndex is the size of an index that is read: some million certificates.
+const maxIndex = 256 << 20
+
 // serverName is what the index calls the certificates of this machine's server.
 const serverName = "server"
 
@@ -90,7 +93,7 @@ func loadIndex(dir string) ([]Issued, error) {
 	file := IndexFile(dir)
 	var data []byte
 	err := filerights.AsOwner(dir, func() (err error) {
-		data, err = os.ReadFile(file)
+		data, err = readRegular(file, maxIndex)
 		return err
 	})
 	if errors.Is(err, fs.ErrNotExist) {

@@ -9,7 +9,18 @@ import (
 	"os"
 )
 
+// readLimited is readRegular for a file that has something in it.
 func readLimited(file string, limit int64) ([]byte, error) {
+	data, err := readRegular(file, limit)
+	if err == nil && len(data) == 0 {
+		return nil, errors.New("it is empty")
+	}
+	return data, err
+}
+
+// readRegular reads a file that may be somebody else's trap: a pipe that nobody writes
+// into, a device that never ends.
+func readRegular(file string, limit int64) ([]byte, error) {
 	info, err := os.Stat(file)
 	switch {
 	case err != nil:
@@ -18,6 +29,8 @@ func readLimited(file string, limit int64) ([]byte, error) {
 		return nil, errors.New("it is a folder, a file is needed")
 	case !info.Mode().IsRegular():
 		return nil, errors.New("it isn't a regular file") // to open a FIFO could block for ever
+	case info.Size() > limit:
+		return nil, tooLarge(limit)
 	}
 	f, err := os.Open(file)
 	if err != nil {
@@ -30,12 +43,12 @@ func readLimited(file string, limit int64) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case int64(len(data)) > limit:
-		return nil, fmt.Errorf("it is larger than %d MiB", limit>>20)
-	case len(data) == 0:
-		return nil, errors.New("it is empty")
+		return nil, tooLarge(limit) // it has grown since
 	}
 	return data, nil
 }
+
+func tooLarge(limit int64) error { return fmt.Errorf("it is larger than %d MiB", limit>>20) }
 
 // decodeAll also says whether package pem passed over a block that it couldn't
 // read: with the leaf gone, the next certificate would be taken for it.
