@@ -63,6 +63,9 @@ func (st *Status) judge(now time.Time) {
 	if st.Renewal != nil && st.Renewal.Error != "" {
 		st.problem(Degraded, "the renewal of the server certificate failed, and is tried again on %s: %s", moment(st.Renewal.Retry), st.Renewal.Error)
 	}
+	if st.LogError != "" {
+		st.problem(Degraded, "the log file %q can't be written, and the tunnels go on without it: %s", st.Log, st.LogError)
+	}
 	if st.CRLError != "" {
 		st.problem(Degraded, "%s", st.CRLError)
 	}

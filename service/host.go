@@ -11,8 +11,9 @@ type Host struct {
 	// Ready is called when every listener is open; nil for nobody.
 	Ready func()
 
-	// Level is that of the log, which a reload sets; nil if nobody can.
-	Level *slog.LevelVar
+	// Log is what [OpenLog] was given: a reload sets its level, and the status says if
+	// its file can't be written. Nil if nobody can.
+	Log *LogControl
 
 	// Reload asks for a reload. Each value says by whom, for the log.
 	Reload <-chan string

@@ -31,7 +31,7 @@ func TestLogJournal(t *testing.T) {
 			check(t, err)
 			t.Setenv("JOURNAL_STREAM", tt.stream)
 			cfg := logConfig(t)
-			log, closeLog := OpenLog(cfg, new(slog.LevelVar), journal, false)
+			log, closeLog := OpenLog(cfg, new(LogControl), journal, false)
 			log.Info("started", "tunnels", 1)
 			log.With("tunnel", "a").Warn("connection interrupted")
 			log.With("tunnel", "a").WithGroup("ca").Warn(msgACMEFailed, "err", "down")

@@ -5,10 +5,34 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync/atomic"
 
 	"tlstunnel/internal/config"
 	"tlstunnel/internal/quote"
 )
+
+// LogControl sets the level of a log while it is open, and knows whether its file takes
+// the lines.
+type LogControl struct {
+	slog.LevelVar
+	failure atomic.Value // string
+}
+
+// Failure is why the last line isn't in the log file; "" if it is.
+func (c *LogControl) Failure() string {
+	failure, _ := c.failure.Load().(string)
+	return failure
+}
+
+func (c *LogControl) note(err error) {
+	failure := ""
+	if err != nil {
+		failure = err.Error()
+	}
+	if failure != c.Failure() {
+		c.failure.Store(failure)
+	}
+}
 
 // OpenLog returns the log that cfg describes and what closes it. Lines go to the
 // file; to console when the file is "-", when somebody watches it (interactive),
@@ -16,20 +40,20 @@ import (
 // gets the lines of the service itself, such as start, stop and reload, and none
 // of its connections'. Neither a broken log file nor a slow disk ever holds up
 // who logs. Calling close writes out what is left; lines logged after it are
-// lost. The level starts as cfg has it, and can be set at any time.
-func OpenLog(cfg config.Log, level *slog.LevelVar, console io.Writer, interactive bool) (log *slog.Logger, close func()) {
-	level.Set(levelOf(cfg))
+// lost. The level starts as cfg has it; control sets it at any time.
+func OpenLog(cfg config.Log, control *LogControl, console io.Writer, interactive bool) (log *slog.Logger, close func()) {
+	control.Set(levelOf(cfg))
 	queued := newLineQueue()
 	go queued.pass(consoleWriter(console))
 	if cfg.File == config.Console {
-		return slog.New(logHandler(cfg, level, queued)), queued.close
+		return slog.New(logHandler(cfg, control, queued)), queued.close
 	}
-	lines, file := newLineQueue(), openLogFile(cfg, level, queued)
-	handler := logHandler(cfg, level, lines)
+	lines, file := newLineQueue(), openLogFile(cfg, control, queued)
+	handler := logHandler(cfg, control, lines)
 	switch {
 	case interactive:
 		file.fallback = io.Discard // console has the lines anyway
-		handler = slog.NewMultiHandler(handler, logHandler(cfg, level, queued))
+		handler = slog.NewMultiHandler(handler, logHandler(cfg, control, queued))
 	case isJournal(console):
 		handler = slog.NewMultiHandler(handler, headlineHandler{slog.NewTextHandler(queued, &slog.HandlerOptions{ReplaceAttr: noTime})})
 	}

@@ -3,7 +3,6 @@ package service
 import (
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -30,7 +29,7 @@ func readLog(t *testing.T, file string) string {
 
 func TestLog(t *testing.T) {
 	cfg, console := logConfig(t), new(logText)
-	log, closeLog := OpenLog(cfg, new(slog.LevelVar), console, false)
+	log, closeLog := OpenLog(cfg, new(LogControl), console, false)
 	log.Debug("quiet")
 	log.Info("hello", "tunnel", "a")
 	closeLog()
@@ -49,7 +48,7 @@ func TestLog(t *testing.T) {
 func TestLogInteractive(t *testing.T) {
 	cfg, console := logConfig(t), new(logText)
 	cfg.Format = "json"
-	log, closeLog := OpenLog(cfg, new(slog.LevelVar), console, true)
+	log, closeLog := OpenLog(cfg, new(LogControl), console, true)
 	log.Info("hello", "peer", "\x1b[2J\u009b")
 	closeLog()
 	if got := readLog(t, cfg.File); got != console.String() || !strings.Contains(got, `"msg":"hello","peer":"\u001b[2J\u009b"}`) {
@@ -60,7 +59,7 @@ func TestLogInteractive(t *testing.T) {
 func TestLogConsoleOnly(t *testing.T) {
 	cfg, console := logConfig(t), new(logText)
 	cfg.File = config.Console
-	log, closeLog := OpenLog(cfg, new(slog.LevelVar), console, true)
+	log, closeLog := OpenLog(cfg, new(LogControl), console, true)
 	log.Info("hello")
 	closeLog()
 	if got := console.String(); strings.Count(got, "msg=hello") != 1 {
@@ -83,10 +82,14 @@ func TestLogBroken(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg, console := logConfig(t), new(logText)
 			cfg.File = tt.file
-			log, closeLog := OpenLog(cfg, new(slog.LevelVar), console, false)
+			control := new(LogControl)
+			log, closeLog := OpenLog(cfg, control, console, false)
 			log.Info("first")
 			log.Info("second")
 			closeLog()
+			if control.Failure() == "" {
+				t.Error("nobody is told that the file lacks the lines")
+			}
 			got := console.String()
 			for _, want := range []string{"msg=first", "msg=second", tt.complaint, "the tunnels go on without it"} {
 				if strings.Count(got, want) != 1 {
@@ -103,7 +106,7 @@ func TestLogBroken(t *testing.T) {
 // TestLogRotates: the number and size of the files is bounded.
 func TestLogRotates(t *testing.T) {
 	cfg, console := logConfig(t), new(logText)
-	file := openLogFile(cfg, new(slog.LevelVar), console)
+	file := openLogFile(cfg, new(LogControl), console)
 	line := []byte(strings.Repeat("x", 1000) + "\n")
 	for range 10 << 10 { // 10 MiB
 		if err := file.writeLine(line); err != nil {
@@ -135,7 +138,7 @@ func TestLogRotates(t *testing.T) {
 // lost is counted.
 func TestLogStalled(t *testing.T) {
 	cfg, console := logConfig(t), new(logText)
-	file, lines := openLogFile(cfg, new(slog.LevelVar), console), newLineQueue() // which nobody empties yet
+	file, lines := openLogFile(cfg, new(LogControl), console), newLineQueue() // which nobody empties yet
 	for i := range queuedLines + 10 {
 		fmt.Fprintf(lines, "line %d\n", i)
 	}
@@ -150,7 +153,7 @@ func TestLogStalled(t *testing.T) {
 func TestConsoleStalled(t *testing.T) {
 	cfg := logConfig(t)
 	stopped, resume := io.Pipe() // nobody reads: each write blocks
-	log, closeLog := OpenLog(cfg, new(slog.LevelVar), resume, true)
+	log, closeLog := OpenLog(cfg, new(LogControl), resume, true)
 	for i := range 2 * queuedLines {
 		log.Info("hello", "i", i)
 	}
@@ -173,7 +176,7 @@ func lost(log string) (n int) {
 // TestLogRemoved: when somebody removes the file, the next line makes a new one.
 func TestLogRemoved(t *testing.T) {
 	cfg := logConfig(t)
-	file := openLogFile(cfg, new(slog.LevelVar), io.Discard)
+	file := openLogFile(cfg, new(LogControl), io.Discard)
 	defer file.rotating.Close()
 	file.write([]byte("first\n"), 0)
 	if err := os.RemoveAll(filepath.Dir(cfg.File)); err != nil {
@@ -208,7 +211,7 @@ func TestLogEmptied(t *testing.T) {
 	} {
 		t.Run(how, func(t *testing.T) {
 			cfg := logConfig(t)
-			file := openLogFile(cfg, new(slog.LevelVar), io.Discard)
+			file := openLogFile(cfg, new(LogControl), io.Discard)
 			defer file.rotating.Close()
 			fill(t, cfg, file)
 			for range 700 { // more than half of the size
@@ -234,7 +237,7 @@ func TestLogEmptied(t *testing.T) {
 // its own.
 func TestLogTorn(t *testing.T) {
 	cfg := logConfig(t)
-	file := openLogFile(cfg, new(slog.LevelVar), io.Discard)
+	file := openLogFile(cfg, new(LogControl), io.Discard)
 	defer file.rotating.Close()
 	file.write([]byte("first ha"), 0)
 	file.torn = true

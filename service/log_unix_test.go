@@ -3,13 +3,14 @@
 package service
 
 import (
+	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // TestLogCannotRotate: when a full file can't be renamed, lines go on into it,
@@ -31,7 +32,7 @@ func TestLogCannotRotate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer os.Chmod(dir, 0o700)
-	file := openLogFile(cfg, new(slog.LevelVar), console)
+	file := openLogFile(cfg, new(LogControl), console)
 	line := []byte(strings.Repeat("y", 1<<16))
 	written := 0
 	for range 100 {
@@ -51,7 +52,7 @@ func TestLogPipe(t *testing.T) {
 	if err := syscall.Mkfifo(cfg.File, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	log, closeLog := OpenLog(cfg, new(slog.LevelVar), console, false)
+	log, closeLog := OpenLog(cfg, new(LogControl), console, false)
 	log.Info("hello")
 	closeLog()
 	if !strings.Contains(console.String(), "msg=hello") {
@@ -63,7 +64,7 @@ func TestLogPipe(t *testing.T) {
 // with create, the next line is in that one.
 func TestLogReplaced(t *testing.T) {
 	cfg := logConfig(t)
-	file := openLogFile(cfg, new(slog.LevelVar), io.Discard)
+	file := openLogFile(cfg, new(LogControl), io.Discard)
 	defer file.rotating.Close()
 	check(t, file.writeLine([]byte("first\n")))
 	check(t, os.Rename(cfg.File, cfg.File+".1"))
@@ -98,7 +99,7 @@ func TestLogModes(t *testing.T) {
 			check(t, os.WriteFile(cfg.File, nil, tt.old))
 			check(t, os.Chmod(cfg.File, tt.old))
 		}
-		log, closeLog := OpenLog(cfg, new(slog.LevelVar), io.Discard, false)
+		log, closeLog := OpenLog(cfg, new(LogControl), io.Discard, false)
 		log.Info("hello")
 		closeLog()
 		info, err := os.Stat(cfg.File)
@@ -119,7 +120,7 @@ func TestLogAsOwner(t *testing.T) {
 	dir := filepath.Dir(cfg.File)
 	check(t, os.Mkdir(dir, 0o750))
 	check(t, os.Chown(dir, 4711, 4712))
-	log, closeLog := OpenLog(cfg, new(slog.LevelVar), console, false)
+	log, closeLog := OpenLog(cfg, new(LogControl), console, false)
 	log.Info("hello")
 	closeLog()
 	info, err := os.Stat(cfg.File)
@@ -131,10 +132,44 @@ func TestLogAsOwner(t *testing.T) {
 	check(t, os.WriteFile(secret, nil, 0o600))
 	check(t, os.Remove(cfg.File))
 	check(t, os.Link(secret, cfg.File))
-	log, closeLog = OpenLog(cfg, new(slog.LevelVar), console, false)
+	log, closeLog = OpenLog(cfg, new(LogControl), console, false)
 	log.Info("not there")
 	closeLog()
 	if got := readLog(t, secret); got != "" || !strings.Contains(console.String(), "not there") {
 		t.Errorf("root's file has %q, the console %q", got, console)
+	}
+}
+
+// TestLogFailureInStatus: a service whose log file can't be written isn't healthy, until
+// a line is in it again.
+func TestLogFailureInStatus(t *testing.T) {
+	cfg := load(t, serverTunnel("a", "127.0.0.1:0", "127.0.0.1:1", ""))
+	cfg.Log = logConfig(t)
+	cfg.Log.File = filepath.Join(t.TempDir(), "log")
+	check(t, os.Mkdir(cfg.Log.File, 0o700)) // for a full disk, or one that can't be written
+	control := new(LogControl)
+	log, closeLog := OpenLog(cfg.Log, control, io.Discard, false)
+	defer closeLog()
+	s, err := Start(t.Context(), cfg, log)
+	check(t, err)
+	defer s.Stop()
+	s.logControl = control
+	await := func(want Verdict) (st Status) {
+		for range 500 {
+			if st = s.Status(); st.Verdict == want {
+				return st
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		t.Fatalf("got %+v, want %s", st.Health, want)
+		return st
+	}
+	if st := await(Degraded); len(st.Problems) != 1 || !strings.Contains(st.Problems[0], fmt.Sprintf("%q can't be written", cfg.Log.File)) || st.LogError == "" {
+		t.Errorf("got %+v", st.Health)
+	}
+	check(t, os.Remove(cfg.Log.File))
+	log.Info("hello")
+	if st := await(OK); st.LogError != "" {
+		t.Errorf("got %+v", st)
 	}
 }

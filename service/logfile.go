@@ -25,6 +25,7 @@ const complainEvery = time.Minute
 type logFile struct {
 	rotating *lumberjack.Logger
 	maxSize  int64
+	control  *LogControl  // is told how it goes
 	console  io.Writer    // told when the file can't be written
 	fallback io.Writer    // takes the lines that the file can't
 	own      *slog.Logger // writes into the file what the log has to say of itself
@@ -38,7 +39,7 @@ type logFile struct {
 	lastSize int64
 }
 
-func openLogFile(cfg config.Log, level slog.Leveler, console io.Writer) *logFile {
+func openLogFile(cfg config.Log, control *LogControl, console io.Writer) *logFile {
 	l := &logFile{
 		rotating: &lumberjack.Logger{
 			Filename:   cfg.File,
@@ -49,10 +50,11 @@ func openLogFile(cfg config.Log, level slog.Leveler, console io.Writer) *logFile
 			LocalTime:  true,
 		},
 		maxSize:  cfg.MaxSize,
+		control:  control,
 		console:  console,
 		fallback: console,
 	}
-	l.own = slog.New(logHandler(cfg, level, writerFunc(l.writeLine)))
+	l.own = slog.New(logHandler(cfg, control, writerFunc(l.writeLine)))
 	return l
 }
 
@@ -71,6 +73,7 @@ func (l *logFile) pass(lines *lineQueue) {
 		return nil
 	})
 	if err != nil { // nothing has been passed
+		l.control.note(err)
 		fmt.Fprintf(l.console, "tlstunnel: writing log file %q: %v\n", file, err)
 		lines.pass(func(line []byte, _ int) { _, _ = l.fallback.Write(line) })
 	}
@@ -86,6 +89,7 @@ func (l *logFile) write(line []byte, lost int) {
 		l.own.Error("log lines were lost: the disk is too slow for them", "lines", lost)
 	}
 	err := l.writeLine(line)
+	l.control.note(err)
 	if err == nil {
 		return
 	}

@@ -135,8 +135,8 @@ func (s *Service) compare(p plan) Changes {
 		}
 	}
 	logged := s.logged
-	if s.level != nil {
-		if s.level.Level() != levelOf(p.cfg.Log) {
+	if s.logControl != nil {
+		if s.logControl.Level() != levelOf(p.cfg.Log) {
 			c.LogLevel = p.cfg.Log.Level
 		}
 		logged.Level = p.cfg.Log.Level
@@ -149,8 +149,8 @@ func (s *Service) compare(p plan) Changes {
 
 // setLogLevel is for the lines from now on. All else of the log waits for a restart.
 func (s *Service) setLogLevel(log config.Log) {
-	if s.level != nil {
-		s.level.Set(levelOf(log))
+	if s.logControl != nil {
+		s.logControl.Set(levelOf(log))
 	}
 }
 

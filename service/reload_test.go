@@ -435,14 +435,14 @@ func TestLogLevel(t *testing.T) {
 	write := func(level string) {
 		check(t, os.WriteFile(cfg.File, []byte("pki.dir = 'pki'\nlog.file = '-'\nlog.level = '"+level+"'\n"+tunnel), 0o600))
 	}
-	level, console := new(slog.LevelVar), new(logText)
+	control, console := new(LogControl), new(logText)
 	cfg.Log.File = "-"
-	log, closeLog := OpenLog(cfg.Log, level, console, false)
+	log, closeLog := OpenLog(cfg.Log, control, console, false)
 	ofTunnel := log.With("tunnel", "a")
 	s, err := Start(t.Context(), cfg, log)
 	check(t, err)
 	defer s.Stop()
-	s.level = level
+	s.logControl = control
 	for _, step := range []struct{ level, changed string }{{"debug", "debug"}, {"debug", ""}, {"error", "error"}, {"info", "info"}} {
 		write(step.level)
 		changes, err := s.Reload(t.Context(), false)

@@ -3,10 +3,10 @@
 // the log, answers on the control channel, and stops everything in order.
 //
 //	cfg, problems, err := config.Load(file)
-//	level := new(slog.LevelVar)
-//	log, closeLog := service.OpenLog(cfg.Log, level, os.Stderr, false)
+//	control := new(service.LogControl)
+//	log, closeLog := service.OpenLog(cfg.Log, control, os.Stderr, false)
 //	defer closeLog()
-//	err = service.Run(ctx, cfg, log, service.Host{Level: level})
+//	err = service.Run(ctx, cfg, log, service.Host{Log: control})
 package service
 
 import (
@@ -49,9 +49,9 @@ type Service struct {
 	// without mu.
 	mu         sync.Mutex
 	cfg        *config.Config
-	tunnels    []*running     // in the order of the config
-	logged     config.Log     // what the log was opened with; a reload doesn't change it
-	level      *slog.LevelVar // of the log; nil if nobody can set it
+	tunnels    []*running  // in the order of the config
+	logged     config.Log  // what the log was opened with; a reload doesn't change it
+	logControl *LogControl // nil if nobody can set the level
 	lastReload ReloadResult
 	renewal    renewal
 }
@@ -78,7 +78,7 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger, host Host) e
 	if err != nil {
 		return err
 	}
-	s.level = host.Level
+	s.logControl = host.Log
 	control := s.serveControl()
 	defer control.close() // at the end, so that it can say that we are stopping
 	defer s.Stop()

@@ -17,7 +17,8 @@ type Status struct {
 	Version    string         `json:"version,omitempty"`
 	PID        int            `json:"pid,omitempty"`
 	Config     string         `json:"config"`
-	Log        string         `json:"log,omitempty"` // where it is; "-" is stderr
+	Log        string         `json:"log,omitempty"`       // where it is; "-" is stderr
+	LogError   string         `json:"log_error,omitempty"` // why the last line isn't in its file
 	Started    time.Time      `json:"started,omitzero"`
 	Memory     uint64         `json:"memory,omitempty"` // that the service holds, in bytes
 	LastReload *ReloadResult  `json:"last_reload,omitempty"`
@@ -61,6 +62,9 @@ func (s *Service) snapshot() (Status, *config.Config) {
 	st := Status{
 		Health: newHealth(), Source: SourceService, State: Running, Version: Version, PID: os.Getpid(),
 		Config: s.cfg.File, Log: s.logged.File, Started: s.started, Memory: memoryHeld(), Tunnels: []TunnelStatus{},
+	}
+	if s.logControl != nil && s.logged.File != config.Console {
+		st.LogError = s.logControl.Failure()
 	}
 	if s.stopping.Load() {
 		st.State = Stopping

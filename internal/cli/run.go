@@ -47,12 +47,12 @@ func (a *app) run(ctx context.Context, host service.Host) error {
 		// Its defaults say where the log is, which must tell why we didn't start.
 		cfg, _ = config.Parse(a.configFile, nil)
 	}
-	host.Level = new(slog.LevelVar)
+	host.Log = new(service.LogControl)
 	console := a.console
 	if host.Console != nil {
 		console = host.Console
 	}
-	log, closeLog := service.OpenLog(cfg.Log, host.Level, console, isInteractive(console))
+	log, closeLog := service.OpenLog(cfg.Log, host.Log, console, isInteractive(console))
 	defer closeLog()
 	if host.Events != nil {
 		log = slog.New(slog.NewMultiHandler(log.Handler(), host.Events))

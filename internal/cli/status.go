@@ -25,7 +25,8 @@ The exit code says how it is:
   0  ok
   1  degraded: it serves, but a tunnel is left out, a target is down, connections
      fail one after the other, a reload was or would be refused, a renewal fails,
-     or a certificate has expired or does so within 7 days
+     the log file can't be written, or a certificate has expired or does so within
+     7 days
   3  down: it doesn't run, or no tunnel listens
   4  unknown: nobody could be asked, as without the rights to
 
