@@ -20,11 +20,17 @@ const gcPercent = 200
 type memory struct {
 	allocated uint64 // bytes since the start, when it was looked at last
 	returned  uint64 // the same, when the system got memory back last
+	again     int    // after how many looks there is to be another return, 0: no more
 }
+
+// looksToReturn are the looks between the two returns after a burst. A connection
+// goes on with new goroutines, of small stacks, up to four seconds after its last
+// bytes (see tunnel.idleAfter), and the runtime keeps the old stacks until a collection.
+const looksToReturn = 2
 
 func newMemory() memory {
 	now := readMemory()
-	return memory{now.allocated, now.allocated}
+	return memory{allocated: now.allocated, returned: now.allocated}
 }
 
 // collectLess makes gcPercent the setting of the process, if nobody has chosen one.
@@ -37,11 +43,17 @@ func collectLess() {
 // look is called every memoryInterval.
 func (m *memory) look() {
 	now := readMemory()
-	if m.isBurstOver(now) {
+	over := m.isBurstOver(now)
+	if over || m.again == 1 {
 		// A pool of buffers is empty after two collections, of which this is one.
 		runtime.GC()
 		debug.FreeOSMemory()
 		m.returned = now.allocated
+	}
+	if over {
+		m.again = looksToReturn
+	} else if m.again > 0 {
+		m.again--
 	}
 	m.allocated = now.allocated
 }

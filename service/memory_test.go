@@ -30,17 +30,17 @@ func TestIsBurstOver(t *testing.T) {
 	const mib = 1 << 20
 	for _, test := range []struct {
 		name   string
-		memory memory
+		memory memory // allocated, returned
 		now    memoryUse
 		want   bool
 	}{
-		{"nothing happened", memory{100 * mib, 100 * mib}, memoryUse{10 * mib, 1 * mib, 100 * mib}, false},
-		{"a burst goes on", memory{150 * mib, 100 * mib}, memoryUse{40 * mib, 20 * mib, 160 * mib}, false},
-		{"a burst is over", memory{160 * mib, 100 * mib}, memoryUse{40 * mib, 0, 160 * mib}, true},
-		{"a little while others wait", memory{110 * mib, 100 * mib}, memoryUse{400 * mib, 0, 110 * mib}, false},
-		{"a trickle", memory{103 * mib, 100 * mib}, memoryUse{10 * mib, 0, 103*mib + 1}, false},
-		{"the sum of a trickle", memory{106 * mib, 100 * mib}, memoryUse{10 * mib, 0, 106*mib + 1}, true},
-		{"connections have become idle since", memory{160 * mib, 160 * mib}, memoryUse{80 * mib, 16 * mib, 160 * mib}, true},
+		{"nothing happened", memory{allocated: 100 * mib, returned: 100 * mib}, memoryUse{10 * mib, 1 * mib, 100 * mib}, false},
+		{"a burst goes on", memory{allocated: 150 * mib, returned: 100 * mib}, memoryUse{40 * mib, 20 * mib, 160 * mib}, false},
+		{"a burst is over", memory{allocated: 160 * mib, returned: 100 * mib}, memoryUse{40 * mib, 0, 160 * mib}, true},
+		{"a little while others wait", memory{allocated: 110 * mib, returned: 100 * mib}, memoryUse{400 * mib, 0, 110 * mib}, false},
+		{"a trickle", memory{allocated: 103 * mib, returned: 100 * mib}, memoryUse{10 * mib, 0, 103*mib + 1}, false},
+		{"the sum of a trickle", memory{allocated: 106 * mib, returned: 100 * mib}, memoryUse{10 * mib, 0, 106*mib + 1}, true},
+		{"connections have become idle since", memory{allocated: 160 * mib, returned: 160 * mib}, memoryUse{80 * mib, 16 * mib, 160 * mib}, true},
 	} {
 		if got := test.memory.isBurstOver(test.now); got != test.want {
 			t.Errorf("%s: got %v, want %v", test.name, got, test.want)
