@@ -36,7 +36,7 @@ func (r *relaying) isForNobody(s *side) bool {
 	switch own.stage.Load() {
 	case stageOpen:
 		if s.vanished.Load() {
-			return !s.hasEnded()
+			return !s.hasEnded() && !(own.passing.Load() && s.wire != nil && alertWaits(s.tcp.TCPConn))
 		}
 		return own.passing.Load() && !s.endWaits() // if not, it is read up to its end
 	case stageEnding:
@@ -79,17 +79,25 @@ func (r *relaying) to(s *side) *flow {
 	return &r.up
 }
 
+// wasEnded reports whether we have sent s our FIN, or are about to. Then the error of a
+// connection that is dead doesn't tell whether a FIN of s came before: Linux gives
+// ECONNRESET for both. A read up to there tells, if nobody takes the error before.
+func (r *relaying) wasEnded(s *side) bool {
+	stage := r.to(s).stage.Load()
+	return s.wire == nil && (stage == stageEnding || stage == stageEnded)
+}
+
 // hasEnded reports whether the end of the stream of s has come, perhaps behind other
 // bytes that nobody has read yet.
 func (s *side) hasEnded() bool {
 	state, ok := tcpStateOf(s.tcp.TCPConn)
-	return s.sawEnd.Load() || ok && state.ended
+	return s.sawEnd.Load() || s.finCame.Load() || ok && state.ended
 }
 
 // endWaits reports whether the stream of s, which is dead, has a proper end behind the
 // bytes that nobody has read yet, or may have.
 func (s *side) endWaits() bool {
-	if s.sawEnd.Load() {
+	if s.sawEnd.Load() || s.finCame.Load() {
 		return true
 	}
 	if err := s.whyDead(); err == nil || errors.Is(err, errPipe) {
@@ -98,10 +106,10 @@ func (s *side) endWaits() bool {
 	return s.wire != nil && alertWaits(s.tcp.TCPConn)
 }
 
-// whyDead is the error with which the connection to s was lost. It is EPIPE, or nil if a
-// write has taken that, when the stream of s had ended before, and nil when both streams
-// had. It takes the error from the kernel, and so keeps it for the read that comes
-// up to there.
+// whyDead is the error with which the connection to s was lost. If s has reset it, and got
+// no FIN from us, it is EPIPE, or nil if a write has taken that, when the stream of s had
+// ended before. It is nil, too, when both streams had. It takes the error from the
+// kernel, and so keeps it for the read that comes up to there.
 func (s *side) whyDead() error {
 	s.tcp.sending.Lock() // not for long: nothing waits on a dead connection
 	defer s.tcp.sending.Unlock()

@@ -90,6 +90,41 @@ func TestLastBytesArrive(t *testing.T) {
 	}
 }
 
+// The same if the other one's answer, which nobody has read, has ended: the system then
+// doesn't say whether a reset came after the end of the stream.
+func TestLastBytesArriveAfterAnswer(t *testing.T) {
+	const n, answer = 16 << 20, 1 << 20
+	for _, mode := range modes {
+		for _, who := range []string{byPeer, byTarget} {
+			t.Run(mode+"/"+who, func(t *testing.T) {
+				t.Parallel()
+				p := newPath(t, mode, lookOften)
+				gone, stays := p.open(t)
+				if who == byTarget {
+					gone, stays = stays, gone
+				}
+				check(t, gone.tcp.SetReadBuffer(4096), send(stays, answer), stays.CloseWrite())
+				sent := make(chan error, 1)
+				go func() { sent <- errors.Join(send(gone, n), gone.CloseWrite()) }()
+				left := false
+				check(t, receiveAll(readerFunc(func(b []byte) (int, error) {
+					if !left && len(sent) == 1 && unsent(gone.tcp) == 0 {
+						left = true
+						check(t, <-sent, gone.tcp.Close())
+						time.Sleep(300 * time.Millisecond) // several looks
+					} else if !left {
+						time.Sleep(time.Millisecond) // or the tunnel would have passed all on
+					}
+					return stays.Read(b)
+				}), n))
+				if !left {
+					t.Error("all had been passed on before")
+				}
+			})
+		}
+	}
+}
+
 // What is read for nobody is bounded, though the bytes of the one who left are stuck.
 func TestDiscardIsBounded(t *testing.T) {
 	leakCheck(t)

@@ -35,11 +35,15 @@ func (r *relaying) look(f *flow) {
 	if !unread && !waiting {
 		return
 	}
-	switch state, ok := tcpStateOf(s.tcp.TCPConn); {
+	state, ok := tcpStateOf(s.tcp.TCPConn)
+	if ok && state.ended && !state.dead {
+		s.finCame.Store(true)
+	}
+	switch {
 	case !ok:
 	case s.gone.Load() != nil:
 		r.endIfForNobody(s)
-	case state.dead && unread:
+	case state.dead && unread && !r.wasEnded(s):
 		if err := s.whyDead(); err != nil {
 			r.lose(s, explainRelay(s, err))
 		}

@@ -27,6 +27,7 @@ type side struct {
 	rejected atomic.Bool            // crypto/tls has told it by an alert why we give up
 	gone     atomic.Pointer[ending] // why it takes nothing any more, if it doesn't
 	vanished atomic.Bool            // that is why it is gone
+	finCame  atomic.Bool            // its FIN was seen to be there, perhaps behind bytes that nobody has read yet
 	sawEnd   atomic.Bool            // its close_notify was read; what came before may not have been passed on yet
 }
 
@@ -51,7 +52,7 @@ func (s *side) receive(take taker) error {
 		err = s.receiveTLS(take)
 	}
 	if err == io.EOF && (s.wire == nil || s.wire.finished) { // not a close_notify
-		if cut := s.tcp.cut(); cut != nil {
+		if cut := s.tcp.cut(); cut != nil && !s.finCame.Load() {
 			err = cut
 		} else if s.demanding {
 			err = errCut

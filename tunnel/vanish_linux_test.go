@@ -70,8 +70,43 @@ func TestVanish(t *testing.T) {
 			})
 		}
 	}
+	// What had come from it in full still arrives, though its system was lost to ours while
+	// the other side read nothing.
+	ways := map[string]func(other *end) error{
+		"keepalive finds it":             func(*end) error { return nil },
+		"bytes that wait for it find it": func(other *end) error { return send(other, 1000) },
+	}
+	n := 2 * len(tests)
+	for how, find := range ways {
+		for _, who := range []string{byPeer, byTarget} {
+			n++
+			m := newMachine(t, n)
+			t.Run("all had come/"+how+"/"+who, func(t *testing.T) {
+				t.Parallel()
+				const n = 16 << 20
+				far, other, _ := m.open(t, who, keepalive)
+				sent := make(chan error, 1)
+				go func() { sent <- errors.Join(send(far, n), far.CloseWrite()) }()
+				vanished := false
+				check(t, receiveAll(readerFunc(func(b []byte) (int, error) {
+					if !vanished && len(sent) == 1 && unsent(far.tcp) == 0 {
+						vanished = true
+						m.vanish(t)
+						check(t, <-sent, find(other))
+						time.Sleep(6 * keepalive)
+					} else if !vanished {
+						time.Sleep(time.Millisecond) // or the tunnel would have passed all on
+					}
+					return other.Read(b)
+				}), n))
+				if !vanished {
+					t.Error("all had been passed on before")
+				}
+			})
+		}
+	}
 	for j, who := range []string{byPeer, byTarget} {
-		m := newMachine(t, 2*len(tests)+j)
+		m := newMachine(t, n+1+j)
 		t.Run("slow, but alive/"+who, func(t *testing.T) {
 			t.Parallel()
 			far, other, _ := m.open(t, who, keepalive)
@@ -83,6 +118,10 @@ func TestVanish(t *testing.T) {
 		})
 	}
 }
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
 
 const inOwnNetwork = "TLSTUNNEL_TEST_IN_OWN_NETWORK"
 
