@@ -78,8 +78,9 @@ func IsEmpty(dir string) bool {
 // made, which is none from the second run on.
 //
 // No file is ever overwritten, but for a server certificate that has expired, or was
-// made while the clock was ahead: it is renewed, and if that fails, opened as it is. A pair is made whole or not at all. What an Ensure or [Renew] that
-// was killed left is finished by the next Ensure.
+// made while the clock was ahead: it is renewed, and if that fails, opened as it is. A
+// pair is made whole or not at all. What an Ensure or [Renew] that was killed left is
+// finished by the next Ensure.
 // Several processes may call it at once: one makes the files, the others wait
 // for it, as long as ctx lets them, and use them.
 func Ensure(ctx context.Context, s Settings, now time.Time) (store *Store, created []string, err error) {
@@ -158,7 +159,7 @@ func (l layout) open(now time.Time) (*Store, error) {
 	return store, nil
 }
 
-// openCA is for who signs with it.
+// openCA reads the CA to sign with it: its dates must be right.
 func (l layout) openCA(now time.Time) (issuer, error) {
 	ca, err := l.readCA()
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"tlstunnel/internal/filerights"
 )
 
-// RenewOptions are for who renews by hand.
+// RenewOptions are for an administrator who renews by hand.
 type RenewOptions struct {
 	Force  bool // though it isn't due
 	NewKey bool // the key stays the same otherwise

@@ -69,7 +69,7 @@ func usageOf(client bool) x509.ExtKeyUsage {
 // WhyUntrusted verifies the chain that a server shows, the leaf first, as a client
 // does that trusts the roots and wants the name. Roots is nil for those of the
 // operating system; trusted are those in it, if they are known. The error is one
-// sentence for who asks why; nil if it is trusted.
+// sentence that says why not. It is nil if the chain is trusted.
 func WhyUntrusted(certs []*x509.Certificate, roots *x509.CertPool, trusted []*x509.Certificate, name string, now time.Time) error {
 	judge := chain.Judge{Roots: roots, Trusted: trusted, Usage: x509.ExtKeyUsageServerAuth, Now: now, Whose: "the server", List: "ca"}
 	if fault := judge.Verify(certs); fault != nil {

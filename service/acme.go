@@ -150,7 +150,7 @@ func (a *acmeCert) stop() {
 	}
 }
 
-// tryAgain is for who has mended what the last attempt failed of.
+// tryAgain asks for an attempt at once, for example after a reload that fixed the cause.
 func (a *acmeCert) tryAgain() {
 	if a == nil {
 		return

@@ -154,12 +154,8 @@ func quoteRules(rules []Rule) string {
 	for _, r := range rules {
 		all = append(all, fmt.Sprintf("%q", clipTo(r.String(), 100)))
 	}
-	switch {
-	case len(all) == 0:
+	if len(all) == 0 {
 		return "nothing"
-	case len(all) > 10:
-		return fmt.Sprintf("%s and %d others", strings.Join(all[:10], ", "), len(all)-10)
-	default:
-		return strings.Join(all, ", ")
 	}
+	return listed(all, 10)
 }

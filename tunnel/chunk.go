@@ -55,7 +55,7 @@ func (c *chunk) size() int { return len(c.b) - headroom }
 // until more has been passed on than the buffers of the system hold: then there is
 // somebody who reads. They are small again after one of them took long to pass on.
 type pace struct {
-	early  bool // who is at the other end has proved nothing
+	early  bool // the handshake isn't over: the other end has proved nothing
 	passed int64
 	full   bool // the last read filled at least a small chunk
 }

@@ -49,7 +49,8 @@ func (t *Tunnel) newConn(accepted *net.TCPConn) *conn {
 	return c
 }
 
-// addrPort is the zero one if addr isn't of TCP. One of IPv4 is of IPv4.
+// addrPort is the zero value if addr isn't of TCP. An IPv4 address that Go writes as one of
+// IPv6 comes out as IPv4.
 func addrPort(addr net.Addr) netip.AddrPort {
 	tcp, ok := addr.(*net.TCPAddr)
 	if !ok {

@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -163,19 +164,12 @@ func (r *relaying) explainTarget(end *ending) *ending {
 
 // explainTLS fills in what err, from crypto/tls, means. s is the side that it is about.
 func (e *ending) explainTLS(s *side, err error) {
-	var (
-		plain   tls.RecordHeaderError
-		refused *tls.CertificateVerificationError
-		pinned  *pinError
-		weak    *weakError
-		flight  *flightError
-		remote  *net.OpError
-		terms   = s.terms
-		who     = s.name
-		says    = func(texts ...string) bool {
-			return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(err.Error(), text) })
-		}
-	)
+	var plain tls.RecordHeaderError
+	var remote *net.OpError
+	who, why := s.name, s.whyRefused(err)
+	says := func(texts ...string) bool {
+		return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(err.Error(), text) })
+	}
 	switch {
 	case errors.As(err, &plain) && (plain.Conn != nil || plain.RecordHeader[0] == 0x80): // not one amid others
 		start := plain.RecordHeader[:]
@@ -183,20 +177,10 @@ func (e *ending) explainTLS(s *side, err error) {
 			start = s.wire.first
 		}
 		e.reason = fmt.Sprintf("the %s isn't speaking TLS: %s; is mode right?", who, describePlain(start))
-	case errors.As(err, &refused):
-		e.level, e.by = slog.LevelWarn, byTunnel
-		e.reason = "tlstunnel refused the " + who + "'s certificate: " + terms.whyRefused(refused)
-	case errors.As(err, &pinned):
-		e.level, e.by = slog.LevelWarn, byTunnel
-		e.reason = "tlstunnel refused the " + who + "'s certificate: " + pinned.explain()
-	case errors.As(err, &weak):
-		e.level, e.by = slog.LevelWarn, byTunnel
-		e.reason = "tlstunnel refused the " + who + "'s certificate: " + weak.Error()
-	case errors.As(err, &flight):
-		e.level, e.by = slog.LevelWarn, byTunnel
-		e.reason = "tlstunnel refused the " + who + "'s handshake: it sent " + flight.what
+	case why != "":
+		e.level, e.by, e.reason = slog.LevelWarn, byTunnel, "tlstunnel refused the "+who+"'s "+why
 	case errors.As(err, &remote) && remote.Op == "remote error":
-		e.level, e.reason = slog.LevelWarn, terms.explainAlert(remote.Err)
+		e.level, e.reason = slog.LevelWarn, s.terms.explainAlert(remote.Err)
 		if isOneOf(remote.Err, alertInternalError, alertDecodeError, alertIllegalParameter, alertRecordOverflow) && who == byTarget {
 			e.reason += s.wire.bigHello()
 		}
@@ -210,10 +194,8 @@ func (e *ending) explainTLS(s *side, err error) {
 		e.by, e.reason = byTunnel, "the peer sent no client certificate, and client_auth requires one: give it a certificate and key that a CA of client_ca issued; if it has one, that is from another CA, and many programs then send none"
 	case says(textVersions, textVersion):
 		e.by, e.reason = byTunnel, "the "+who+" speaks only versions of TLS older than this tunnel's profile allows: update it"
-	case explainLegacy(terms.config, err.Error()) != "":
-		e.by, e.reason = byTunnel, explainLegacy(terms.config, err.Error())
 	case says(textInCommon, textSchemes):
-		e.by, e.reason = byTunnel, terms.whyNothingInCommon()
+		e.by, e.reason = byTunnel, cmp.Or(explainLegacy(s.terms.config, err.Error()), s.terms.whyNothingInCommon())
 	case says(textNoSchemes):
 		e.by, e.reason = byTunnel, "the "+who+" knows only signatures with SHA-1, which isn't accepted (it names no signature algorithms): update it"
 	case says(textALPN):
@@ -223,6 +205,28 @@ func (e *ending) explainTLS(s *side, err error) {
 	default:
 		e.reason = "TLS with the " + who + " failed"
 	}
+}
+
+// whyRefused says what of the other side we refused, and why, if err is that. It goes on
+// after "tlstunnel refused the target's".
+func (s *side) whyRefused(err error) string {
+	var (
+		refused *tls.CertificateVerificationError
+		pinned  *pinError
+		weak    *weakError
+		flight  *flightError
+	)
+	switch {
+	case errors.As(err, &refused):
+		return "certificate: " + s.terms.whyRefused(refused)
+	case errors.As(err, &pinned):
+		return "certificate: " + pinned.explain()
+	case errors.As(err, &weak):
+		return "certificate: " + weak.Error()
+	case errors.As(err, &flight):
+		return "handshake: it sent " + flight.what
+	}
+	return ""
 }
 
 // What crypto/tls says, in parts; it has no other way to tell these errors apart.

@@ -63,14 +63,9 @@ func (h *halfConn) aead() (aead cipher.AEAD, ok bool) {
 
 // flightError is that the other side says more than a handshake needs.
 type flightError struct {
-	alert byte // RFC 8446, section 6
+	alert tls.AlertError
 	what  string
 }
-
-const (
-	badCertificate   = 42
-	handshakeFailure = 40
-)
 
 func (e *flightError) Error() string { return "more was sent than a handshake needs" }
 
@@ -117,13 +112,13 @@ func (f *flight) read(said []byte) error {
 		size := int(rest[1])<<16 + int(rest[2])<<8 + int(rest[3])
 		if rest[0] != certificate {
 			if size > maxMessageBytes {
-				return &flightError{handshakeFailure, fmt.Sprintf("a message of %d bytes, where %d are the most", size, maxMessageBytes)}
+				return &flightError{alertHandshakeFailure, fmt.Sprintf("a message of %d bytes, where %d are the most", size, maxMessageBytes)}
 			}
 			f.skip = messageHeader + size
 			continue
 		}
 		if size > maxCertificateBytes {
-			return &flightError{badCertificate, fmt.Sprintf("%d bytes of certificates, where %d are the most", size, maxCertificateBytes) + onlyTheChain}
+			return &flightError{alertBadCertificate, fmt.Sprintf("%d bytes of certificates, where %d are the most", size, maxCertificateBytes) + onlyTheChain}
 		}
 		if len(rest) < messageHeader+size {
 			break
@@ -169,13 +164,13 @@ func (f *flight) decrypt(to []byte, header [recordHeader]byte, payload []byte) [
 func (f *flight) refusal(e *flightError) []byte {
 	const fatal = 2
 	if *f.out.cipher == nil {
-		return []byte{recordAlert, 3, 3, 0, 2, fatal, e.alert}
+		return []byte{recordAlert, 3, 3, 0, 2, fatal, byte(e.alert)}
 	}
 	aead, ok := f.out.aead()
 	if !ok {
 		return nil
 	}
-	inner := []byte{fatal, e.alert, recordAlert}
+	inner := []byte{fatal, byte(e.alert), recordAlert}
 	header := []byte{recordApplication, 3, 3, 0, byte(len(inner) + aead.Overhead())}
 	return aead.Seal(header, f.out.seq[:], inner, header)
 }
@@ -196,7 +191,7 @@ func checkCertificates(message []byte, tls13 bool) error {
 		all = append(all, der)
 	}
 	if len(all) > maxCertificates {
-		return &flightError{badCertificate, fmt.Sprintf("%d certificates, where %d are the most", len(all), maxCertificates) + onlyTheChain}
+		return &flightError{alertBadCertificate, fmt.Sprintf("%d certificates, where %d are the most", len(all), maxCertificates) + onlyTheChain}
 	}
 	if len(all) < 4 { // a leaf and two others: four checks
 		return nil
@@ -210,7 +205,7 @@ func checkCertificates(message []byte, tls13 bool) error {
 		chain = append(chain, cert)
 	}
 	if signatureChecks(chain) > maxSignatureChecks {
-		return &flightError{badCertificate, "several certificates for one CA, so that there are too many ways to build a chain" + onlyTheChain}
+		return &flightError{alertBadCertificate, "several certificates for one CA, so that there are too many ways to build a chain" + onlyTheChain}
 	}
 	return nil
 }

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// maxDiscarded is how much is read in vain from one side, so that it goes on to take
-// what the other one, which is gone, has sent: an answer that it must be rid of before
-// it reads on. It is some 0.1 s of a processor.
+// maxDiscarded is how many bytes of one side are read and thrown away after the other
+// side has gone. Many programs send their answer before they read on, and what the gone
+// side sent must still reach them. To read that much takes some 0.1 s of a processor.
 const maxDiscarded = 256 << 20
 
-// lose is for a side that takes nothing any more, for the reason why.
+// lose notes that s takes nothing any more, and why.
 func (r *relaying) lose(s *side, why *ending) {
 	s.gone.CompareAndSwap(nil, why)
 	_ = s.tcp.SetWriteDeadline(time.Unix(0, 0)) // for a write that waits for it
@@ -19,18 +19,19 @@ func (r *relaying) lose(s *side, why *ending) {
 	r.endIfForNobody(s)
 }
 
-// endIfForNobody is for a side that is gone, whenever more of what it has sent may have
-// arrived.
+// endIfForNobody ends the connection if nobody needs it any more. It is called for a side
+// that is gone, whenever more of what it has sent may have arrived.
 func (r *relaying) endIfForNobody(s *side) {
 	if r.isForNobody(s) {
 		r.abort(s.gone.Load())
 	}
 }
 
-// isForNobody decides whether there is nobody left for whom the connection goes on,
-// now that s is gone. What the other side sends, nobody wants. What s has sent, the other
-// side is to get, if it is all that s meant to send. Until its system has acknowledged the
-// end of the stream, that may take as long as it makes progress, as after any end.
+// isForNobody decides whether nobody needs the connection any more, now that s is gone.
+// Nobody takes what the other side sends. The other side must still get what s has sent,
+// if that is all that s meant to send. That is over when the system of the other side has
+// acknowledged the end of the stream. Until then it may take as long as it makes progress,
+// as after any end.
 func (r *relaying) isForNobody(s *side) bool {
 	own := r.from(s)
 	switch own.stage.Load() {

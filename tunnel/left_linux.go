@@ -8,12 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// left reads, and knows without another read whether anything is left to be read.
-// It asks Linux for that (TCP_INQ) once a connection has shown that it is one of
-// many small messages: reads that find nothing are a third of their system calls.
-// The end of the stream counts as something. A reset doesn't, and old kernels forget
-// the end: what comes together with the last bytes is then seen at the next call of
-// receive, idleAfter later at the most.
+// left reads, and learns by TCP_INQ whether the receive queue is empty. That saves the
+// read that would return EAGAIN, a third of the system calls of a connection with many
+// small messages. It asks for TCP_INQ once a connection has shown that it is one of these.
+// The end of the stream counts as something in the queue. A reset doesn't, and old kernels
+// forget the end. If such an end comes together with the last bytes, the next call of
+// receive sees it, idleAfter later at the most.
 type left struct {
 	nothing bool // not by mistake
 
@@ -21,7 +21,7 @@ type left struct {
 	asked bool
 }
 
-// manyVain is after how many reads in vain to ask pays.
+// manyVain is the number of reads in vain after which it pays to ask.
 const manyVain = 8
 
 func (l *left) read(fd uintptr, b []byte) (n int, err error) {

@@ -124,12 +124,8 @@ func offered(hello *tls.ClientHelloInfo) string {
 
 // listOf lists five of the items at the most.
 func listOf(items []string) string {
-	const most = 5
-	switch n := len(items) - most; {
-	case len(items) == 0:
+	if len(items) == 0 {
 		return "none"
-	case n > 0:
-		return fmt.Sprintf("%s and %d others", strings.Join(items[:most], ", "), n)
 	}
-	return strings.Join(items, ", ")
+	return listed(items, 5)
 }

@@ -1,9 +1,6 @@
 package tunnel
 
-import (
-	"log/slog"
-	"strings"
-)
+import "log/slog"
 
 // outcome is how far a connection came.
 type outcome int
@@ -79,17 +76,4 @@ func (e *ending) attrs(skipped int64) []slog.Attr {
 		a = append(a, slog.Int64("skipped", skipped))
 	}
 	return a
-}
-
-// maxText bounds what others can make us write into a line: the names in a
-// certificate, the protocols in a ClientHello.
-const maxText = 1000
-
-func clip(text string) string { return clipTo(text, maxText) }
-
-func clipTo(text string, most int) string {
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most], "") + "..." // no half of a character
 }

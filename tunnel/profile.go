@@ -1,9 +1,6 @@
 package tunnel
 
 import (
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/rsa"
 	"crypto/tls"
 	"fmt"
 	"slices"
@@ -96,16 +93,10 @@ func suitesThat(ids []uint16, are func(uint16) bool) (those []uint16) {
 // in config.
 func isForKey(id uint16, config *tls.Config) bool {
 	if len(config.Certificates) == 0 || config.Certificates[0].Leaf == nil {
-		return true // who knows
+		return true // it isn't known
 	}
-	isECDSA := strings.Contains(tls.CipherSuiteName(id), "_ECDSA_")
-	switch config.Certificates[0].Leaf.PublicKey.(type) {
-	case *rsa.PublicKey:
-		return !isECDSA
-	case *ecdsa.PublicKey, ed25519.PublicKey:
-		return isECDSA
-	}
-	return false
+	isRSA := kindOf(config.Certificates[0].Leaf.PublicKey) == kindRSA
+	return isRSA != strings.Contains(tls.CipherSuiteName(id), "_ECDSA_")
 }
 
 // offeredSuites reads what is in brackets at the end of "client offered: [c014 ff]".
@@ -122,11 +113,8 @@ func offeredSuites(text string) (ids []uint16) {
 // suiteNames lists suites for a message, four at the most.
 func suiteNames(ids []uint16) string {
 	var names []string
-	for _, id := range ids[:min(len(ids), 4)] {
+	for _, id := range ids {
 		names = append(names, tls.CipherSuiteName(id))
 	}
-	if len(ids) > 4 {
-		names = append(names, fmt.Sprintf("%d others", len(ids)-4))
-	}
-	return strings.Join(names, ", ")
+	return listed(names, 4)
 }

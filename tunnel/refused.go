@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"tlstunnel/internal/dn"
@@ -35,14 +34,10 @@ func names(cert *x509.Certificate) string {
 	for _, ip := range cert.IPAddresses {
 		all = append(all, ip.String())
 	}
-	switch {
-	case len(all) == 0:
+	if len(all) == 0 {
 		return fmt.Sprintf("no name at all (only the subject %q, which doesn't count)", dn.Text(cert.Subject))
-	case len(all) > 10:
-		return fmt.Sprintf("%s and %d others", strings.Join(all[:10], ", "), len(all)-10)
-	default:
-		return strings.Join(all, ", ")
 	}
+	return listed(all, 10)
 }
 
-func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }
+func minute(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }

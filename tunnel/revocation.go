@@ -63,7 +63,7 @@ func (t *Tunnel) whyRevoked(c *conn) string {
 			case l == nil:
 			case l.RefuseExpired:
 				return fmt.Sprintf("may have been revoked: the CRL %s of %q has been out of date since %s; get a new one from the CA, or set crl_expired = \"warn\"",
-					l.Name, dn.Text(l.Issuer.Subject), day(l.NextUpdate))
+					l.Name, dn.Text(l.Issuer.Subject), minute(l.NextUpdate))
 			default:
 				t.warnOutOfDate(c, l)
 			}

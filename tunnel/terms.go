@@ -118,9 +118,8 @@ func whyUnsent(asked *tls.CertificateRequestInfo, config *tls.Config) string {
 
 // quoteCAs lists the names that a server sent, five at the most.
 func quoteCAs(names [][]byte) string {
-	const most = 5
 	var all []string
-	for _, der := range names[:min(len(names), most)] {
+	for _, der := range names {
 		var sequence pkix.RDNSequence
 		var name pkix.Name
 		if _, err := asn1.Unmarshal(der, &sequence); err == nil {
@@ -128,10 +127,7 @@ func quoteCAs(names [][]byte) string {
 		}
 		all = append(all, fmt.Sprintf("%q", clipTo(dn.Text(name), 100)))
 	}
-	if n := len(names) - most; n > 0 {
-		return fmt.Sprintf("%s and %d others", strings.Join(all, ", "), n)
-	}
-	return strings.Join(all, ", ")
+	return listed(all, 5)
 }
 
 // ours is the chain that we show, as it stands in its file; nil if there is none.

@@ -12,8 +12,8 @@ import (
 var handshakeTurns = newTurns(runtime.GOMAXPROCS(0))
 
 // turns lets a number of goroutines compute at a time. The others wait in a queue
-// for each origin, and the origins take turns: who comes from one address with
-// thousands of connections makes its own wait.
+// for each origin, and the origins take turns (fair queueing). If a peer comes from one
+// address with thousands of connections, these wait for each other alone.
 type turns struct {
 	mu     sync.Mutex // guards what follows
 	free   int

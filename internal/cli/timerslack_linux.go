@@ -8,9 +8,9 @@ import (
 )
 
 // timerSlack is how late the system may be with our timers, so as to wake us for
-// several at once. Nothing that we time is more exact. Go's scheduler would be: before
-// a thread takes over what another's goroutine has just started it waits 3 µs, which
-// become as many as these. So more isn't better.
+// several at once. Our timeouts don't need more than 2 ms. Don't raise it: before it steals
+// a goroutine that was just started, the Go scheduler sleeps 3 µs (usleep in runqgrab), and
+// the slack stretches that sleep too.
 const timerSlack = 2 * time.Millisecond
 
 // allowTimerSlack is for all threads, those to come as well. One of Go's looks every
