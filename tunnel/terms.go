@@ -167,7 +167,7 @@ func (t *terms) ourFault() *chain.Fault {
 	if faults := own.Faults(); len(faults) > 0 {
 		return faults[0]
 	}
-	return nil
+	return own.OutOfDate()
 }
 
 // byItsFile goes on after the guess that the other side doesn't trust our certificate.

@@ -259,3 +259,31 @@ func TestPairRefusesEachOther(t *testing.T) {
 		})
 	}
 }
+
+// A peer can't say by its alert that it is the dates: what our own file shows does.
+func TestOwnCertificateOutOfDate(t *testing.T) {
+	hour := time.Hour
+	for name, tt := range map[string]struct {
+		from, to time.Duration
+		want     string
+	}{
+		"expired":       {-3 * hour, -2 * hour, ` expired on `},
+		"not yet valid": {2 * hour, 3 * hour, ` isn't valid before `},
+	} {
+		t.Run(name, func(t *testing.T) {
+			leakCheck(t)
+			p := newPath(t, "pair", func(s *Settings) {
+				if s.Front != nil {
+					s.Front.Certificates = []tls.Certificate{testCA().issue(serverName, func(c *x509.Certificate) {
+						c.NotBefore, c.NotAfter = time.Now().Add(tt.from), time.Now().Add(tt.to)
+					})}
+				}
+			})
+			dialInVain(t, p.tunnels[0].addr)
+			reason := p.tunnels[1].logs.next(t, 0).text("reason")
+			if !strings.Contains(reason, `the peer refused tlstunnel's certificate: "CN=`+serverName+`"`+tt.want) {
+				t.Errorf("got %q", reason)
+			}
+		})
+	}
+}

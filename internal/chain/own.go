@@ -76,6 +76,19 @@ func (o Own) isReplaced(cert *x509.Certificate) bool {
 	})
 }
 
+// OutOfDate is that the leaf isn't valid now, or nil. It isn't among the Faults: time
+// alone brings it about.
+func (o Own) OutOfDate() *Fault {
+	if !o.isOutOfDate(o.Chain[0]) {
+		return nil
+	}
+	fault := o.outOfDate(o.Chain[0])
+	if o.Now.After(o.Chain[0].NotAfter) {
+		fault.Remedy = "renew it"
+	}
+	return fault
+}
+
 func (o Own) outOfDate(cert *x509.Certificate) *Fault {
 	const layout = "2006-01-02 15:04:05 UTC"
 	if o.Now.Before(cert.NotBefore) {
