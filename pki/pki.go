@@ -130,7 +130,7 @@ func (l layout) open(now time.Time) (*Store, error) {
 		return nil, err
 	}
 	if have.none() {
-		return nil, fmt.Errorf("opening the PKI in %q: %w: tlstunnel makes one when it starts or with `tlstunnel init`", l.dir, fs.ErrNotExist)
+		return nil, fmt.Errorf("opening the PKI in %q: %w: `tlstunnel init` makes one, and so does a first start", l.dir, fs.ErrNotExist)
 	}
 	if err := l.contradiction(have); err != nil {
 		return nil, err

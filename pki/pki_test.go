@@ -159,7 +159,7 @@ func TestOpenNeverWrites(t *testing.T) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no folder: got %v, want fs.ErrNotExist", err)
 	}
-	want := "opening the PKI in \"DIR\": file does not exist: tlstunnel makes one when it starts or with `tlstunnel init`"
+	want := "opening the PKI in \"DIR\": file does not exist: `tlstunnel init` makes one, and so does a first start"
 	if got := outcome(dir, nil, err); got != want {
 		t.Errorf("no folder:\ngot  %s\nwant %s", got, want)
 	}

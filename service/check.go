@@ -44,7 +44,11 @@ func pkiProblems(cfg *config.Config, err error) config.Problems {
 	if err == nil {
 		return nil
 	}
-	p := cfg.Problem(-1, "pki.dir", err.Error())
+	why := err.Error()
+	if errors.Is(err, fs.ErrPermission) && cfg.File == systemConfig() {
+		why += "; `tlstunnel check`, by root or an administrator, says what lets the service"
+	}
+	p := cfg.Problem(-1, "pki.dir", why)
 	p.Warning = !needsPKI(cfg)
 	return config.Problems{p}
 }

@@ -23,7 +23,7 @@ const (
 	EventReloaded      EventID = 102
 	EventRenewed       EventID = 103 // our own server certificate
 	EventLetIn         EventID = 104 // a tunnel that was left out listens
-	EventExpiry        EventID = 200 // a certificate expires soon
+	EventExpiry        EventID = 200 // a certificate expires soon, or isn't valid now
 	EventLogFile       EventID = 201 // the log file can't be written
 	EventConfig        EventID = 202 // another warning about the config
 	EventACME          EventID = 203 // no new certificate from a public CA
@@ -48,7 +48,7 @@ const (
 	msgReloadRefused  = "reload refused, nothing was changed"
 	msgACMEFailed     = "no new certificate, the CA is asked again later"
 	msgRefreshed      = "files read anew"
-	msgExpiry         = "a certificate expires soon"
+	msgExpiry         = "a certificate expires soon, or isn't valid now"
 	msgRefreshRefused = "not all files could be read anew"
 	msgConfig         = "the config has a warning"
 

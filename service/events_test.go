@@ -35,7 +35,7 @@ func TestEvents(t *testing.T) {
 		"100 INFO started\r\ntunnels: 2",
 		"301 ERROR tlstunnel can't run\r\ntunnel: pacs",
 		"203 WARN no new certificate, the CA is asked again later\r\ntunnel: pacs\r\nca.try: 1\r\nca.err: down",
-		"200 WARN a certificate expires soon\r\nwarning: in 5 days",
+		"200 WARN a certificate expires soon, or isn't valid now\r\nwarning: in 5 days",
 		"301 ERROR tlstunnel can't run\r\nerr: c.toml:1:1: this\r\n  c.toml:2:2: that",
 		`203 ERROR no new certificate, the CA is asked again later` + "\r\n" + `err: the CA says \u001b[2J\u009b`,
 		"201 WARN writing log file \"x\": no space",

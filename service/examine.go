@@ -72,6 +72,9 @@ func withoutService(configFile string, silent error) Status {
 		st.problem(Unknown, "the service is running, but doesn't answer: %s", silent)
 	case errors.Is(silent, ErrNotRunning):
 		st.problem(Down, "%s", silent)
+		if configFile != systemConfig() {
+			st.note("if another user runs tlstunnel with this config, only that user gets an answer: ask as that user")
+		}
 	default:
 		st.problem(Unknown, "%s", silent)
 	}

@@ -79,8 +79,8 @@ func (st *Status) judge(now time.Time) {
 
 func (st *Status) judgeTunnel(t *TunnelStatus, now time.Time) {
 	if out := t.LeftOut; out != nil {
-		st.problem(Degraded, "tunnel %q is left out since %s: %s; it was tried %d times, and is tried again all the while",
-			t.Name, moment(out.Since), quote.Text(out.Reason), out.Attempts)
+		st.problem(Degraded, "tunnel %q is left out since %s: %s; it was tried %s, and is tried again all the while",
+			t.Name, moment(out.Since), quote.Text(out.Reason), times(out.Attempts))
 		return
 	}
 	if t.ACME != nil && t.ACME.Failure != "" {
@@ -105,6 +105,13 @@ func (st *Status) judgeTunnel(t *TunnelStatus, now time.Time) {
 	if row := t.Failures.PeerRow; row.Count >= rowToIll {
 		st.problem(Degraded, "tunnel %q: no peer gets in: %s", t.Name, rowText(row))
 	}
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
 }
 
 // judgeTargets says what is wrong behind the tunnel. It is as the last connections

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"tlstunnel/internal/config"
 	"tlstunnel/tunnel"
 )
 
@@ -27,6 +28,9 @@ func TestVerdict(t *testing.T) {
 		}
 	}
 	out := &LeftOut{Reason: "no such address", Since: day(-1), Attempts: 7}
+	if got := times(1) + ", " + times(2); got != "once, 2 times" {
+		t.Errorf("got %q", got)
+	}
 	tests := []struct {
 		name string
 		edit func(*Status)
@@ -169,6 +173,22 @@ func TestStatusNeverWaits(t *testing.T) {
 	}
 	live.Close()
 	<-stopped
+}
+
+// TestOtherUsers: what concerns another user than the one that reads it says so.
+func TestOtherUsers(t *testing.T) {
+	cfg, _ := config.Parse(systemConfig(), nil)
+	denied := fmt.Errorf("looking for %q: %w", "ca.key", fs.ErrPermission)
+	if got := pkiProblems(cfg, denied); len(got) != 1 || !strings.Contains(got[0].Text, "permission denied; `tlstunnel check`, by root") {
+		t.Errorf("got %v", got)
+	}
+	if _, err := queryState(); err == nil {
+		return // the service manager knows
+	}
+	st := withoutService(load(t, "").File, fmt.Errorf("%w with this config", ErrNotRunning))
+	if !strings.Contains(strings.Join(st.Notes, "\n"), "ask as that user") {
+		t.Errorf("got %+v", st.Health)
+	}
 }
 
 // TestWithoutService: what can't be known isn't healthy.

@@ -395,7 +395,7 @@ func TestLoadErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := os.ReadFile(secret); errors.Is(err, fs.ErrPermission) { // not for root, nor on Windows
-		tests = append(tests, struct{ file, want string }{secret, "; run as an administrator (root), or let this user read it"})
+		tests = append(tests, struct{ file, want string }{secret, "; run as an administrator (root), or let the user " + userName() + " read it"})
 	}
 	for _, tt := range tests {
 		cfg, problems, err := Load(tt.file)

@@ -6,8 +6,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -61,13 +63,21 @@ func readError(file string, err error) error {
 	case errors.Is(err, fs.ErrNotExist):
 		advice = "; `tlstunnel init` writes one, `--config FILE` names another"
 	case errors.Is(err, fs.ErrPermission):
-		advice = "; run as an administrator (root), or let this user read it"
+		advice = fmt.Sprintf("; run as an administrator (root), or let the user %s read it", userName())
 	}
 	var pathErr *fs.PathError
 	if errors.As(err, &pathErr) {
 		err = pathErr.Err // the name is in our message
 	}
 	return fmt.Errorf("reading config %q: %w%s", file, err, advice)
+}
+
+// userName is whom it concerns: what the service says, root reads.
+func userName() string {
+	if known, err := user.Current(); err == nil {
+		return strconv.Quote(known.Username)
+	}
+	return "with the number " + strconv.Itoa(os.Getuid())
 }
 
 // Parse is Load for data that is already read: file only gives its name to the
