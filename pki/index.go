@@ -65,6 +65,18 @@ const serverName = "server"
 // issued: a line of JSON for each event, in the order in which they happened.
 func IndexFile(dir string) string { return filepath.Join(dir, "issued.jsonl") }
 
+// FormerServers are the certificates that this machine's server had before the present
+// one, and that are still valid.
+func (s *Store) FormerServers(now time.Time) (former []Issued, err error) {
+	index, err := ReadIndex(s.Dir)
+	for _, i := range index {
+		if i.Name == serverName && i.State(now) == "valid" && i.Serial != SerialText(s.Server.Leaf) {
+			former = append(former, i)
+		}
+	}
+	return former, err
+}
+
 // RevokedInIndex has what the index of the CA in dir says of revoked certificates of
 // the issuer, as [CRL.Revoked] has it. A revocation is in the index before it is on the
 // CRL, and stays there when the CRL can't be written, on a full disk say.

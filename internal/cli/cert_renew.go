@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,7 +24,7 @@ at two thirds of the certificate's life, and when the machine's name or addresse
 or [pki] names change.
 
 The key stays the same, and with it what others have pinned, unless --new-key asks
-for another.`,
+for another. The certificates of the old key stay valid until they are revoked.`,
 		Example: "  tlstunnel cert renew\n  tlstunnel cert renew --new-key",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.certRenew(cmd.Context(), newKey) },
@@ -44,7 +45,29 @@ func (a *app) certRenew(ctx context.Context, newKey bool) error {
 	if err := pki.Describe(store.Server.Leaf, time.Now()).WriteText(a.stdout); err != nil {
 		return err
 	}
+	if newKey {
+		if err := a.hintAtFormer(store); err != nil {
+			return err
+		}
+	}
 	return a.refreshService(ctx, cfg.File)
+}
+
+// hintAtFormer says what a stolen key is still good for: as a client's, it is refused only
+// while it is the server's own.
+func (a *app) hintAtFormer(store *pki.Store) error {
+	former, err := store.FormerServers(time.Now())
+	if err != nil {
+		return err
+	}
+	var serials []string
+	for _, cert := range former {
+		serials = append(serials, cert.Serial)
+	}
+	if len(serials) > 0 {
+		a.hint("certificates of the old key stay valid, for a server and for a client: if somebody else may have that key, revoke each with `tlstunnel cert revoke SERIAL`: " + strings.Join(serials, ", "))
+	}
+	return nil
 }
 
 // refreshService makes a running service use the files that have changed.
