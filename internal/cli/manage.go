@@ -59,10 +59,10 @@ func (a *app) restartCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "restart",
 		Short: "Stop the installed service and start it again",
-		Long: `Stop the installed service and start it again. What the new start would fail of, or
-leave a tunnel out for that runs now, is found before, as the service's account sees
-it: then the service is left as it is. Most changes need no restart, which cuts
-connections: see ` + "`tlstunnel reload`" + `.`,
+		Long: `Stop the installed service and start it again. It looks first, as the service's
+account sees it, for what would make the new start fail, or leave out a tunnel that
+runs now. If there is anything, the service is left as it is. Most changes need no
+restart, which cuts connections: see ` + "`tlstunnel reload`" + `.`,
 		Example: "  tlstunnel restart",
 		Args:    cobra.NoArgs,
 		RunE: a.managed(func(ctx context.Context, m *service.Manager) error {
