@@ -56,6 +56,9 @@ type attempt struct {
 // when the one before has failed, or hasn't answered within headStart. It notes those
 // that were tried in vain.
 func (t *Tunnel) dialFirst(ctx context.Context, s *settings, target Target, addresses []string) (*net.TCPConn, error) {
+	if len(addresses) == 1 {
+		return t.dialOnly(ctx, s, target, addresses[0])
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	attempts, begun := make(chan attempt), 0
@@ -97,6 +100,17 @@ func (t *Tunnel) dialFirst(ctx context.Context, s *settings, target Target, addr
 		return nil, cmp.Or(firstErr, ctx.Err()) // which ends what hasn't begun
 	}
 	return won.conn.(*net.TCPConn), nil
+}
+
+// dialOnly is dialFirst for one address: most targets have no more, and a goroutine costs
+// as much as all else that is done here.
+func (t *Tunnel) dialOnly(ctx context.Context, s *settings, target Target, address string) (*net.TCPConn, error) {
+	conn, err := s.dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		s.addresses[target.Address].Failed(address, t.whyDown(err))
+		return nil, err
+	}
+	return conn.(*net.TCPConn), nil
 }
 
 func (s *settings) dialAddress(ctx context.Context, address string, index int, attempts chan<- attempt) {
