@@ -51,11 +51,16 @@ func (t *Tunnel) startTLS(ctx context.Context, c *conn, s *side, role func(net.C
 	h := &handshaking{ctx: ctx, origin: origin(addrPort(s.tcp.RemoteAddr()).Addr()), flight: flightOf(tlsConn)}
 	defer h.endTurn()
 	s.wire.handshake, s.tcp.reading.pace.early = h, true
+	stop := context.AfterFunc(ctx, func() { _ = s.tcp.SetDeadline(time.Unix(0, 0)) })
 	if s.name == byPeer {
-		h.awaitHello(s.wire)
+		awaitHello(s.wire)
 	}
 	growStack()
-	if err := tlsConn.HandshakeContext(ctx); err != nil {
+	err := tlsConn.HandshakeContext(context.WithoutCancel(ctx))
+	if !stop() {
+		err = ctx.Err()
+	}
+	if err != nil {
 		s.noteRejection(err)
 		return err
 	}
@@ -148,10 +153,8 @@ func (h *handshaking) await(w *wire) error {
 }
 
 // awaitHello waits for the first record of a peer. crypto/tls would do so on a large
-// stack, and with a goroutine more; here a silent peer costs little.
-func (h *handshaking) awaitHello(w *wire) {
-	stop := context.AfterFunc(h.ctx, func() { _ = w.SetReadDeadline(time.Unix(0, 0)) })
-	defer stop()
+// stack; here a silent peer costs little.
+func awaitHello(w *wire) {
 	for w.err == nil && !beginsWithRecord(w.ahead) {
 		if err := w.receive(w.put); err != nil {
 			w.end(err)
