@@ -171,6 +171,9 @@ func beginsWithRecord(b []byte) bool {
 	return b[0] != recordHandshake || n > maxRecord || len(b) >= recordHeader+n
 }
 
+// isAtStart reports whether the other side hasn't yet said anything whole.
+func (h *handshaking) isAtStart() bool { return h == nil || h.flight.messages == 0 }
+
 func (h *handshaking) beginTurn() error {
 	if h.turn {
 		return h.ctx.Err()

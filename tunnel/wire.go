@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -76,10 +77,14 @@ func (w *wire) Read(b []byte) (int, error) {
 // put makes b what Read gives at last. It keeps no chunk: a peer that hasn't proved
 // anything yet may let us wait.
 func (w *wire) put(c *chunk, b []byte) (more bool) {
-	if !w.noWait && len(w.first) < maxFirst {
+	w.ahead, w.received = append(w.ahead, b...), true
+	switch {
+	case w.noWait || !w.handshake.isAtStart():
+	case w.first == nil:
+		w.first = slices.Clip(w.ahead[:min(len(b), maxFirst)]) // nobody writes there
+	case len(w.first) < maxFirst:
 		w.first = append(w.first, b[:min(len(b), maxFirst-len(w.first))]...)
 	}
-	w.ahead, w.received = append(w.ahead, b...), true
 	c.giveBack()
 	return false
 }
