@@ -37,7 +37,7 @@ func (r *relaying) isForNobody(s *side) bool {
 	switch own.stage.Load() {
 	case stageOpen:
 		if s.vanished.Load() {
-			return !s.hasEnded() && !(own.passing.Load() && s.wire != nil && alertWaits(s.tcp.TCPConn))
+			return !s.hasEnded()
 		}
 		return own.passing.Load() && !s.endWaits() // if not, it is read up to its end
 	case stageEnding:

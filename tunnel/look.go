@@ -48,6 +48,9 @@ func (r *relaying) look(f *flow) {
 			r.lose(s, explainRelay(s, err))
 		}
 	case waiting && state.hasVanished(s.tcp.probed):
+		if passing && s.wire != nil && alertWaits(s.tcp.TCPConn) {
+			s.sawEnd.Store(true) // if it isn't one, half_close_timeout ends this
+		}
 		s.vanished.Store(true)
 		r.lose(s, explainRelay(s, errTimedOut))
 	case state.ended && passing:

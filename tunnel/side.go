@@ -28,7 +28,7 @@ type side struct {
 	gone     atomic.Pointer[ending] // why it takes nothing any more, if it doesn't
 	vanished atomic.Bool            // that is why it is gone
 	finCame  atomic.Bool            // its FIN was seen to be there, perhaps behind bytes that nobody has read yet
-	sawEnd   atomic.Bool            // its close_notify was read; what came before may not have been passed on yet
+	sawEnd   atomic.Bool            // its close_notify was read, or seems to wait; what came before may not have been passed on yet
 }
 
 // newSide is a plain side. Whoever closes its tcp before [side.CloseWrite] resets it.
