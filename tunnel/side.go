@@ -23,7 +23,6 @@ type side struct {
 	isTunnel  bool // the other end is a tlstunnel, too: see mark.go
 	demanding bool // it must end its stream with close_notify
 
-	whole    bool                   // it has got all that was for it, and its end of stream
 	rejected atomic.Bool            // crypto/tls has told it by an alert why we give up
 	gone     atomic.Pointer[ending] // why it takes nothing any more, if it doesn't
 	vanished atomic.Bool            // that is why it is gone
@@ -143,7 +142,7 @@ func (s *side) Write(b []byte) (int, error) {
 // CloseWrite ends the stream to s; it can still be read from.
 func (s *side) CloseWrite() error {
 	err := s.stream.CloseWrite()
-	if s.whole = err == nil; s.whole {
+	if err == nil {
 		s.tcp.endQuietly()
 	}
 	return err
