@@ -39,7 +39,7 @@ func TestOddCA(t *testing.T) {
 				if err != nil || len(cas) != 1 || !cas[0].Equal(store.CA) || len(unusable) != 1 {
 					t.Fatalf("got %d certificates, %v, %v", len(cas), unusable, err)
 				}
-				want := `the certificate "CN=Odd CA" in ` + place + ` of "` + file + `" isn't used: it ` + reason
+				want := fmt.Sprintf(`the certificate "CN=Odd CA" in %s of %q isn't used: it %s`, place, file, reason)
 				if got := unusable[0].Error(); got != want {
 					t.Errorf("got  %s\nwant %s", got, want)
 				}

@@ -8,8 +8,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestNoCore: every command keeps itself out of core files, and can go on all the same.
+// TestNoCore: every command keeps itself out of core files, and can go on all the same,
+// unless somebody asks for them.
 func TestNoCore(t *testing.T) {
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0); err != nil { // other tests have run commands
+		t.Fatal(err)
+	}
+	t.Setenv("GOTRACEBACK", "crash")
+	if code := Main([]string{"version"}, nil, io.Discard, io.Discard); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	if dumpable, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0); err != nil || dumpable == 0 {
+		t.Errorf("dumpable though a core was asked for: %d, %v", dumpable, err)
+	}
+
+	t.Setenv("GOTRACEBACK", "")
 	if code := Main([]string{"version"}, nil, io.Discard, io.Discard); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}
