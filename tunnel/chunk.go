@@ -53,9 +53,11 @@ func (c *chunk) size() int { return len(c.b) - headroom }
 // pace is how much a direction reads at once. While it can't pass on a chunk, it
 // holds it, and a second one with the TLS records made of it. So chunks are small
 // until more has been passed on than the buffers of the system hold: then there is
-// somebody who reads. They are small again after one of them took long to pass on.
+// somebody who reads. Before, they are large only while the system has room for them.
+// They are small again after one of them took long to pass on.
 type pace struct {
-	early  bool // the handshake isn't over: the other end has proved nothing
+	room   func() bool // whether a large chunk can be passed on without waiting; nil: unknown
+	early  bool        // the handshake isn't over: the other end has proved nothing
 	passed int64
 	full   bool // the last read filled at least a small chunk
 }
@@ -72,7 +74,7 @@ func (p *pace) next() int {
 	switch {
 	case p.early:
 		return earlyRead
-	case p.full && p.passed >= flowing:
+	case p.full && (p.passed >= flowing || p.room != nil && p.room()):
 		return chunkSize
 	default:
 		return smallChunk

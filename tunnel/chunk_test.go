@@ -59,6 +59,12 @@ func testPace(t *testing.T) {
 		pass(chunkSize)
 	}
 	want("while the system's buffers may hold it all", smallChunk)
+	room := false
+	p.room = func() bool { return room }
+	want("while the system has no room", smallChunk)
+	room = true
+	want("while it has room", chunkSize)
+	room = false
 	pass(chunkSize)
 	pass(chunkSize)
 	want("a stream that is read", chunkSize)

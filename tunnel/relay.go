@@ -97,6 +97,8 @@ func (t *Tunnel) relay(c *conn) {
 			s.tcp.probed = c.settings.Keepalive
 		}
 	}
+	c.front.tcp.reading.pace.room = func() bool { return hasRoom(c.back.tcp.TCPConn) }
+	c.back.tcp.reading.pace.room = func() bool { return hasRoom(c.front.tcp.TCPConn) }
 	r.stall = watchStall(c, func(reason string) { r.abort(interruption(byTunnel, reason, nil)) })
 	r.stall.setLimit(c.settings.IdleTimeout, "no progress for idle_timeout")
 	t.addRelay(r)

@@ -52,6 +52,17 @@ func unsent(c *net.TCPConn) (n int) {
 // hasTakenAll reports whether the peer's system has all that was written to c.
 func hasTakenAll(c *net.TCPConn) bool { return unsent(c) == 0 }
 
+// hasRoom reports whether the kernel takes a large chunk for the peer of c at once. What
+// it holds takes up to twice as much of its buffer, which grows as the peer takes bytes.
+func hasRoom(c *net.TCPConn) (ok bool) {
+	onSocket(c, func(fd int) {
+		buffer, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF)
+		held, heldErr := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
+		ok = err == nil && heldErr == nil && buffer >= 2*(held+chunkSize)
+	})
+	return ok
+}
+
 // takeError is why a connection is dead. The kernel tells that only once, and each
 // read or write would take it too. It is EPIPE if the peer had ended its stream before.
 func takeError(c *net.TCPConn) (err error) {
