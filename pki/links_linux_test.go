@@ -89,10 +89,3 @@ func linkEach(t *testing.T, do func(Settings) error) {
 		}
 	}
 }
-
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
