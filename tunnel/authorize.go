@@ -1,7 +1,7 @@
 package tunnel
 
 import (
-	"bytes"
+	"crypto"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -107,11 +107,11 @@ func (t *Tunnel) authorize(c *conn) *ending {
 		quoteRules(offered), quoteRules(c.settings.Allow)))
 }
 
-// isOwn tells whether cert has the key of a certificate of ours.
+// isOwn tells whether cert has the key of a certificate of ours. There may be several
+// encodings of one key.
 func (s *settings) isOwn(cert *x509.Certificate) bool {
-	return slices.ContainsFunc(s.Own, func(own *x509.Certificate) bool {
-		return bytes.Equal(own.RawSubjectPublicKeyInfo, cert.RawSubjectPublicKeyInfo)
-	})
+	key, ok := cert.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && slices.ContainsFunc(s.Own, func(own *x509.Certificate) bool { return key.Equal(own.PublicKey) })
 }
 
 // oidCN is X.520's commonName. Of several, [pkix.Name] has the last one only.

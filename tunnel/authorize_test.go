@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"fmt"
 	"log/slog"
 	"net"
@@ -229,6 +230,31 @@ func TestOwnKeyIsNoClient(t *testing.T) {
 			check(t, err, exchange(peer, target))
 			closeBoth(t, p, 0, peer, target)
 		})
+	}
+}
+
+// TestOwnKeyInAnotherEncoding: what counts is the key, not the bytes that it is written in.
+func TestOwnKeyInAnotherEncoding(t *testing.T) {
+	own := testCA().issueRSA(t, serverName, 2048).Leaf
+	var info struct {
+		Algorithm asn1.RawValue
+		Key       asn1.BitString
+	}
+	_, err := asn1.Unmarshal(own.RawSubjectPublicKeyInfo, &info)
+	check(t, err)
+	info.Key.Bytes = append(info.Key.Bytes, 1) // x509 ignores what comes behind
+	info.Key.BitLength += 8
+	der, err := asn1.Marshal(info)
+	check(t, err)
+	key, err := x509.ParsePKIXPublicKey(der)
+	check(t, err)
+
+	s := &settings{Settings: Settings{Own: []*x509.Certificate{own}}}
+	if !s.isOwn(&x509.Certificate{RawSubjectPublicKeyInfo: der, PublicKey: key}) {
+		t.Error("it is taken for another key")
+	}
+	if s.isOwn(testCA().issueRSA(t, serverName, 2048).Leaf) || s.isOwn(clientCert().Leaf) {
+		t.Error("another key is taken for it")
 	}
 }
 
