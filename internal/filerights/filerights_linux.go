@@ -57,23 +57,24 @@ func As(u User, work func() error) error {
 	return <-done
 }
 
-// workAs keeps its thread to itself. The runtime ends the thread with this goroutine,
-// and starts no other thread from it: the rights are never anybody else's.
+// workAs keeps its thread to itself if that gets other rights than root's. The runtime
+// ends such a thread with this goroutine, and starts no other thread from it: the
+// rights are never anybody else's. A new goroutine has root's rights, whoever has started it.
 func workAs(u User, work func() error, done chan<- error) {
 	err := errors.New("the work was given up")
 	defer func() { done <- err }()
-	runtime.LockOSThread()
-	if err = become(u); err == nil {
-		err = work()
+	if u.UID != 0 {
+		runtime.LockOSThread()
+		if err = become(u); err != nil {
+			return
+		}
 	}
+	err = work()
 }
 
 // become is for the calling thread alone. The kernel takes from it what root may do
 // with the files of others (capabilities(7), "Effect of user ID changes").
 func become(u User) error {
-	if u.UID == 0 {
-		return nil // a new goroutine has root's rights, whoever has started it
-	}
 	if err := unix.Setgroups(u.Groups); err != nil {
 		return fmt.Errorf("working as the user %q: %w", u.Name(), err)
 	}
