@@ -65,9 +65,6 @@ func fill(e *end) error {
 	}
 }
 
-// keyUpdateRequested is a message that the other side must answer.
-var keyUpdateRequested = []byte{24, 0, 0, 1, 1}
-
 // Linux gives the error of a reset to one system call only. Whichever write takes
 // it, be it one that crypto/tls makes by itself while we read from it, what was sent
 // before must not look whole.

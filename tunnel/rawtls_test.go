@@ -19,7 +19,8 @@ type rawTLS struct {
 	*end
 	keys   bytes.Buffer // the key log
 	secret string       // its label there
-	sent   uint64       // records
+	sent   uint64       // records with this key
+	update []byte       // the secret, once a KeyUpdate has replaced that of the log
 }
 
 // The types of records, and messages of a handshake.
@@ -54,12 +55,7 @@ func secureRaw(t testing.TB, e *end, config *tls.Config, role string) *rawTLS {
 // record is content of some type, encrypted.
 func (r *rawTLS) record(t testing.TB, kind byte, content []byte) []byte {
 	t.Helper()
-	var secret []byte
-	for line := range strings.Lines(r.keys.String()) {
-		if words := strings.Fields(line); words[0] == r.secret {
-			secret, _ = hex.DecodeString(words[2])
-		}
-	}
+	secret := r.current()
 	block, err := aes.NewCipher(expand(t, secret, "key", 16))
 	check(t, err)
 	aead, err := cipher.NewGCM(block)
@@ -71,6 +67,19 @@ func (r *rawTLS) record(t testing.TB, kind byte, content []byte) []byte {
 	r.sent++
 	header := binary.BigEndian.AppendUint16([]byte{dataRecord, 3, 3}, uint16(len(content)+1+aead.Overhead()))
 	return aead.Seal(header, nonce, append(bytes.Clone(content), kind), header)
+}
+
+// current is the secret that the keys come from.
+func (r *rawTLS) current() (secret []byte) {
+	if r.update != nil {
+		return r.update
+	}
+	for line := range strings.Lines(r.keys.String()) {
+		if words := strings.Fields(line); words[0] == r.secret {
+			secret, _ = hex.DecodeString(words[2])
+		}
+	}
+	return secret
 }
 
 // sendRecords sends records in one write.

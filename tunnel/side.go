@@ -50,10 +50,10 @@ func (s *side) receive(take taker) error {
 	} else {
 		err = s.receiveTLS(take)
 	}
-	if err == io.EOF && (s.wire == nil || s.wire.finished) { // not a close_notify
+	if (err == io.EOF || err == io.ErrUnexpectedEOF) && (s.wire == nil || s.wire.finished) { // not a close_notify
 		if cut := s.tcp.cut(); cut != nil && !s.finCame.Load() {
 			err = cut
-		} else if s.demanding {
+		} else if err == io.EOF && s.demanding {
 			err = errCut
 		}
 	}
@@ -128,10 +128,12 @@ func (s *side) decrypt(take taker, size int) (more bool, err error) {
 
 // Write makes one write of several records.
 func (s *side) Write(b []byte) (int, error) {
-	if s.wire == nil || len(b) <= maxRecord {
+	if s.wire == nil {
 		return s.stream.Write(b)
 	}
-	s.wire.gather(len(b))
+	if len(b) > maxRecord {
+		s.wire.gather(len(b))
+	}
 	n, err := s.stream.Write(b)
 	if flushed := s.wire.flush(); err == nil && flushed != nil {
 		return 0, flushed
@@ -142,6 +144,9 @@ func (s *side) Write(b []byte) (int, error) {
 // CloseWrite ends the stream to s; it can still be read from.
 func (s *side) CloseWrite() error {
 	err := s.stream.CloseWrite()
+	if err == nil && s.wire != nil {
+		err = s.wire.flush()
+	}
 	if err == nil {
 		s.tcp.endQuietly()
 	}

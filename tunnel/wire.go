@@ -42,7 +42,8 @@ type wire struct {
 	sending  sync.Mutex // guards what follows
 	gathered *chunk     // what is to be sent in one write, up to size; see gather
 	size     int
-	alert    bool // an alert is what was sent last
+	alert    bool  // an alert is what was sent last
+	failed   error // why nothing more can be sent, since the handshake
 }
 
 func (w *wire) Read(b []byte) (int, error) {
@@ -101,12 +102,22 @@ func (nothingYet) Error() string   { return "nothing has come yet" }
 func (nothingYet) Timeout() bool   { return true }
 func (nothingYet) Temporary() bool { return true }
 
+// Write keeps an error for flush once the handshake is over. If crypto/tls can't send its
+// answer to a KeyUpdate, it doesn't take the peer's new key either, and so couldn't read
+// what a peer that has left had sent before.
 func (w *wire) Write(b []byte) (int, error) {
 	w.handshake.endTurn()
 	w.sending.Lock()
 	defer w.sending.Unlock()
+	if w.failed != nil {
+		return len(b), nil
+	}
 	n, err := w.write(b)
 	w.alert = err == nil && isAlert(b[lastRecord(b):])
+	if err != nil && w.noWait {
+		w.failed = err
+		return len(b), nil
+	}
 	return n, err
 }
 
@@ -173,14 +184,18 @@ func (w *wire) gather(size int) {
 	w.ticket = nil
 }
 
-// flush sends what was gathered.
+// flush sends what was gathered, if anything. Its error may be that of an earlier Write.
 func (w *wire) flush() error {
 	w.sending.Lock()
 	defer w.sending.Unlock()
-	err := w.send()
-	w.gathered.giveBack()
-	w.gathered = nil
-	return err
+	if w.gathered != nil {
+		if w.failed == nil {
+			w.failed = w.send()
+		}
+		w.gathered.giveBack()
+		w.gathered = nil
+	}
+	return w.failed
 }
 
 func (w *wire) send() error {
