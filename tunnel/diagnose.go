@@ -190,6 +190,9 @@ func (e *ending) explainTLS(s *side, err error) {
 	case says(textUnreadable, textUnreadable2):
 		e.level, e.by = slog.LevelWarn, byTunnel
 		e.reason = "the " + who + "'s certificate can't be used: it " + chain.Unreadable(nil, err) + "; it needs another one"
+	case says(textOtherKey, textOtherKey2, textLargeKey):
+		e.level, e.by = slog.LevelWarn, byTunnel
+		e.reason = "the " + who + "'s certificate can't be used: it has a key of a kind or size that isn't supported; it needs one with an RSA key of at most 8192 bits, or an ECDSA or Ed25519 key"
 	case says(textNoCertificate):
 		e.by, e.reason = byTunnel, "the peer sent no client certificate, and client_auth requires one: give it a certificate and key that a CA of client_ca issued; if it has one, that is from another CA, and many programs then send none"
 	case says(textVersions, textVersion):
@@ -233,6 +236,9 @@ func (s *side) whyRefused(err error) string {
 const (
 	textUnreadable    = "failed to parse certificate from"
 	textUnreadable2   = "failed to parse client certificate"
+	textOtherKey      = "contains an unsupported public key"         // of a client
+	textOtherKey2     = "contains an unsupported type of public key" // of a server
+	textLargeKey      = "sent certificate containing RSA key larger than"
 	textNoCertificate = "didn't provide a certificate"
 	textVersions      = "unsupported versions"
 	textVersion       = "unsupported protocol version"

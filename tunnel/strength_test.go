@@ -1,11 +1,18 @@
 package tunnel
 
 import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"log/slog"
+	"math/big"
 	"testing"
 )
 
@@ -77,6 +84,70 @@ func TestWeakKeys(t *testing.T) {
 				return
 			}
 			p.tunnels[0].logs.expect(t, 0, slog.LevelWarn, "target failed", byTunnel, "tlstunnel refused the target's certificate: "+tt.reason)
+		})
+	}
+}
+
+func certOf(t *testing.T, public any) []byte {
+	t.Helper()
+	template := *testCA().issue(serverName, nil).Leaf
+	template.SignatureAlgorithm = 0
+	der, err := x509.CreateCertificate(rand.Reader, &template, testCA().cert, public, testCA().key)
+	check(t, err)
+	return der
+}
+
+// certOfX25519 is that of a key which can't sign. x509 makes none, so it is one of Ed25519,
+// with another object identifier.
+func certOfX25519(t *testing.T) []byte {
+	t.Helper()
+	var cert struct {
+		TBS       asn1.RawValue
+		Algorithm pkix.AlgorithmIdentifier
+		Signature asn1.BitString
+	}
+	_, err := asn1.Unmarshal(certOf(t, make(ed25519.PublicKey, ed25519.PublicKeySize)), &cert)
+	check(t, err)
+	tbs := bytes.Replace(cert.TBS.FullBytes, []byte{6, 3, 43, 101, 112}, []byte{6, 3, 43, 101, 110}, 1)
+	digest := sha256.Sum256(tbs)
+	signature, err := ecdsa.SignASN1(rand.Reader, testCA().key, digest[:])
+	check(t, err)
+	cert.TBS.FullBytes, cert.Signature = tbs, asn1.BitString{Bytes: signature, BitLength: 8 * len(signature)}
+	der, err := asn1.Marshal(cert)
+	check(t, err)
+	return der
+}
+
+// TestKeysThatTLSDoesNotTake: crypto/tls refuses some keys before it verifies who has signed
+// the certificate. The log says that it is the key.
+func TestKeysThatTLSDoesNotTake(t *testing.T) {
+	leakCheck(t)
+	large := &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), 8200, 1), E: 65537}
+	for name, der := range map[string][]byte{"X25519": certOfX25519(t), "RSA with 8201 bits": certOf(t, large)} {
+		pair := testCA().issue(serverName, nil)
+		pair.Certificate[0], pair.Leaf = der, nil // nobody comes so far as to see that the private key is another
+		reason := func(who string) string {
+			return "the " + who + "'s certificate can't be used: it has a key of a kind or size that isn't supported; it needs one with an RSA key of at most 8192 bits, or an ECDSA or Ed25519 key"
+		}
+		t.Run("peer with "+name, func(t *testing.T) {
+			p := newPath(t, "server", requireCert)
+			config := clientTLS()
+			config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
+			refusedTLS(t, p.tunnels[0].addr, config)
+			p.tunnels[0].logs.expect(t, 0, slog.LevelWarn, "handshake failed", byTunnel, reason("peer"))
+		})
+		t.Run("target with "+name, func(t *testing.T) {
+			p := newPath(t, "client", nil)
+			mustDial(t, p.tunnels[0].addr)
+			accepted, err := p.target.Accept()
+			check(t, err)
+			target := newEnd(accepted)
+			defer target.tcp.Close()
+			config := serverTLS()
+			config.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &pair, nil }
+			config.Certificates = nil
+			_ = target.secure(tls.Server, config)
+			p.tunnels[0].logs.expect(t, 0, slog.LevelWarn, "target failed", byTunnel, reason("target"))
 		})
 	}
 }
