@@ -8,7 +8,8 @@ import (
 )
 
 // ticketLife is how long a session can be resumed. crypto/tls has 7 days for that, and
-// says so to clients of TLS 1.3: they may come later, and then make a full handshake.
+// says so to clients of TLS 1.3: they may come later, and then make a full handshake. A
+// session of TLS 1.3 that is resumed has a secret of its own, and its ticket another day.
 const ticketLife = 24 * time.Hour
 
 // stampName begins the part of a session's Extra that has the time when its ticket was

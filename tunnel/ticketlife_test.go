@@ -24,6 +24,7 @@ func TestTicketLife(t *testing.T) {
 		steps   []step
 	}{
 		{"TLS 1.3", tls.VersionTLS13, false, []step{{0, false}, {24*hour - minute, true}, {24 * hour, false}, {hour, true}}},
+		{"TLS 1.3, used meanwhile", tls.VersionTLS13, false, []step{{0, false}, {23 * hour, true}, {23 * hour, true}, {24 * hour, false}}},
 		{"TLS 1.2", tls.VersionTLS12, false, []step{{0, false}, {23 * hour, true}, {hour, false}, {hour, true}}},
 		{"TLS 1.3 client", tls.VersionTLS13, true, []step{{0, false}, {24*hour - minute, true}, {24 * hour, false}, {hour, true}}},
 		{"TLS 1.2 client", tls.VersionTLS12, true, []step{{0, false}, {24*hour - minute, true}, {24 * hour, false}, {hour, true}}},
