@@ -15,10 +15,10 @@ import (
 // isn't listed may import none.
 var mayImport = map[string][]string{
 	".":                   {"internal/cli"},
-	"internal/cli":        {"installer", "service", "pki", "internal/bench", "internal/config", "internal/atomicfile", "internal/dn", "internal/quote"},
+	"internal/cli":        {"installer", "service", "pki", "internal/bench", "internal/config", "internal/atomicfile", "internal/dn", "internal/quote", "internal/tuning"},
 	"internal/bench":      {"service"},
 	"installer":           {"service", "pki", "internal/config", "internal/atomicfile", "internal/filerights", "internal/dn", "internal/quote"},
-	"service":             {"tunnel", "pki", "internal/config", "internal/atomicfile", "internal/filerights", "internal/dn", "internal/quote"},
+	"service":             {"tunnel", "pki", "internal/config", "internal/atomicfile", "internal/filerights", "internal/dn", "internal/quote", "internal/tuning"},
 	"pki":                 {"internal/atomicfile", "internal/chain", "internal/filerights", "internal/dn", "internal/quote", "internal/strength"},
 	"tunnel":              {"tunnel/pool", "internal/chain", "internal/dn", "internal/quote", "internal/strength"},
 	"tunnel/pool":         nil,
@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 	"internal/chain":      {"internal/dn"},
 	"internal/dn":         nil,
 	"internal/strength":   nil,
+	"internal/tuning":     nil,
 	"internal/quote":      nil,
 }
 

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/tuning"
 	"tlstunnel/pki"
 	"tlstunnel/tunnel"
 )
@@ -123,8 +124,7 @@ func (s *Service) supervise(ctx context.Context, signals <-chan os.Signal, asked
 	look := time.NewTimer(0)
 	defer look.Stop()
 	clock := newClockWatch(s.clockOffset)
-	collectLess()
-	memory, lookAtMemory := newMemory(), time.NewTicker(memoryInterval)
+	memory, lookAtMemory := tuning.NewMemory(), time.NewTicker(tuning.MemoryInterval)
 	defer lookAtMemory.Stop()
 	again := time.NewTimer(0)
 	defer again.Stop()
@@ -151,7 +151,7 @@ func (s *Service) supervise(ctx context.Context, signals <-chan os.Signal, asked
 		case <-s.lookSoon:
 			look.Reset(0)
 		case <-lookAtMemory.C:
-			memory.look()
+			memory.Look()
 			if clock.jumped() {
 				s.forgetFailures()
 				look.Reset(0)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/tuning"
 	"tlstunnel/pki"
 	"tlstunnel/tunnel"
 )
@@ -61,7 +62,7 @@ func (s *Service) snapshot() (Status, *config.Config) {
 	defer s.mu.Unlock()
 	st := Status{
 		Health: newHealth(), Source: SourceService, State: Running, Version: Version, PID: os.Getpid(),
-		Config: s.cfg.File, Log: s.logged.File, Started: s.started, Memory: memoryHeld(), Tunnels: []TunnelStatus{},
+		Config: s.cfg.File, Log: s.logged.File, Started: s.started, Memory: tuning.MemoryHeld(), Tunnels: []TunnelStatus{},
 	}
 	if s.logControl != nil && s.logged.File != config.Console {
 		st.LogError = s.logControl.Failure()

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/tuning"
 	"tlstunnel/service"
 )
 
@@ -31,7 +32,6 @@ and to stderr when that is a terminal.`,
 // runForeground runs until a signal. A Windows service takes none: there SIGTERM
 // is also that some user has logged off.
 func (a *app) runForeground(ctx context.Context) error {
-	allowTimerSlack()
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// A reader of our stderr that goes away must not take the tunnels along.
@@ -42,6 +42,7 @@ func (a *app) runForeground(ctx context.Context) error {
 }
 
 func (a *app) run(ctx context.Context, host service.Host) error {
+	tuning.Apply()
 	cfg, problems, err := a.loadConfig()
 	if cfg == nil {
 		// Its defaults say where the log is, which must tell why we didn't start.

@@ -1,23 +1,19 @@
-package service
+package tuning
 
 import (
-	"os"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
 )
 
-// memoryInterval is how often memory looks whether there is a burst.
-const memoryInterval = 2 * time.Second
+// MemoryInterval is the time between two calls of [Memory.Look].
+const MemoryInterval = 2 * time.Second
 
-// gcPercent is how much garbage there may be for what is in use (debug.SetGCPercent).
-// Connections that come and go leave much and use little.
-const gcPercent = 200
-
-// memory returns to the system what a burst of connections has left, once it is
-// over. By itself, the runtime keeps most of it in reserve, whoever needs it.
-type memory struct {
+// Memory returns to the system what a burst of connections has left, once it is
+// over. By itself, the runtime keeps most of it in reserve, whoever needs it. It is for
+// one goroutine.
+type Memory struct {
 	allocated uint64 // bytes since the start, when it was looked at last
 	returned  uint64 // the same, when the system got memory back last
 	again     int    // after how many looks there is to be another return, 0: no more
@@ -28,20 +24,14 @@ type memory struct {
 // bytes (see tunnel.idleAfter), and the runtime keeps the old stacks until a collection.
 const looksToReturn = 2
 
-func newMemory() memory {
+// NewMemory begins to watch for bursts.
+func NewMemory() Memory {
 	now := readMemory()
-	return memory{allocated: now.allocated, returned: now.allocated}
+	return Memory{allocated: now.allocated, returned: now.allocated}
 }
 
-// collectLess makes gcPercent the setting of the process, if nobody has chosen one.
-func collectLess() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
-}
-
-// look is called every memoryInterval.
-func (m *memory) look() {
+// Look is to be called every [MemoryInterval].
+func (m *Memory) Look() {
 	now := readMemory()
 	over := m.isBurstOver(now)
 	if over || m.again == 1 {
@@ -58,7 +48,7 @@ func (m *memory) look() {
 	m.allocated = now.allocated
 }
 
-func (m *memory) isBurstOver(now memoryUse) bool {
+func (m *Memory) isBurstOver(now memoryUse) bool {
 	const calm, burst = 1 << 20, 4 << 20 // bytes
 	much := burst + now.held/8
 	return now.allocated-m.allocated < calm && (now.allocated-m.returned > much || now.free > much)
@@ -82,4 +72,6 @@ func readMemory() memoryUse {
 	return memoryUse{m[0].Value.Uint64() - m[1].Value.Uint64(), m[2].Value.Uint64(), m[3].Value.Uint64()}
 }
 
-func memoryHeld() uint64 { return readMemory().held }
+// MemoryHeld is how much of the system's memory this process holds, in bytes. It doesn't
+// count the program itself, which the system can load again.
+func MemoryHeld() uint64 { return readMemory().held }

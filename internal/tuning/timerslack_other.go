@@ -1,6 +1,6 @@
 //go:build !linux
 
-package cli
+package tuning
 
 // allowTimerSlack does nothing: this system has no such setting.
 func allowTimerSlack() {}

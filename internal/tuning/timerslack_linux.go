@@ -1,4 +1,4 @@
-package cli
+package tuning
 
 import (
 	"syscall"
@@ -13,12 +13,14 @@ import (
 // the slack stretches that sleep too.
 const timerSlack = 2 * time.Millisecond
 
-// allowTimerSlack is for all threads, those to come as well. One of Go's looks every
-// 20 µs whether another is stuck in a system call. With the 50 µs of slack that are
-// usual it takes up to a fifth of the processor's time that new connections need.
+// allowTimerSlack sets PR_SET_TIMERSLACK (prctl(2)) for all threads, those to come as well.
+// sysmon, a thread of the Go runtime, looks every 20 µs whether another thread is stuck in a
+// system call. With the usual slack of 50 µs, sysmon takes up to a fifth of the processor's
+// time that new connections need.
 //
-// A build with cgo can't do it, and a sandbox may forbid it: then we are slower, and
-// that is all. Where threads can't be sent signals, Go would wait for them for ever.
+// A build with cgo can't set it, and a sandbox may forbid it: then we are slower, and
+// that is all. Go sends each thread a signal to have it make the call. If a sandbox forbids
+// such signals, Go would wait for ever: hence the trial with tgkill(2).
 func allowTimerSlack() {
 	if unix.Tgkill(unix.Getpid(), unix.Gettid(), 0) != nil {
 		return
