@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tlstunnel/internal/config"
 	"tlstunnel/internal/quote"
 	"tlstunnel/service"
 )
@@ -78,7 +79,7 @@ func (a *app) showStatus(s *service.Status) error {
 	fmt.Fprintf(w, "state\t%s\n", state)
 	fmt.Fprintf(w, "config\t%s\n", quote.Text(s.Config))
 	if s.Log != "" {
-		fmt.Fprintf(w, "log\t%s\n", quote.Text(s.Log))
+		fmt.Fprintf(w, "log\t%s\n", logText(s.Log))
 	}
 	if s.Source == service.SourceService {
 		fmt.Fprintf(w, "last reload\t%s\n", reloadText(s.LastReload))
@@ -119,6 +120,13 @@ func (a *app) showStatus(s *service.Status) error {
 		fmt.Fprintf(a.stdout, "note: %s\n", quote.Text(n))
 	}
 	return nil
+}
+
+func logText(file string) string {
+	if file == config.Console {
+		return "no file, the lines go to stderr"
+	}
+	return quote.Text(file)
 }
 
 func reloadText(r *service.ReloadResult) string {

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"tlstunnel/internal/config"
 	"tlstunnel/service"
 )
 
@@ -62,5 +63,22 @@ note: something to know
 `
 	if got := stdout.String(); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+// TestStatusLog: a log without a file is said in words, not with the sign in the config.
+func TestStatusLog(t *testing.T) {
+	for file, want := range map[string]string{
+		config.Console:   "\nlog      no file, the lines go to stderr\n",
+		"/var/log/x.log": "\nlog      /var/log/x.log\n",
+		"":               "",
+	} {
+		var stdout strings.Builder
+		if err := (&app{stdout: &stdout}).showStatus(&service.Status{Log: file}); err != nil {
+			t.Fatal(err)
+		}
+		if got := stdout.String(); !strings.Contains(got, want) || want == "" && strings.Contains(got, "\nlog") {
+			t.Errorf("%q: got\n%s", file, got)
+		}
 	}
 }
