@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"tlstunnel/internal/logging"
 )
 
 // failureIn finds in the text of a log, of either format, why the service has
@@ -13,7 +15,7 @@ import (
 func failureIn(log string, since time.Time) (reason string) {
 	since = since.Truncate(time.Millisecond) // as precise as the log
 	for line := range strings.Lines(log) {
-		if entry := parseLine(line); entry.Msg == FatalMessage && !entry.Time.Before(since) {
+		if entry := parseLine(line); entry.Msg == logging.FatalMessage && !entry.Time.Before(since) {
 			reason = entry.Err
 		}
 	}

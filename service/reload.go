@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/logging"
 	"tlstunnel/pki"
 )
 
@@ -136,7 +137,7 @@ func (s *Service) compare(p plan) Changes {
 	}
 	logged := s.logged
 	if s.logControl != nil {
-		if s.logControl.Level() != levelOf(p.cfg.Log) {
+		if s.logControl.Level() != logging.LevelOf(p.cfg.Log) {
 			c.LogLevel = p.cfg.Log.Level
 		}
 		logged.Level = p.cfg.Log.Level
@@ -150,7 +151,7 @@ func (s *Service) compare(p plan) Changes {
 // setLogLevel is for the lines from now on. All else of the log waits for a restart.
 func (s *Service) setLogLevel(log config.Log) {
 	if s.logControl != nil {
-		s.logControl.Set(levelOf(log))
+		s.logControl.Set(logging.LevelOf(log))
 	}
 }
 

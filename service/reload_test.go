@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"tlstunnel/internal/logging"
 	"tlstunnel/pki"
 )
 
@@ -435,9 +436,9 @@ func TestLogLevel(t *testing.T) {
 	write := func(level string) {
 		check(t, os.WriteFile(cfg.File, []byte("pki.dir = 'pki'\nlog.file = '-'\nlog.level = '"+level+"'\n"+tunnel), 0o600))
 	}
-	control, console := new(LogControl), new(logText)
+	control, console := new(logging.Control), new(logText)
 	cfg.Log.File = "-"
-	log, closeLog := OpenLog(cfg.Log, control, console, false)
+	log, closeLog := logging.Open(cfg.Log, control, console, false, nil)
 	ofTunnel := log.With("tunnel", "a")
 	s, err := Start(t.Context(), cfg, log)
 	check(t, err)

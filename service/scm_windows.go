@@ -64,7 +64,8 @@ func (h *scmHandler) Execute(_ []string, requests <-chan svc.ChangeRequest, chan
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	ready, reload, ended := make(chan struct{}), make(chan string, 1), make(chan error, 1)
-	go h.run(ctx, Host{Ready: sync.OnceFunc(func() { close(ready) }), Reload: reload}, ended)
+	host := Host{Ready: sync.OnceFunc(func() { close(ready) }), Reload: reload}
+	go func() { ended <- h.serve(ctx, host) }()
 
 	checkpoint := time.NewTicker(checkpointEvery)
 	defer checkpoint.Stop()
@@ -106,14 +107,4 @@ func (h *scmHandler) Execute(_ []string, requests <-chan svc.ChangeRequest, chan
 			return true, code
 		}
 	}
-}
-
-// run serves, with the Event Log as far as it can be had.
-func (h *scmHandler) run(ctx context.Context, host Host, ended chan<- error) {
-	if events, err := openEventLog(); err == nil {
-		defer events.Close()
-		handler := eventHandler{report: events.report}
-		host.Events, host.Console = handler, eventConsole{handler}
-	}
-	ended <- h.serve(ctx, host)
 }

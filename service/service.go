@@ -1,10 +1,10 @@
 // Package service is the daemon: it turns a config file into running tunnels,
-// makes the PKI on the first run, reloads without dropping a connection, writes
-// the log, answers on the control channel, and stops everything in order.
+// makes the PKI on the first run, reloads without dropping a connection, answers
+// on the control channel, and stops everything in order.
 //
 //	cfg, problems, err := config.Load(file)
-//	control := new(service.LogControl)
-//	log, closeLog := service.OpenLog(cfg.Log, control, os.Stderr, false)
+//	control := new(logging.Control)
+//	log, closeLog := logging.Open(cfg.Log, control, os.Stderr, false, service.Messages)
 //	defer closeLog()
 //	err = service.Run(ctx, cfg, log, service.Host{Log: control})
 package service
@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/logging"
 	"tlstunnel/internal/tuning"
 	"tlstunnel/pki"
 	"tlstunnel/tunnel"
@@ -50,9 +51,9 @@ type Service struct {
 	// without mu.
 	mu         sync.Mutex
 	cfg        *config.Config
-	tunnels    []*running  // in the order of the config
-	logged     config.Log  // what the log was opened with; a reload doesn't change it
-	logControl *LogControl // nil if nobody can set the level
+	tunnels    []*running       // in the order of the config
+	logged     config.Log       // what the log was opened with; a reload doesn't change it
+	logControl *logging.Control // nil if nobody can set the level
 	lastReload ReloadResult
 	renewal    renewal
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/logging"
 	"tlstunnel/internal/tuning"
 	"tlstunnel/service"
 )
@@ -38,32 +40,30 @@ func (a *app) runForeground(ctx context.Context) error {
 	signal.Ignore(syscall.SIGPIPE)
 	// A second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
-	return a.run(ctx, service.Host{})
+	return a.run(ctx, service.Host{}, a.console, nil)
 }
 
-func (a *app) run(ctx context.Context, host service.Host) error {
+// run serves until ctx is done. The lines of the service itself go to events too, if that
+// isn't nil.
+func (a *app) run(ctx context.Context, host service.Host, console io.Writer, events slog.Handler) error {
 	tuning.Apply()
 	cfg, problems, err := a.loadConfig()
 	if cfg == nil {
 		// Its defaults say where the log is, which must tell why we didn't start.
 		cfg, _ = config.Parse(a.configFile, nil)
 	}
-	host.Log = new(service.LogControl)
-	console := a.console
-	if host.Console != nil {
-		console = host.Console
-	}
-	log, closeLog := service.OpenLog(cfg.Log, host.Log, console, isInteractive(console))
+	host.Log = new(logging.Control)
+	log, closeLog := logging.Open(cfg.Log, host.Log, console, isInteractive(console), service.Messages)
 	defer closeLog()
-	if host.Events != nil {
-		log = slog.New(slog.NewMultiHandler(log.Handler(), host.Events))
+	if events != nil {
+		log = slog.New(slog.NewMultiHandler(log.Handler(), events))
 	}
 	service.LogWarnings(log, problems)
 	if err == nil {
 		err = service.Run(ctx, cfg, log, host)
 	}
 	if err != nil {
-		log.Error(service.FatalMessage, "err", err)
+		log.Error(logging.FatalMessage, "err", err)
 	}
 	return err
 }

@@ -1,8 +1,11 @@
 package cli
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
+	"tlstunnel/internal/logging"
 	"tlstunnel/service"
 )
 
@@ -14,8 +17,18 @@ func (a *app) addServiceMode(cmd *cobra.Command) {
 	foreground := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if *asService {
-			return service.RunAsService(a.run)
+			return service.RunAsService(a.runService)
 		}
 		return foreground(cmd, args)
 	}
+}
+
+// runService serves with the Event Log, if it can be had: a service has no stderr.
+func (a *app) runService(ctx context.Context, host service.Host) error {
+	events, err := logging.OpenEventLog(service.Name, service.Messages)
+	if err != nil {
+		return a.run(ctx, host, a.console, nil)
+	}
+	defer events.Close()
+	return a.run(ctx, host, events.Console, events)
 }

@@ -1,4 +1,4 @@
-package service
+package logging
 
 import (
 	"bytes"
@@ -16,7 +16,7 @@ import (
 // them with the text of EventCreate.exe, which has 1 to 1000.
 type EventID uint32
 
-// The events of the source [Name].
+// The events.
 const (
 	EventStarted       EventID = 100 // every tunnel that can listens
 	EventStopped       EventID = 101 // as asked
@@ -35,73 +35,29 @@ const (
 	EventCRLFailed     EventID = 305 // our CA's CRL can't be written; it is tried again
 )
 
-// Messages of the log that are events, too.
-const (
-	msgStarted        = "started"
-	msgStopped        = "stopped"
-	msgReloaded       = "reloaded"
-	msgRenewed        = "server certificate renewed"
-	msgLetIn          = "the tunnel was left out, and listens now"
-	msgLeftOut        = "the tunnel is left out, and tried again"
-	msgRenewalFailed  = "server certificate not renewed"
-	msgCRLFailed      = "CRL not signed anew"
-	msgReloadRefused  = "reload refused, nothing was changed"
-	msgACMEFailed     = "no new certificate, the CA is asked again later"
-	msgRefreshed      = "files read anew"
-	msgExpiry         = "a certificate expires soon, or isn't valid now"
-	msgRefreshRefused = "not all files could be read anew"
-	msgConfig         = "the config has a warning"
+// FatalMessage is what a service logs that can't start, or go on. The attribute err says
+// why. It is a constant because package osservice looks for it in the log file.
+const FatalMessage = "tlstunnel can't run"
 
-	// FatalMessage is what a service logs that can't start, or go on. The
-	// attribute err says why.
-	FatalMessage = "tlstunnel can't run"
-)
+// Messages are those of the service itself, not of its connections: each with its event,
+// or with 0 if it is none. The Event Log gets the events, the journal of systemd all of
+// them. The message alone decides: a logger that was made With something, the name of a
+// tunnel say, may have news of the service, too.
+type Messages map[string]EventID
 
-var eventOf = map[string]EventID{
-	msgStarted:        EventStarted,
-	msgStopped:        EventStopped,
-	msgReloaded:       EventReloaded,
-	msgRenewed:        EventRenewed,
-	msgLetIn:          EventLetIn,
-	msgLeftOut:        EventLeftOut,
-	msgRenewalFailed:  EventRenewalFailed,
-	msgCRLFailed:      EventCRLFailed,
-	msgReloadRefused:  EventReloadRefused,
-	msgExpiry:         EventExpiry,
-	msgConfig:         EventConfig,
-	msgACMEFailed:     EventACME,
-	msgRefreshRefused: EventRefresh,
-	FatalMessage:      EventFatal,
-}
-
-// headlines are the messages of the service itself that are no events. The journal of
-// systemd gets them and the events, and nothing of the connections.
-var headlines = map[string]bool{
-	"starting": true, "listening": true, "stopping": true, "tunnel stopped": true, msgRefreshed: true,
-	"asking the CA for a certificate": true, "new certificate": true,
-	"systemd has opened another address than listen has":                             true,
-	"made a new CA or server certificate; keep ca.key safe, and give clients ca.crt": true,
-	"shutdown_grace was over before all connections had ended":                       true,
-	"no control channel: status and reload have to do without":                       true,
-	"the files can't be watched: reload by hand":                                     true,
-	"a folder can't be watched: its files are looked at once a second instead":       true,
-	"watching the files": true,
-}
-
-// isHeadline goes by the message alone: a logger that was made With something, the
-// name of a tunnel say, may have news of the service, too.
-func isHeadline(message string) bool {
-	_, isEvent := eventOf[message]
-	return isEvent || headlines[message]
+func (m Messages) contain(message string) bool {
+	_, ok := m[message]
+	return ok
 }
 
 // maxEventText bounds the text of an event: Windows takes 31,839 characters.
 const maxEventText = 30000
 
-// eventHandler is a [slog.Handler] that hands what the service itself logs to
-// report, and nothing of its connections. What report returns is of no use to
-// who logs.
+// eventHandler is a [slog.Handler] that hands to report the lines whose messages are
+// events. It ignores the error of report: a full Event Log must not keep a line from the
+// other handlers.
 type eventHandler struct {
+	known  Messages
 	report func(id EventID, level slog.Level, text string) error
 	attrs  []slog.Attr // of the logger, their keys with its groups
 	groups string      // "a.b.": for the keys that follow
@@ -112,8 +68,8 @@ func (h eventHandler) Enabled(_ context.Context, level slog.Level) bool {
 }
 
 func (h eventHandler) Handle(_ context.Context, r slog.Record) error {
-	id, ok := eventOf[r.Message]
-	if !ok {
+	id := h.known[r.Message]
+	if id == 0 {
 		return nil
 	}
 	_ = h.report(id, r.Level, h.text(r))
@@ -159,7 +115,7 @@ func (h eventHandler) text(r slog.Record) string {
 type eventConsole struct{ eventHandler }
 
 func (c eventConsole) Write(p []byte) (int, error) {
-	if text, ok := bytes.CutPrefix(p, []byte(Name+": ")); ok {
+	if text, ok := bytes.CutPrefix(p, []byte("tlstunnel: ")); ok {
 		_ = c.report(EventLogFile, slog.LevelWarn, string(bytes.TrimSpace(text)))
 	}
 	return len(p), nil

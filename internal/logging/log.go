@@ -1,4 +1,12 @@
-package service
+// Package logging writes the log: slog to a rotating file, a console, the journal of
+// systemd and the Event Log of Windows. It never holds up the code that logs: a queue takes
+// the lines, and counts those that a slow disk makes it drop. It knows neither what is
+// logged nor why: the caller says which [Messages] are the service's own.
+//
+//	control := new(logging.Control)
+//	log, closeLog := logging.Open(cfg.Log, control, os.Stderr, false, messages)
+//	defer closeLog()
+package logging
 
 import (
 	"context"
@@ -11,20 +19,20 @@ import (
 	"tlstunnel/internal/quote"
 )
 
-// LogControl sets the level of a log while it is open, and knows whether its file takes
+// Control sets the level of a log while it is open, and knows whether its file takes
 // the lines.
-type LogControl struct {
+type Control struct {
 	slog.LevelVar
 	failure atomic.Value // string
 }
 
 // Failure is why the last line isn't in the log file; "" if it is.
-func (c *LogControl) Failure() string {
+func (c *Control) Failure() string {
 	failure, _ := c.failure.Load().(string)
 	return failure
 }
 
-func (c *LogControl) note(err error) {
+func (c *Control) note(err error) {
 	failure := ""
 	if err != nil {
 		failure = err.Error()
@@ -34,15 +42,15 @@ func (c *LogControl) note(err error) {
 	}
 }
 
-// OpenLog returns the log that cfg describes and what closes it. Lines go to the
+// Open returns the log that cfg describes and what closes it. Lines go to the
 // file; to console when the file is "-", when somebody watches it (interactive),
 // and when the file can't be written. When console is the journal of systemd, it
-// gets the lines of the service itself, such as start, stop and reload, and none
-// of its connections'. Neither a broken log file nor a slow disk ever holds up
+// gets the lines of the service itself, such as start, stop and reload, whose messages
+// are in own, and none of its connections'. Neither a broken log file nor a slow disk ever holds up
 // who logs. Calling close writes out what is left; lines logged after it are
 // lost. The level starts as cfg has it; control sets it at any time.
-func OpenLog(cfg config.Log, control *LogControl, console io.Writer, interactive bool) (log *slog.Logger, close func()) {
-	control.Set(levelOf(cfg))
+func Open(cfg config.Log, control *Control, console io.Writer, interactive bool, own Messages) (log *slog.Logger, close func()) {
+	control.Set(LevelOf(cfg))
 	queued := newLineQueue()
 	go queued.pass(consoleWriter(console))
 	if cfg.File == config.Console {
@@ -55,7 +63,7 @@ func OpenLog(cfg config.Log, control *LogControl, console io.Writer, interactive
 		file.fallback = io.Discard // console has the lines anyway
 		handler = slog.NewMultiHandler(handler, logHandler(cfg, control, queued))
 	case isJournal(console):
-		handler = slog.NewMultiHandler(handler, headlineHandler{slog.NewTextHandler(queued, &slog.HandlerOptions{ReplaceAttr: noTime})})
+		handler = slog.NewMultiHandler(handler, headlineHandler{slog.NewTextHandler(queued, &slog.HandlerOptions{ReplaceAttr: noTime}), own})
 	}
 	go file.pass(lines)
 	return slog.New(handler), func() {
@@ -75,7 +83,8 @@ func consoleWriter(console io.Writer) func(line []byte, lost int) {
 	}
 }
 
-func levelOf(cfg config.Log) (level slog.Level) {
+// LevelOf is the level that cfg has.
+func LevelOf(cfg config.Log) (level slog.Level) {
 	// The config's words are slog's own, and were checked when it was loaded.
 	_ = level.UnmarshalText([]byte(cfg.Level))
 	return level
@@ -90,22 +99,25 @@ func logHandler(cfg config.Log, level slog.Leveler, w io.Writer) slog.Handler {
 }
 
 // headlineHandler passes on the lines of the service itself, and none of its
-// connections', see [isHeadline].
-type headlineHandler struct{ slog.Handler }
+// connections'.
+type headlineHandler struct {
+	slog.Handler
+	own Messages
+}
 
 func (h headlineHandler) Handle(ctx context.Context, r slog.Record) error {
-	if !isHeadline(r.Message) {
+	if !h.own.contain(r.Message) {
 		return nil
 	}
 	return h.Handler.Handle(ctx, r)
 }
 
 func (h headlineHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return headlineHandler{h.Handler.WithAttrs(attrs)}
+	return headlineHandler{h.Handler.WithAttrs(attrs), h.own}
 }
 
 func (h headlineHandler) WithGroup(name string) slog.Handler {
-	return headlineHandler{h.Handler.WithGroup(name)}
+	return headlineHandler{h.Handler.WithGroup(name), h.own}
 }
 
 // noTime leaves out the time, which the journal knows.

@@ -1,16 +1,16 @@
 //go:build unix
 
-package service
+package logging
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
+
+	"tlstunnel/internal/testkit"
 )
 
 // TestLogCannotRotate: when a full file can't be renamed, lines go on into it,
@@ -20,7 +20,7 @@ func TestLogCannotRotate(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Skip("root may rename whatever it wants")
 	}
-	cfg, console := logConfig(t), new(logText)
+	cfg, console := logConfig(t), new(testkit.Log)
 	dir := filepath.Dir(cfg.File)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -32,7 +32,7 @@ func TestLogCannotRotate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer os.Chmod(dir, 0o700)
-	file := openLogFile(cfg, new(LogControl), console)
+	file := openLogFile(cfg, new(Control), console)
 	line := []byte(strings.Repeat("y", 1<<16))
 	written := 0
 	for range 100 {
@@ -47,12 +47,12 @@ func TestLogCannotRotate(t *testing.T) {
 
 // TestLogPipe: a pipe without a reader would hold up who opens it.
 func TestLogPipe(t *testing.T) {
-	cfg, console := logConfig(t), new(logText)
+	cfg, console := logConfig(t), new(testkit.Log)
 	cfg.File = filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(cfg.File, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	log, closeLog := OpenLog(cfg, new(LogControl), console, false)
+	log, closeLog := Open(cfg, new(Control), console, false, nil)
 	log.Info("hello")
 	closeLog()
 	if !strings.Contains(console.String(), "msg=hello") {
@@ -64,12 +64,12 @@ func TestLogPipe(t *testing.T) {
 // with create, the next line is in that one.
 func TestLogReplaced(t *testing.T) {
 	cfg := logConfig(t)
-	file := openLogFile(cfg, new(LogControl), io.Discard)
+	file := openLogFile(cfg, new(Control), io.Discard)
 	defer file.rotating.Close()
-	check(t, file.writeLine([]byte("first\n")))
-	check(t, os.Rename(cfg.File, cfg.File+".1"))
-	check(t, os.WriteFile(cfg.File, []byte("made by another program\n"), 0o600))
-	check(t, file.writeLine([]byte("second\n")))
+	testkit.Check(t, file.writeLine([]byte("first\n")))
+	testkit.Check(t, os.Rename(cfg.File, cfg.File+".1"))
+	testkit.Check(t, os.WriteFile(cfg.File, []byte("made by another program\n"), 0o600))
+	testkit.Check(t, file.writeLine([]byte("second\n")))
 	if got := readLog(t, cfg.File); got != "made by another program\nsecond\n" {
 		t.Errorf("got %q", got)
 	}
@@ -92,18 +92,18 @@ func TestLogModes(t *testing.T) {
 		cfg.Compress = true
 		dir := filepath.Dir(cfg.File)
 		if tt.folder != 0 {
-			check(t, os.Mkdir(dir, tt.folder))
-			check(t, os.Chmod(dir, tt.folder))
+			testkit.Check(t, os.Mkdir(dir, tt.folder))
+			testkit.Check(t, os.Chmod(dir, tt.folder))
 		}
 		if tt.old != 0 {
-			check(t, os.WriteFile(cfg.File, nil, tt.old))
-			check(t, os.Chmod(cfg.File, tt.old))
+			testkit.Check(t, os.WriteFile(cfg.File, nil, tt.old))
+			testkit.Check(t, os.Chmod(cfg.File, tt.old))
 		}
-		log, closeLog := OpenLog(cfg, new(LogControl), io.Discard, false)
+		log, closeLog := Open(cfg, new(Control), io.Discard, false, nil)
 		log.Info("hello")
 		closeLog()
 		info, err := os.Stat(cfg.File)
-		check(t, err)
+		testkit.Check(t, err)
 		if info.Mode() != tt.want {
 			t.Errorf("in a folder of %04o, %04o before: got %04o, want %04o", tt.folder, tt.old, info.Mode(), tt.want)
 		}
@@ -115,61 +115,27 @@ func TestLogAsOwner(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can write as another user")
 	}
-	cfg, console := logConfig(t), new(logText)
-	check(t, os.Chmod(filepath.Dir(filepath.Dir(filepath.Dir(cfg.File))), 0o755))
+	cfg, console := logConfig(t), new(testkit.Log)
+	testkit.Check(t, os.Chmod(filepath.Dir(filepath.Dir(filepath.Dir(cfg.File))), 0o755))
 	dir := filepath.Dir(cfg.File)
-	check(t, os.Mkdir(dir, 0o750))
-	check(t, os.Chown(dir, 4711, 4712))
-	log, closeLog := OpenLog(cfg, new(LogControl), console, false)
+	testkit.Check(t, os.Mkdir(dir, 0o750))
+	testkit.Check(t, os.Chown(dir, 4711, 4712))
+	log, closeLog := Open(cfg, new(Control), console, false, nil)
 	log.Info("hello")
 	closeLog()
 	info, err := os.Stat(cfg.File)
-	check(t, err)
+	testkit.Check(t, err)
 	if st := info.Sys().(*syscall.Stat_t); st.Uid != 4711 || info.Mode() != 0o640 {
 		t.Errorf("the log is of %d, %v", st.Uid, info.Mode())
 	}
 	secret := filepath.Join(t.TempDir(), "secret")
-	check(t, os.WriteFile(secret, nil, 0o600))
-	check(t, os.Remove(cfg.File))
-	check(t, os.Link(secret, cfg.File))
-	log, closeLog = OpenLog(cfg, new(LogControl), console, false)
+	testkit.Check(t, os.WriteFile(secret, nil, 0o600))
+	testkit.Check(t, os.Remove(cfg.File))
+	testkit.Check(t, os.Link(secret, cfg.File))
+	log, closeLog = Open(cfg, new(Control), console, false, nil)
 	log.Info("not there")
 	closeLog()
 	if got := readLog(t, secret); got != "" || !strings.Contains(console.String(), "not there") {
 		t.Errorf("root's file has %q, the console %q", got, console)
-	}
-}
-
-// TestLogFailureInStatus: a service whose log file can't be written isn't healthy, until
-// a line is in it again.
-func TestLogFailureInStatus(t *testing.T) {
-	cfg := load(t, serverTunnel("a", "127.0.0.1:0", "127.0.0.1:1", ""))
-	cfg.Log = logConfig(t)
-	cfg.Log.File = filepath.Join(t.TempDir(), "log")
-	check(t, os.Mkdir(cfg.Log.File, 0o700)) // for a full disk, or one that can't be written
-	control := new(LogControl)
-	log, closeLog := OpenLog(cfg.Log, control, io.Discard, false)
-	defer closeLog()
-	s, err := Start(t.Context(), cfg, log)
-	check(t, err)
-	defer s.Stop()
-	s.logControl = control
-	await := func(want Verdict) (st Status) {
-		for range 500 {
-			if st = s.Status(); st.Verdict == want {
-				return st
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
-		t.Fatalf("got %+v, want %s", st.Health, want)
-		return st
-	}
-	if st := await(Degraded); len(st.Problems) != 1 || !strings.Contains(st.Problems[0], fmt.Sprintf("%q can't be written", cfg.Log.File)) || st.LogError == "" {
-		t.Errorf("got %+v", st.Health)
-	}
-	check(t, os.Remove(cfg.Log.File))
-	log.Info("hello")
-	if st := await(OK); st.LogError != "" {
-		t.Errorf("got %+v", st)
 	}
 }

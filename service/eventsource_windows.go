@@ -3,7 +3,6 @@ package service
 import (
 	"errors"
 	"io/fs"
-	"log/slog"
 
 	"golang.org/x/sys/windows/registry"
 	"golang.org/x/sys/windows/svc/eventlog"
@@ -14,25 +13,6 @@ const (
 	eventKey    = `SYSTEM\CurrentControlSet\Services\EventLog\Application\` + eventSource
 	eventTypes  = eventlog.Error | eventlog.Warning | eventlog.Info
 )
-
-// eventLog is the Application log of Windows.
-type eventLog struct{ *eventlog.Log }
-
-func openEventLog() (eventLog, error) {
-	l, err := eventlog.Open(eventSource)
-	return eventLog{l}, err
-}
-
-func (l eventLog) report(id EventID, level slog.Level, text string) error {
-	switch {
-	case level >= slog.LevelError:
-		return l.Error(uint32(id), text)
-	case level >= slog.LevelWarn:
-		return l.Warning(uint32(id), text)
-	default:
-		return l.Info(uint32(id), text)
-	}
-}
 
 // EventSourceRegistered reports whether Windows knows the source of our events,
 // without which it shows them with a complaint.

@@ -1,7 +1,6 @@
 package service
 
 import (
-	"log/slog"
 	"testing"
 
 	"golang.org/x/sys/windows/registry"
@@ -39,15 +38,5 @@ func TestEventSource(t *testing.T) {
 	}
 	if types, _, err := k.GetIntegerValue("TypesSupported"); types != 7 || err != nil {
 		t.Errorf("TypesSupported %d, %v", types, err)
-	}
-	l, err := openEventLog()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	for _, level := range []slog.Level{slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
-		if err := l.report(EventStarted, level, "a test of tlstunnel"); err != nil {
-			t.Error(err)
-		}
 	}
 }

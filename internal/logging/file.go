@@ -1,4 +1,4 @@
-package service
+package logging
 
 import (
 	"errors"
@@ -25,7 +25,7 @@ const complainEvery = time.Minute
 type logFile struct {
 	rotating *lumberjack.Logger
 	maxSize  int64
-	control  *LogControl  // is told how it goes
+	control  *Control     // is told how it goes
 	console  io.Writer    // told when the file can't be written
 	fallback io.Writer    // takes the lines that the file can't
 	own      *slog.Logger // writes into the file what the log has to say of itself
@@ -39,7 +39,7 @@ type logFile struct {
 	lastSize int64
 }
 
-func openLogFile(cfg config.Log, control *LogControl, console io.Writer) *logFile {
+func openLogFile(cfg config.Log, control *Control, console io.Writer) *logFile {
 	l := &logFile{
 		rotating: &lumberjack.Logger{
 			Filename:   cfg.File,

@@ -1,4 +1,4 @@
-package service
+package logging
 
 import (
 	"fmt"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/testkit"
 )
 
 func logConfig(t *testing.T) config.Log {
@@ -28,8 +29,8 @@ func readLog(t *testing.T, file string) string {
 }
 
 func TestLog(t *testing.T) {
-	cfg, console := logConfig(t), new(logText)
-	log, closeLog := OpenLog(cfg, new(LogControl), console, false)
+	cfg, console := logConfig(t), new(testkit.Log)
+	log, closeLog := Open(cfg, new(Control), console, false, nil)
 	log.Debug("quiet")
 	log.Info("hello", "tunnel", "a")
 	closeLog()
@@ -46,9 +47,9 @@ func TestLog(t *testing.T) {
 }
 
 func TestLogInteractive(t *testing.T) {
-	cfg, console := logConfig(t), new(logText)
+	cfg, console := logConfig(t), new(testkit.Log)
 	cfg.Format = "json"
-	log, closeLog := OpenLog(cfg, new(LogControl), console, true)
+	log, closeLog := Open(cfg, new(Control), console, true, nil)
 	log.Info("hello", "peer", "\x1b[2J\u009b")
 	closeLog()
 	if got := readLog(t, cfg.File); got != console.String() || !strings.Contains(got, `"msg":"hello","peer":"\u001b[2J\u009b"}`) {
@@ -57,9 +58,9 @@ func TestLogInteractive(t *testing.T) {
 }
 
 func TestLogConsoleOnly(t *testing.T) {
-	cfg, console := logConfig(t), new(logText)
+	cfg, console := logConfig(t), new(testkit.Log)
 	cfg.File = config.Console
-	log, closeLog := OpenLog(cfg, new(LogControl), console, true)
+	log, closeLog := Open(cfg, new(Control), console, true, nil)
 	log.Info("hello")
 	closeLog()
 	if got := console.String(); strings.Count(got, "msg=hello") != 1 {
@@ -80,10 +81,10 @@ func TestLogBroken(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			cfg, console := logConfig(t), new(logText)
+			cfg, console := logConfig(t), new(testkit.Log)
 			cfg.File = tt.file
-			control := new(LogControl)
-			log, closeLog := OpenLog(cfg, control, console, false)
+			control := new(Control)
+			log, closeLog := Open(cfg, control, console, false, nil)
 			log.Info("first")
 			log.Info("second")
 			closeLog()
@@ -105,8 +106,8 @@ func TestLogBroken(t *testing.T) {
 
 // TestLogRotates: the number and size of the files is bounded.
 func TestLogRotates(t *testing.T) {
-	cfg, console := logConfig(t), new(logText)
-	file := openLogFile(cfg, new(LogControl), console)
+	cfg, console := logConfig(t), new(testkit.Log)
+	file := openLogFile(cfg, new(Control), console)
 	line := []byte(strings.Repeat("x", 1000) + "\n")
 	for range 10 << 10 { // 10 MiB
 		if err := file.writeLine(line); err != nil {
@@ -137,8 +138,8 @@ func TestLogRotates(t *testing.T) {
 // TestLogStalled: a disk or a console that hangs holds up nobody, and what was
 // lost is counted.
 func TestLogStalled(t *testing.T) {
-	cfg, console := logConfig(t), new(logText)
-	file, lines := openLogFile(cfg, new(LogControl), console), newLineQueue() // which nobody empties yet
+	cfg, console := logConfig(t), new(testkit.Log)
+	file, lines := openLogFile(cfg, new(Control), console), newLineQueue() // which nobody empties yet
 	for i := range queuedLines + 10 {
 		fmt.Fprintf(lines, "line %d\n", i)
 	}
@@ -153,7 +154,7 @@ func TestLogStalled(t *testing.T) {
 func TestConsoleStalled(t *testing.T) {
 	cfg := logConfig(t)
 	stopped, resume := io.Pipe() // nobody reads: each write blocks
-	log, closeLog := OpenLog(cfg, new(LogControl), resume, true)
+	log, closeLog := Open(cfg, new(Control), resume, true, nil)
 	for i := range 2 * queuedLines {
 		log.Info("hello", "i", i)
 	}
@@ -176,7 +177,7 @@ func lost(log string) (n int) {
 // TestLogRemoved: when somebody removes the file, the next line makes a new one.
 func TestLogRemoved(t *testing.T) {
 	cfg := logConfig(t)
-	file := openLogFile(cfg, new(LogControl), io.Discard)
+	file := openLogFile(cfg, new(Control), io.Discard)
 	defer file.rotating.Close()
 	file.write([]byte("first\n"), 0)
 	if err := os.RemoveAll(filepath.Dir(cfg.File)); err != nil {
@@ -195,36 +196,36 @@ func TestLogEmptied(t *testing.T) {
 	for how, fill := range map[string]func(t *testing.T, cfg config.Log, file *logFile){
 		"made with its folder": func(*testing.T, config.Log, *logFile) {},
 		"there already": func(t *testing.T, cfg config.Log, _ *logFile) {
-			check(t, os.MkdirAll(filepath.Dir(cfg.File), 0o700))
-			check(t, os.WriteFile(cfg.File, []byte("old\n"), 0o600))
+			testkit.Check(t, os.MkdirAll(filepath.Dir(cfg.File), 0o700))
+			testkit.Check(t, os.WriteFile(cfg.File, []byte("old\n"), 0o600))
 		},
 		"made by a rotation": func(t *testing.T, cfg config.Log, file *logFile) {
 			for range cfg.MaxSize / int64(len(line)) {
-				check(t, file.writeLine(line))
+				testkit.Check(t, file.writeLine(line))
 			}
 		},
 		"made in place of one that was removed": func(t *testing.T, cfg config.Log, file *logFile) {
-			check(t, file.writeLine(line))
-			check(t, file.rotating.Close()) // or Windows doesn't remove it
-			check(t, os.Remove(cfg.File))
+			testkit.Check(t, file.writeLine(line))
+			testkit.Check(t, file.rotating.Close()) // or Windows doesn't remove it
+			testkit.Check(t, os.Remove(cfg.File))
 		},
 	} {
 		t.Run(how, func(t *testing.T) {
 			cfg := logConfig(t)
-			file := openLogFile(cfg, new(LogControl), io.Discard)
+			file := openLogFile(cfg, new(Control), io.Discard)
 			defer file.rotating.Close()
 			fill(t, cfg, file)
 			for range 700 { // more than half of the size
-				check(t, file.writeLine(line))
+				testkit.Check(t, file.writeLine(line))
 			}
-			check(t, os.Truncate(cfg.File, 0))
-			check(t, file.writeLine([]byte("next\n")))
-			check(t, file.writeLine([]byte("and another\n")))
+			testkit.Check(t, os.Truncate(cfg.File, 0))
+			testkit.Check(t, file.writeLine([]byte("next\n")))
+			testkit.Check(t, file.writeLine([]byte("and another\n")))
 			if got := readLog(t, cfg.File); got != "next\nand another\n" {
 				t.Errorf("%d bytes: %.20q", len(got), got)
 			}
 			for range 700 {
-				check(t, file.writeLine(line))
+				testkit.Check(t, file.writeLine(line))
 			}
 			if got := readLog(t, cfg.File); len(got) != 700*len(line)+len("next\nand another\n") {
 				t.Errorf("the size counts from before: the file has %d bytes", len(got))
@@ -237,7 +238,7 @@ func TestLogEmptied(t *testing.T) {
 // its own.
 func TestLogTorn(t *testing.T) {
 	cfg := logConfig(t)
-	file := openLogFile(cfg, new(LogControl), io.Discard)
+	file := openLogFile(cfg, new(Control), io.Discard)
 	defer file.rotating.Close()
 	file.write([]byte("first ha"), 0)
 	file.torn = true

@@ -1,0 +1,17 @@
+// Package testkit is what the tests of several packages share. It is for tests alone:
+// layout_test.go lets no other file import it.
+//
+//	log := new(testkit.Log)
+//	start(slog.New(slog.NewTextHandler(log, nil)))
+//	log.Await(t, "msg=listening")
+package testkit
+
+import "testing"
+
+// Check ends the test if there is an error.
+func Check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
