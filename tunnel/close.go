@@ -32,12 +32,20 @@ func (t *Tunnel) logEnd(c *conn, end *ending) {
 	}
 	skipped, ok := int64(0), true
 	if limiter := t.limiterFor(c, end); limiter != nil {
-		skipped, ok = limiter.take(time.Now(), event{c.origin, end.outcome, end.kind(), c.identity()}, end.level)
+		skipped, ok = limiter.take(time.Now(), c.summary(end))
 	}
 	if !ok {
 		return
 	}
 	c.settings.log.LogAttrs(ctx, end.level, end.outcome.message(), append(c.attrs(), end.attrs(skipped)...)...)
+}
+
+// summary is of c alone, which ended so.
+func (c *conn) summary(end *ending) summary {
+	return summary{
+		event{doer{c.origin, c.identity()}, end.outcome, end.kind()},
+		tally{end.level, clip(end.reason), 1, c.toBack.Load(), c.toFront.Load()},
+	}
 }
 
 // attrs are what is known of c, in the order in which it became known.

@@ -4,13 +4,23 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 )
 
-func from(ip string) netip.Prefix { return origin(netip.MustParseAddr(ip)) }
+// of is an event of a stranger.
+func of(ip string, o outcome, kind string) event {
+	return event{doer{origin: origin(netip.MustParseAddr(ip))}, o, kind}
+}
+
+// once is one connection of e, for the reason that its kind is.
+func once(e event) summary {
+	return summary{e, tally{level: slog.LevelInfo, reason: e.kind, skipped: 1}}
+}
 
 func TestLogLimiter(t *testing.T) {
 	type step struct {
@@ -19,10 +29,10 @@ func TestLogLimiter(t *testing.T) {
 		skipped int64
 		ok      bool
 	}
-	silent := event{from("192.0.2.1"), handshakeFailed, sentNothing, ""}
-	other := event{from("192.0.2.2"), handshakeFailed, sentNothing, ""}
-	http := event{from("192.0.2.1"), handshakeFailed, "HTTP", ""}
-	limiter := newLogLimiter(func([]summary) {})
+	silent := of("192.0.2.1", handshakeFailed, sentNothing)
+	other := of("192.0.2.2", handshakeFailed, sentNothing)
+	http := of("192.0.2.1", handshakeFailed, "HTTP")
+	limiter := newLogLimiter(ofStrangers, func([]summary) {})
 	defer limiter.stop()
 	began := time.Now()
 	for i, s := range []step{
@@ -44,7 +54,7 @@ func TestLogLimiter(t *testing.T) {
 		{time.Hour + time.Minute, http, 1, true},
 		{time.Hour + time.Minute, http, 0, true},
 	} {
-		if skipped, ok := limiter.take(began.Add(s.at), s.event, slog.LevelInfo); skipped != s.skipped || ok != s.ok {
+		if skipped, ok := limiter.take(began.Add(s.at), once(s.event)); skipped != s.skipped || ok != s.ok {
 			t.Errorf("step %d: got %d, %v, want %d, %v", i, skipped, ok, s.skipped, s.ok)
 		}
 	}
@@ -55,13 +65,13 @@ func TestLogLimiter(t *testing.T) {
 func TestLogLimiterOfManyOrigins(t *testing.T) {
 	const minutes, each = 10, 20_000
 	var told []summary
-	limiter := newLogLimiter(func(all []summary) { told = append(told, all...) })
+	limiter := newLogLimiter(ofStrangers, func(all []summary) { told = append(told, all...) })
 	now := time.Now()
 	lines, skipped := 0, int64(0)
 	for m := range minutes {
 		for i := range each {
-			e := event{from(fmt.Sprintf("2001:db8:%x:%x::1", m, i)), outcome(i % 2), "noise", ""}
-			n, ok := limiter.take(now, e, slog.LevelInfo)
+			e := of(fmt.Sprintf("2001:db8:%x:%x::1", m, i), outcome(i%2), "noise")
+			n, ok := limiter.take(now, once(e))
 			if ok {
 				lines++
 				skipped += n
@@ -81,7 +91,7 @@ func TestLogLimiterOfManyOrigins(t *testing.T) {
 	if got := int64(lines) + skipped; got != minutes*each {
 		t.Errorf("%d are told of, want %d", got, minutes*each)
 	}
-	if most := burst + minutes*linesPer; lines > most {
+	if most := int(ofStrangers.burst + minutes*ofStrangers.rate); lines > most {
 		t.Errorf("%d lines, want at most %d", lines, most)
 	}
 	if most := (minutes + 1) * (maxSummed + 2); len(told) > most {
@@ -90,20 +100,112 @@ func TestLogLimiterOfManyOrigins(t *testing.T) {
 	limiter.stop()
 }
 
+// Whoever floods, an address that hasn't been heard yet still gets its first line, and
+// those that repeat themselves get some as well.
+func TestLogIsShared(t *testing.T) {
+	kinds := []string{sentNothing, "one", "two", "three", "four", "five", "six", "seven"}
+	for _, test := range []struct {
+		name   string
+		limits limits
+		origin int // that flood
+		known  int // minutes until each of them has had a line
+	}{
+		{"one stranger", ofStrangers, 1, 0}, {"seven strangers", ofStrangers, 7, 0}, {"50 strangers", ofStrangers, 50, 15},
+		{"one that relays", ofRelayed, 1, 0}, {"200 that relay", ofRelayed, 200, 15},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			limiter := newLogLimiter(test.limits, func([]summary) {})
+			defer limiter.stop()
+			now := time.Now()
+			for minute := range 30 {
+				lines := 0
+				for range 10 {
+					for i := range test.origin {
+						for _, kind := range kinds {
+							if _, ok := limiter.take(now, once(of(fmt.Sprintf("192.0.2.%d", i), handshakeFailed, kind))); ok {
+								lines++
+							}
+						}
+					}
+				}
+				if lines == 0 {
+					t.Errorf("minute %d: nothing is let through", minute)
+				}
+				if _, ok := limiter.take(now, once(of(fmt.Sprintf("198.51.100.%d", minute), handshakeFailed, "one"))); !ok && minute >= test.known {
+					t.Errorf("minute %d: the first failure of another address isn't let through", minute)
+				}
+				now = now.Add(sampleEvery)
+				limiter.sum(now)
+			}
+			if len(limiter.shares) > maxEvents {
+				t.Errorf("%d shares are kept", len(limiter.shares))
+			}
+			now = now.Add(rememberFor + sampleEvery)
+			if limiter.sum(now); len(limiter.shares) > 0 {
+				t.Errorf("%d shares are kept for ever", len(limiter.shares))
+			}
+		})
+	}
+}
+
+// A flood of connections that say something to the target, for which TLS is enough.
+func TestLogLimiterOfRelayed(t *testing.T) {
+	const seconds, each = 160, 5000
+	for name, origins := range map[string]int{"one address": 1, "many addresses": 1 << 20} {
+		t.Run(name, func(t *testing.T) {
+			var told tally
+			lines, summaries := int64(0), 0
+			limiter := newLogLimiter(ofRelayed, func(all []summary) {
+				summaries += len(all)
+				for _, s := range all {
+					told.add(s.tally)
+				}
+			})
+			now := time.Now()
+			for i := range seconds * each {
+				now = now.Add(time.Second / each)
+				one := once(of(fmt.Sprintf("2001:db8:%x:%x::1", i%origins>>16, i%origins&0xffff), completed, "end of stream"))
+				one.toTarget = 7
+				if _, ok := limiter.take(now, one); ok {
+					lines++
+				}
+				if i%(60*each) == 0 {
+					limiter.sum(now)
+				}
+			}
+			limiter.stop()
+			if lines < 300 || lines > 700+300*seconds/60 {
+				t.Errorf("%d lines", lines)
+			}
+			if lines+told.skipped != seconds*each || told.toTarget != 7*told.skipped || told.reason != "end of stream" {
+				t.Errorf("%d lines, and %+v", lines, told)
+			}
+			t.Logf("%d lines and %d summaries of %d connections", lines, summaries, seconds*each)
+		})
+	}
+}
+
 func TestSummariesAreBrief(t *testing.T) {
+	n := func(e event, skipped int64, reason string) summary {
+		return summary{e, tally{slog.LevelInfo, reason, skipped, 2 * skipped, 3 * skipped}}
+	}
 	var all []summary
 	for i := range 10 {
-		all = append(all, summary{event{from(fmt.Sprintf("192.0.2.%d", i)), outcome(i % 2), "noise", ""}, slog.LevelInfo, int64(i + 1)})
+		reason := "noise"
+		if i == 2 {
+			reason = "noise: of another kind"
+		}
+		all = append(all, n(of(fmt.Sprintf("192.0.2.%d", i), outcome(i%2), "noise"), int64(i+1), reason))
 	}
 	got := brief(all)
 	want := []summary{
-		{event{from("192.0.2.9"), handshakeFailed, "noise", ""}, slog.LevelInfo, 10},
-		{event{from("192.0.2.8"), refused, "noise", ""}, slog.LevelInfo, 9},
-		{event{from("192.0.2.7"), handshakeFailed, "noise", ""}, slog.LevelInfo, 8},
-		{event{from("192.0.2.6"), refused, "noise", ""}, slog.LevelInfo, 7},
-		{event{from("192.0.2.5"), handshakeFailed, "noise", ""}, slog.LevelInfo, 6},
-		{event{outcome: refused, kind: "several"}, slog.LevelInfo, 5 + 3 + 1},
-		{event{outcome: handshakeFailed, kind: "several"}, slog.LevelInfo, 4 + 2},
+		n(of("192.0.2.9", handshakeFailed, "noise"), 10, "noise"),
+		n(of("192.0.2.8", refused, "noise"), 9, "noise"),
+		n(of("192.0.2.7", handshakeFailed, "noise"), 8, "noise"),
+		n(of("192.0.2.6", refused, "noise"), 7, "noise"),
+		n(of("192.0.2.5", handshakeFailed, "noise"), 6, "noise"),
+		n(event{outcome: refused}, 5+3+1, ""),
+		n(event{outcome: handshakeFailed}, 4+2, "noise"),
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got  %v\nwant %v", got, want)
@@ -112,7 +214,7 @@ func TestSummariesAreBrief(t *testing.T) {
 
 // sample makes r's log what it is outside of tests.
 func (r *running) sample() *running {
-	for _, limiter := range []*logLimiter{r.strange, r.refusals} {
+	for _, limiter := range []*logLimiter{r.strange, r.refusals, r.relayed} {
 		limiter.mu.Lock()
 		limiter.every = sampleEvery
 		limiter.mu.Unlock()
@@ -198,6 +300,105 @@ func TestLogOfPeers(t *testing.T) {
 				target.tcp.Close()
 			}
 		})
+	}
+}
+
+// few makes the limit for relayed connections so low that a test reaches it.
+func (r *running) few() *running {
+	r.relayed.mu.Lock()
+	r.relayed.limits = limits{alike: 3, burst: 4, rate: 1, spare: 0.1}
+	r.relayed.mu.Unlock()
+	return r.sample()
+}
+
+// Peers that have proved nothing can't fill the log by what they send to the target, nor by
+// a target that doesn't answer. Those with a good certificate have a line each.
+func TestLogOfRelayed(t *testing.T) {
+	const each = 20
+	for _, test := range []struct {
+		name    string
+		mode    string
+		edit    func(*Settings)
+		lines   int
+		message string
+	}{
+		{"server", "server", nil, 3, "connection closed"},
+		{"client", "client", nil, 3, "connection closed"},
+		{"reset", "server", nil, 3, "connection interrupted"},
+		{"no target", "client", func(s *Settings) { s.Targets[0].Address = "127.0.0.1:1" }, 3, "target failed"},
+		{"a certificate", "server", requireClientCert, each, "connection closed"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			leakCheck(t)
+			p := newPath(t, test.mode, test.edit)
+			p.echo(t)
+			r := p.tunnels[0].few()
+			for i := range each {
+				peer, err := dial(r.addr)
+				if err != nil {
+					continue // it was reset
+				}
+				t.Cleanup(func() { peer.tcp.Close() })
+				if test.mode == "server" {
+					check(t, peer.secure(tls.Client, withCert(clientCert())))
+				}
+				_, _ = peer.Write([]byte{1})
+				switch test.message {
+				case "connection closed":
+					check(t, peer.CloseWrite(), func() error { _, err := io.Copy(io.Discard, peer); return err }())
+				case "connection interrupted":
+					_, err := peer.Read(make([]byte, 1))
+					check(t, err)
+					peer.reset()
+				default:
+					_, _ = io.Copy(io.Discard, peer)
+				}
+				eventually(t, "it has ended", func() bool { s := r.Stats(); return s.Completed+s.Interrupted+s.TargetFailed == int64(i+1) })
+			}
+			_ = r.Shutdown(context.Background())
+			lines, skipped, bytes := 0, int64(0), int64(0)
+			for _, line := range r.logs.all() {
+				if line.message != test.message {
+					t.Error(line)
+				}
+				if n := line.attrs["skipped"]; n.Kind() == slog.KindInt64 {
+					skipped += n.Int64()
+				} else {
+					lines++
+				}
+				if n, ok := line.attrs["to_target"]; ok {
+					bytes += n.Int64()
+				}
+			}
+			if lines != test.lines || skipped != int64(each-lines) || test.message != "target failed" && bytes != each {
+				t.Errorf("%d lines, %d skipped, %d bytes: %v", lines, skipped, bytes, r.logs.all())
+			}
+		})
+	}
+}
+
+// A summary has the whole reason if there is but one.
+func TestReasonsInSummaries(t *testing.T) {
+	for _, test := range []struct {
+		reasons []string
+		want    string
+	}{
+		{[]string{"the peer isn't speaking TLS: plain HTTP; is mode right?", "the peer isn't speaking TLS: plain HTTP; is mode right?"}, "the peer isn't speaking TLS: plain HTTP; is mode right?"},
+		{[]string{"the peer isn't speaking TLS: plain HTTP; is mode right?", "the peer isn't speaking TLS: SSH; is mode right?"}, "the peer isn't speaking TLS..."},
+		{[]string{`write "sha256:abc" in allow`, `write "sha256:def" in allow`}, "write..."},
+		{[]string{`close_notify is "require": it may be cut off`}, `close_notify is "require": it may be cut off`},
+		{[]string{"end of stream"}, "end of stream"},
+	} {
+		var kinds []string
+		var all tally
+		for _, reason := range test.reasons {
+			kinds = append(kinds, (&ending{reason: reason}).kind())
+			all.add(tally{reason: reason, skipped: 1})
+		}
+		s := summary{event{kind: kinds[0]}, all}
+		if got := s.why(); got != test.want || len(slices.Compact(kinds)) != 1 {
+			t.Errorf("%q: got %q of the kinds %q, want %q", test.reasons, got, kinds, test.want)
+		}
 	}
 }
 

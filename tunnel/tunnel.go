@@ -99,6 +99,7 @@ type Tunnel struct {
 	outdated sampler
 	strange  *logLimiter // see limiterFor
 	refusals *logLimiter
+	relayed  *logLimiter
 
 	// lingering has a place for each connection that [Tunnel.closeLingering] waits for.
 	lingering chan struct{}
@@ -147,7 +148,9 @@ func New(s Settings) *Tunnel {
 		targets:    pool.New(time.Now),
 	}
 	t.setup, t.stopSetup = context.WithCancel(context.Background())
-	t.strange, t.refusals = newLogLimiter(t.logSummaries), newLogLimiter(t.logSummaries)
+	t.strange = newLogLimiter(ofStrangers, t.logSummaries)
+	t.refusals = newLogLimiter(ofStrangers, t.logSummaries)
+	t.relayed = newLogLimiter(ofRelayed, t.logSummaries)
 	t.looking = time.AfterFunc(time.Hour, t.look)
 	t.looking.Stop() // until there is a connection
 	t.Apply(s)
@@ -266,6 +269,7 @@ func (t *Tunnel) Shutdown(ctx context.Context) error {
 	<-drained
 	t.strange.stop()
 	t.refusals.stop()
+	t.relayed.stop()
 	if t.cutShort.Load() {
 		return ctx.Err()
 	}
