@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,21 +14,39 @@ import (
 	"tlstunnel/internal/config"
 )
 
-// TestExamples loads every piece of config that the documents show.
-func TestExamples(t *testing.T) {
-	files, err := filepath.Glob("docs/*.md")
+// pages are the documents that people read, by their file name.
+func pages(t *testing.T) map[string]string {
+	t.Helper()
+	texts := map[string]string{}
+	read := func(file string) error {
+		text, err := os.ReadFile(file)
+		texts[filepath.ToSlash(file)] = string(text)
+		return err
+	}
+	for _, file := range []string{"README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "examples/README.md"} {
+		if err := read(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := filepath.WalkDir("docs", func(file string, d fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(file) != ".md" {
+			return err
+		}
+		return read(file)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return texts
+}
+
+// TestExamples loads every piece of config that the documents show.
+func TestExamples(t *testing.T) {
 	found := 0
-	for _, file := range append(files, "README.md") {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, block := range regexp.MustCompile("(?ms)^ *```toml\n(.*?)^ *```").FindAllSubmatch(text, -1) {
+	for file, text := range pages(t) {
+		for _, block := range regexp.MustCompile("(?ms)^ *```toml\n(.*?)^ *```").FindAllStringSubmatch(text, -1) {
 			found++
-			_, problems := config.Parse(file, block[1])
+			_, problems := config.Parse(file, []byte(block[1]))
 			if err := problems.Err(); err != nil {
 				t.Errorf("%s:\n%s%v", file, block[1], err)
 			}
@@ -37,23 +57,97 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// TestLinks looks for the files that the documents point to.
+// TestLinks looks for the files and headings that the documents point to.
 func TestLinks(t *testing.T) {
-	files, err := filepath.Glob("docs/*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range append(files, "README.md", "CONTRIBUTING.md", "SECURITY.md", "examples/README.md") {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, link := range regexp.MustCompile(`\]\(([^)#:]+)\)`).FindAllSubmatch(text, -1) {
-			if _, err := os.Stat(filepath.Join(filepath.Dir(file), string(link[1]))); err != nil {
+	texts := pages(t)
+	for file, text := range texts {
+		for _, link := range regexp.MustCompile(`\]\(([^)\s#:]*)(?:#([^)\s]+))?\)`).FindAllStringSubmatch(text, -1) {
+			to, heading := file, link[2]
+			if link[1] != "" {
+				to = filepath.ToSlash(filepath.Join(filepath.Dir(file), link[1]))
+			}
+			if _, err := os.Stat(to); err != nil {
 				t.Errorf("%s: %v", file, err)
+			} else if heading != "" && !slices.Contains(anchors(texts[to]), heading) {
+				t.Errorf("%s points to the heading #%s, which %s hasn't", file, heading, to)
 			}
 		}
 	}
+}
+
+// anchors are the names that GitHub gives to the headings of a page.
+func anchors(text string) []string {
+	var all []string
+	for _, heading := range regexp.MustCompile(`(?m)^#+ +(.+?) *$`).FindAllStringSubmatch(text, -1) {
+		name := regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(strings.ToLower(heading[1]), "")
+		all = append(all, strings.ReplaceAll(name, " ", "-"))
+	}
+	return all
+}
+
+// TestIndex finds each page of the documentation in docs/index.md.
+func TestIndex(t *testing.T) {
+	texts := pages(t)
+	for file := range texts {
+		name, ok := strings.CutPrefix(file, "docs/")
+		if ok && name != "index.md" && !regexp.MustCompile(`\]\(`+regexp.QuoteMeta(name)+`[)#]`).MatchString(texts["docs/index.md"]) {
+			t.Errorf("docs/index.md doesn't name %s", name)
+		}
+	}
+}
+
+// TestCommands asks the program for the help of each command that the documents
+// show, and looks there for the command itself and for its flags.
+func TestCommands(t *testing.T) {
+	shown := map[string][]string{} // the command lines, and where they are
+	for file, text := range pages(t) {
+		for _, line := range commandLines(text) {
+			shown[line] = append(shown[line], file)
+		}
+	}
+	if len(shown) < 40 {
+		t.Errorf("found %d commands only", len(shown))
+	}
+	for line, files := range shown {
+		var names, flags []string
+		for word := range strings.FieldsSeq(line) {
+			if strings.HasPrefix(word, "--") {
+				flag, _, _ := strings.Cut(word, "=")
+				flags = append(flags, flag)
+			} else if len(flags) == 0 && regexp.MustCompile(`^[a-z]+$`).MatchString(word) {
+				names = append(names, word)
+			}
+		}
+		var out bytes.Buffer
+		if code := cli.Main(append(slices.Clone(names), "--help"), nil, &out, &out); code != 0 {
+			t.Errorf("%v: tlstunnel %s: %s", files, line, &out)
+			continue
+		}
+		help := out.String()
+		if strings.Contains(help, "Available Commands:") && len(names) > 1 {
+			t.Errorf("%v: tlstunnel %s: there is no such command", files, line)
+		}
+		for _, flag := range flags {
+			if !regexp.MustCompile(regexp.QuoteMeta(flag) + `\b`).MatchString(help) {
+				t.Errorf("%v: tlstunnel %s: there is no flag %s", files, line, flag)
+			}
+		}
+	}
+}
+
+// commandLines are the lines of code, and the pieces of code in a sentence, that
+// call the program, without its name.
+func commandLines(text string) []string {
+	code := regexp.MustCompile("(?m)^ {4}.*tlstunnel .*$|`tlstunnel [^`]+`").FindAllString(text, -1)
+	var lines []string
+	for _, c := range code {
+		c = strings.Join(strings.Fields(strings.Trim(c, "`")), " ")
+		m := regexp.MustCompile(`(?:^|[ /])tlstunnel ([a-z][^#&|<;()]*)`).FindStringSubmatch(c)
+		if m != nil && regexp.MustCompile(`^(sudo |start )?(\./)?tlstunnel `).MatchString(c) {
+			lines = append(lines, m[1])
+		}
+	}
+	return lines
 }
 
 // TestDemo runs the main job as the README has it, and loads the config that it

@@ -132,7 +132,7 @@ func TestSServerCertificateRefused(t *testing.T) {
 	}
 }
 
-// TestSServerPinned pins the key as docs/certificates.md says that openssl gives
+// TestSServerPinned pins the key as docs/peers.md says that openssl gives
 // it, of a server that nothing else speaks for.
 func TestSServerPinned(t *testing.T) {
 	t.Parallel()
