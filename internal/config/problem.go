@@ -66,10 +66,7 @@ func (ps Problems) Sort() {
 // position is that of the key, else of its table, else the start of the file.
 // It returns an error; set Warning to make it one.
 func (c *Config) Problem(tunnel int, key, text string) Problem {
-	if tunnel >= 0 {
-		key = tunnelKey(tunnel, key)
-	}
-	return c.problem(key, text)
+	return c.problem(pathOf(tunnel, key), text)
 }
 
 func (c *Config) problem(path, text string) Problem {
@@ -79,6 +76,14 @@ func (c *Config) problem(path, text string) Problem {
 		p.Tunnel = c.Tunnels[i].Name
 	}
 	return p
+}
+
+// pathOf is the path of a key of a tunnel, or with -1 of the whole file.
+func pathOf(tunnel int, key string) string {
+	if tunnel < 0 {
+		return key
+	}
+	return tunnelKey(tunnel, key)
 }
 
 // tunnelKey is the path of a key of a tunnel: tunnel[1].listen.

@@ -19,6 +19,7 @@ func (r *report) validate() {
 	r.pki(&c.PKI)
 	r.subject(&c.PKI.Subject)
 	r.tunnels(c.Tunnels)
+	r.paths()
 	r.logFile(&c.Log, c)
 }
 
@@ -30,9 +31,6 @@ func (r *report) log(l *Log) {
 	r.check("log.max_age", l.MaxAge%day == 0, `must be whole days: write one such as "30d", or "0d" to keep for ever`)
 	if l.File == "" {
 		l.File = DefaultPaths().Log
-	}
-	if l.File != Console {
-		r.path("log.file", &l.File)
 	}
 }
 
@@ -59,19 +57,9 @@ func (c *Config) uses(file string) string {
 	if samePath(file, c.PKI.Dir) || samePath(filepath.Dir(file), c.PKI.Dir) {
 		return "in the folder of the PKI (pki.dir)"
 	}
-	for i := range c.Tunnels {
-		t := &c.Tunnels[i]
-		for _, key := range []struct {
-			name  string
-			files []string
-		}{
-			{"cert", []string{t.Cert}}, {"key", []string{t.Key}}, {"key_password_file", []string{t.KeyPasswordFile}},
-			{"client_ca", t.ClientCA}, {"ca", t.CA}, {"crl", t.CRL},
-			{"directory_ca", []string{t.ACME.DirectoryCA}}, {"eab_key_file", []string{t.ACME.EABKeyFile}},
-		} {
-			if slices.ContainsFunc(key.files, func(f string) bool { return f != "" && samePath(f, file) }) {
-				return fmt.Sprintf("the %s of tunnel %q", key.name, t.Name)
-			}
+	for _, f := range c.Files() {
+		if f.Tunnel >= 0 && samePath(f.Path, file) {
+			return fmt.Sprintf("the %s of tunnel %q", keyName(f.Key), c.Tunnels[f.Tunnel].Name)
 		}
 	}
 	return ""
@@ -98,7 +86,6 @@ func (r *report) pki(p *PKI) {
 	if p.Dir == "" {
 		p.Dir = DefaultPaths().PKI
 	}
-	r.path("pki.dir", &p.Dir)
 }
 
 func (r *report) validity(path string, d time.Duration) {
@@ -159,6 +146,11 @@ func isWord(text, also string) bool {
 	return !strings.ContainsFunc(text, func(c rune) bool {
 		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && !strings.ContainsRune(also, c)
 	})
+}
+
+// paths checks every value that names a file.
+func (r *report) paths() {
+	r.cfg.eachFile(func(f File, path *string) { r.path(pathOf(f.Tunnel, f.Key), path) })
 }
 
 // path makes a file name absolute: it counts from the folder of the config.

@@ -27,7 +27,6 @@ func (r *report) acme(i int, t *Tunnel) {
 	directory, err := url.Parse(a.Directory)
 	r.check(join(table, "directory"), err == nil && directory.Scheme == "https" && directory.Host != "" && directory.User == nil,
 		"%q is no URL of a CA: write one such as %q", a.Directory, letsEncrypt)
-	r.path(join(table, "directory_ca"), &a.DirectoryCA)
 	user, host, ok := strings.Cut(a.Email, "@")
 	r.check(join(table, "email"), a.Email == "" || ok && user != "" && checkDNSName(host) == nil && isWord(user, "0123456789.+-_"),
 		`%q is no mail address: write one such as "it@clinic.example", in ASCII`, a.Email)
@@ -88,5 +87,4 @@ func (r *report) acmeBinding(table string, a *ACME) {
 		r.check(kid, a.EABKid == "" || a.EABKeyFile != "", "is set without eab_key_file: name the file with the key that the CA gave you with it")
 		r.check(key, a.EABKeyFile == "" || a.EABKid != "", "is set without eab_kid: write the key ID that the CA gave you with it")
 	}
-	r.path(key, &a.EABKeyFile)
 }

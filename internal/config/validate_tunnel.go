@@ -129,8 +129,7 @@ func (r *report) target(path, text string, t *Tunnel, listen address) {
 	}
 }
 
-// certificates checks what names a certificate or CA, and makes the paths
-// absolute.
+// certificates checks what names a certificate or CA.
 func (r *report) certificates(i int, t *Tunnel) {
 	cert, key, clientCA := tunnelKey(i, "cert"), tunnelKey(i, "key"), tunnelKey(i, "client_ca")
 	password := tunnelKey(i, "key_password_file")
@@ -139,11 +138,6 @@ func (r *report) certificates(i int, t *Tunnel) {
 		r.check(key, t.Key == "" || t.Cert != "", "is set without cert: name the file with its certificate")
 		r.check(key, t.Key == "" || t.Cert != Own, `has no place beside cert = "own", which has its own key: remove it`)
 	}
-	if t.Cert != Own {
-		r.path(cert, &t.Cert)
-	}
-	r.path(key, &t.Key)
-	r.path(password, &t.KeyPasswordFile)
 	if t.Cert == Own && t.Mode == ModeServer {
 		t.Cert = ""
 	}
@@ -155,9 +149,7 @@ func (r *report) certificates(i int, t *Tunnel) {
 	if t.ClientAuth == ClientAuthRequire && len(t.ClientCA) == 0 {
 		t.ClientCA = []string{Own}
 	}
-	r.caFiles(clientCA, t.ClientCA)
 	r.authorization(i, t)
-	r.caFiles(tunnelKey(i, "ca"), t.CA)
 	for j, text := range t.Pins {
 		pin, err := parsePin(text)
 		if err != nil {
@@ -177,18 +169,7 @@ func (r *report) authorization(i int, t *Tunnel) {
 	r.check(crl, asks || len(t.CRL) == 0, advice, "crl")
 	r.check(crl, t.Mode != ModeClient || len(t.CRL) == 0 || len(t.CA) > 0 || r.wrong[tunnelKey(i, "ca")],
 		"needs ca: name there the certificate of the CA that the CRL is from")
-	for j := range t.CRL {
-		r.path(element(crl, j), &t.CRL[j])
-	}
 	r.word(crlExpired, t.CRLExpired, CRLExpiredRefuse, "warn")
-}
-
-func (r *report) caFiles(path string, files []string) {
-	for i := range files {
-		if files[i] != Own {
-			r.path(element(path, i), &files[i])
-		}
-	}
 }
 
 // maxKeepalive is a round number below the 32767 s that Linux takes as

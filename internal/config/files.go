@@ -1,0 +1,51 @@
+package config
+
+// A File is a file or a folder that a key of the config names.
+type File struct {
+	Tunnel  int    // its index in [Config.Tunnels]; -1: the key is in no tunnel
+	Key     string // as [Config.Problem] takes it: "log.file", "cert", "crl[1]"
+	Path    string // absolute, unless the value has an error
+	Folder  bool   // what is in it is the program's own
+	Secret  bool   // it holds a private key or a password
+	Written bool   // by the program; all others it only reads
+}
+
+// Files lists all that the keys of the config name, in the order of the tunnels. A word
+// that stands for something else than a file, as [Own] and [Console] do, isn't in it.
+func (c *Config) Files() (files []File) {
+	c.eachFile(func(f File, path *string) {
+		f.Path = *path
+		files = append(files, f)
+	})
+	return files
+}
+
+// eachFile calls visit for each value that names a file. There are no others: validation
+// and all who ask for Files rely on it.
+func (c *Config) eachFile(visit func(f File, path *string)) {
+	visit(File{Tunnel: -1, Key: "pki.dir", Folder: true, Secret: true, Written: true}, &c.PKI.Dir)
+	if c.Log.File != Console {
+		visit(File{Tunnel: -1, Key: "log.file", Written: true}, &c.Log.File)
+	}
+	for i := range c.Tunnels {
+		t := &c.Tunnels[i]
+		one := func(key string, secret bool, path *string) {
+			if *path != "" && *path != Own {
+				visit(File{Tunnel: i, Key: key, Secret: secret}, path)
+			}
+		}
+		list := func(key string, paths []string) {
+			for j := range paths {
+				one(element(key, j), false, &paths[j])
+			}
+		}
+		one("acme.directory_ca", false, &t.ACME.DirectoryCA)
+		one("acme.eab_key_file", true, &t.ACME.EABKeyFile)
+		one("cert", t.Key == "", &t.Cert) // which then has both
+		one("key", true, &t.Key)
+		one("key_password_file", true, &t.KeyPasswordFile)
+		list("client_ca", t.ClientCA)
+		list("ca", t.CA)
+		list("crl", t.CRL)
+	}
+}
