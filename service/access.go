@@ -64,12 +64,15 @@ func accessProblems(cfg *config.Config, refuse refuser) (problems config.Problem
 		}
 	}
 	report(-1, "", refuse(cfg.File, toRead), false)
-	for _, f := range namedFiles(cfg) {
-		report(f.tunnel, f.key, refuse(f.path, toRead), false)
-	}
-	report(-1, "pki.dir", pkiRefusal(cfg, refuse), !needsPKI(cfg))
-	if cfg.Log.File != config.Console {
-		report(-1, "log.file", refuse(logPlace(cfg.Log.File), toWrite), true)
+	for _, f := range cfg.Files() {
+		switch {
+		case f.Folder:
+			report(f.Tunnel, f.Key, pkiRefusal(f.Path, refuse), !needsPKI(cfg))
+		case f.Written:
+			report(f.Tunnel, f.Key, refuse(writePlace(f.Path), toWrite), true)
+		default:
+			report(f.Tunnel, f.Key, refuse(f.Path, toRead), false)
+		}
 	}
 	return problems
 }
@@ -85,9 +88,9 @@ func existing(path string) string {
 	return path
 }
 
-// logPlace is what must be written for the log: the file, or the folder if it isn't
+// writePlace is what must be written for the log: the file, or the folder if it isn't
 // there yet. The rotation needs the folder, too, but goes on in the old file without.
-func logPlace(file string) string {
+func writePlace(file string) string {
 	if _, err := os.Lstat(file); err == nil {
 		return file
 	}
@@ -96,8 +99,7 @@ func logPlace(file string) string {
 
 // pkiRefusal is the first thing in the PKI's folder that the service can't use. All of it
 // has one remedy.
-func pkiRefusal(cfg *config.Config, refuse refuser) string {
-	dir := cfg.PKI.Dir
+func pkiRefusal(dir string, refuse refuser) string {
 	if text := refuse(dir, toOwn); text != "" {
 		return text
 	}

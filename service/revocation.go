@@ -104,15 +104,3 @@ func (tr *translator) trust(ca *x509.Certificate) {
 func trustsOwn(t config.Tunnel) bool {
 	return slices.Contains(t.ClientCA, config.Own) || slices.Contains(t.CA, config.Own)
 }
-
-// crlsOf lists the CRLs that cfg makes us read, and the index of our own CA.
-func crlsOf(cfg *config.Config) (files []string) {
-	for _, t := range cfg.Tunnels {
-		if trustsOwn(t) {
-			files = append(files, pki.OwnCRL(cfg.PKI.Dir), pki.PreviousCRL(cfg.PKI.Dir), pki.IndexFile(cfg.PKI.Dir))
-		}
-		files = append(files, t.CRL...)
-	}
-	slices.Sort(files)
-	return slices.Compact(files)
-}

@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -255,6 +256,24 @@ func TestKeysThatOthersMayRead(t *testing.T) {
 		t.Errorf("got %v", problems)
 	}
 	startService(t, text).log.await(t, "is open to others, its mode being 0644")
+
+	check(t, os.WriteFile(password, []byte("a2V5"), 0o644))
+	problems = Check(load(t, fmt.Sprintf(`
+		[[tunnel]]
+		name = "server"
+		mode = "server"
+		listen = "127.0.0.1:0"
+		target = "127.0.0.1:1"
+		[tunnel.acme]
+		domains = ["pacs.clinic.example"]
+		eab_kid = "1"
+		eab_key_file = %q
+	`, password)), time.Now())
+	if !slices.ContainsFunc(problems, func(p config.Problem) bool {
+		return p.Warning && p.Line == 11 && strings.HasPrefix(p.Text, fmt.Sprintf("the key %q is open to others", password))
+	}) {
+		t.Errorf("got %v", problems)
+	}
 }
 
 // TestFalseSigner: a chain that peers refuse is told of.

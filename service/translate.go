@@ -147,6 +147,7 @@ func (tr *translator) settings() tunnel.Settings {
 	for _, rule := range t.Allow {
 		s.Allow = append(s.Allow, tunnel.Rule(rule))
 	}
+	tr.warnOfAccess()
 	s.RevocationLists = tr.revocationLists()
 	s.Trusted = tr.trusted
 	return s

@@ -22,14 +22,6 @@ func (tr *translator) keyPair() []tls.Certificate {
 		tr.problem("cert", err.Error())
 		return nil
 	}
-	if tr.tunnel.Key != "" {
-		tr.warnOfAccess("key", "key", tr.tunnel.Key)
-	} else {
-		tr.warnOfAccess("cert", "key", tr.tunnel.Cert)
-	}
-	if file := tr.tunnel.KeyPasswordFile; file != "" {
-		tr.warnOfAccess("key_password_file", "password file", file)
-	}
 	tr.warnOfChain("cert", cert)
 	return tr.show("cert", cert)
 }
@@ -46,10 +38,16 @@ func (tr *translator) warnOfChain(key string, cert tls.Certificate) {
 	}
 }
 
-// warnOfAccess warns when others may read a secret file that key names.
-func (tr *translator) warnOfAccess(key, what, file string) {
-	if text := pki.AccessWarning(what, file); text != "" {
-		tr.warn(key, text)
+// warnOfAccess warns of secret files that others may read.
+func (tr *translator) warnOfAccess() {
+	for _, f := range tr.cfg.FilesOf(tr.index) {
+		what := "key"
+		if f.Key == "key_password_file" {
+			what = "password file"
+		}
+		if text := pki.AccessWarning(what, f.Path); f.Secret && text != "" {
+			tr.warn(f.Key, text)
+		}
 	}
 }
 

@@ -167,10 +167,26 @@ func filesOf(cfg *config.Config) []string {
 		return nil
 	}
 	files := append([]string{cfg.File}, pki.Files(cfg.PKI.Dir)...)
-	for _, f := range namedFiles(cfg) {
-		if !strings.HasPrefix(f.key, "crl[") {
-			files = append(files, f.path)
+	for _, f := range cfg.Files() {
+		if !f.Written && !isCRL(f) {
+			files = append(files, f.Path)
 		}
 	}
 	return files
 }
+
+// crlsOf lists the CRLs that cfg makes us read, and the index of our own CA.
+func crlsOf(cfg *config.Config) (files []string) {
+	if slices.ContainsFunc(cfg.Tunnels, trustsOwn) {
+		files = []string{pki.OwnCRL(cfg.PKI.Dir), pki.PreviousCRL(cfg.PKI.Dir), pki.IndexFile(cfg.PKI.Dir)}
+	}
+	for _, f := range cfg.Files() {
+		if isCRL(f) {
+			files = append(files, f.Path)
+		}
+	}
+	slices.Sort(files)
+	return slices.Compact(files)
+}
+
+func isCRL(f config.File) bool { return strings.HasPrefix(f.Key, "crl[") }

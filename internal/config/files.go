@@ -10,42 +10,55 @@ type File struct {
 	Written bool   // by the program; all others it only reads
 }
 
-// Files lists all that the keys of the config name, in the order of the tunnels. A word
+// Files lists all that the keys of the config name: those of the tunnels first. A word
 // that stands for something else than a file, as [Own] and [Console] do, isn't in it.
 func (c *Config) Files() (files []File) {
-	c.eachFile(func(f File, path *string) {
-		f.Path = *path
-		files = append(files, f)
-	})
+	c.eachFile(addTo(&files))
 	return files
+}
+
+// FilesOf is Files for the tunnel with that index alone.
+func (c *Config) FilesOf(tunnel int) (files []File) {
+	c.Tunnels[tunnel].eachFile(tunnel, addTo(&files))
+	return files
+}
+
+func addTo(files *[]File) func(f File, path *string) {
+	return func(f File, path *string) {
+		f.Path = *path
+		*files = append(*files, f)
+	}
 }
 
 // eachFile calls visit for each value that names a file. There are no others: validation
 // and all who ask for Files rely on it.
 func (c *Config) eachFile(visit func(f File, path *string)) {
+	for i := range c.Tunnels {
+		c.Tunnels[i].eachFile(i, visit)
+	}
 	visit(File{Tunnel: -1, Key: "pki.dir", Folder: true, Secret: true, Written: true}, &c.PKI.Dir)
 	if c.Log.File != Console {
 		visit(File{Tunnel: -1, Key: "log.file", Written: true}, &c.Log.File)
 	}
-	for i := range c.Tunnels {
-		t := &c.Tunnels[i]
-		one := func(key string, secret bool, path *string) {
-			if *path != "" && *path != Own {
-				visit(File{Tunnel: i, Key: key, Secret: secret}, path)
-			}
+}
+
+func (t *Tunnel) eachFile(index int, visit func(f File, path *string)) {
+	one := func(key string, secret bool, path *string) {
+		if *path != "" && *path != Own {
+			visit(File{Tunnel: index, Key: key, Secret: secret}, path)
 		}
-		list := func(key string, paths []string) {
-			for j := range paths {
-				one(element(key, j), false, &paths[j])
-			}
-		}
-		one("acme.directory_ca", false, &t.ACME.DirectoryCA)
-		one("acme.eab_key_file", true, &t.ACME.EABKeyFile)
-		one("cert", t.Key == "", &t.Cert) // which then has both
-		one("key", true, &t.Key)
-		one("key_password_file", true, &t.KeyPasswordFile)
-		list("client_ca", t.ClientCA)
-		list("ca", t.CA)
-		list("crl", t.CRL)
 	}
+	list := func(key string, paths []string) {
+		for i := range paths {
+			one(element(key, i), false, &paths[i])
+		}
+	}
+	one("acme.directory_ca", false, &t.ACME.DirectoryCA)
+	one("acme.eab_key_file", true, &t.ACME.EABKeyFile)
+	one("cert", t.Key == "", &t.Cert) // which then has both
+	one("key", true, &t.Key)
+	one("key_password_file", true, &t.KeyPasswordFile)
+	list("client_ca", t.ClientCA)
+	list("ca", t.CA)
+	list("crl", t.CRL)
 }

@@ -83,13 +83,13 @@ func TestFiles(t *testing.T) {
 			[]File{{Tunnel: -1, Key: "pki.dir", Path: "/pki", Folder: true, Secret: true, Written: true}}},
 		{"some", Config{PKI: PKI{Dir: "/pki"}, Log: Log{File: "/log"}, Tunnels: []Tunnel{{Cert: "/both.p12", KeyPasswordFile: "/password"}, {Cert: "/crt", Key: "/key", ClientCA: []string{Own, "/ca"}}}},
 			[]File{
-				{Tunnel: -1, Key: "pki.dir", Path: "/pki", Folder: true, Secret: true, Written: true},
-				{Tunnel: -1, Key: "log.file", Path: "/log", Written: true},
 				{Tunnel: 0, Key: "cert", Path: "/both.p12", Secret: true},
 				{Tunnel: 0, Key: "key_password_file", Path: "/password", Secret: true},
 				{Tunnel: 1, Key: "cert", Path: "/crt"},
 				{Tunnel: 1, Key: "key", Path: "/key", Secret: true},
 				{Tunnel: 1, Key: "client_ca[1]", Path: "/ca"},
+				{Tunnel: -1, Key: "pki.dir", Path: "/pki", Folder: true, Secret: true, Written: true},
+				{Tunnel: -1, Key: "log.file", Path: "/log", Written: true},
 			}},
 	} {
 		if got := test.cfg.Files(); !slices.Equal(got, test.want) {
