@@ -15,14 +15,15 @@ import (
 // isn't listed may import none.
 var mayImport = map[string][]string{
 	".":                   {"internal/cli"},
-	"internal/cli":        {"installer", "service", "pki", "internal/bench", "internal/config", "internal/logging", "internal/atomicfile", "internal/dn", "internal/quote", "internal/tuning"},
+	"internal/cli":        {"installer", "service", "pki", "internal/bench", "internal/config", "internal/logging", "internal/osservice", "internal/atomicfile", "internal/dn", "internal/quote", "internal/tuning"},
 	"internal/bench":      {"service"},
-	"installer":           {"service", "pki", "internal/config", "internal/atomicfile", "internal/filerights", "internal/dn", "internal/quote"},
-	"service":             {"tunnel", "pki", "internal/config", "internal/logging", "internal/atomicfile", "internal/filerights", "internal/dn", "internal/quote", "internal/tuning"},
+	"installer":           {"service", "pki", "internal/config", "internal/osservice", "internal/atomicfile", "internal/filerights", "internal/dn", "internal/quote"},
+	"service":             {"tunnel", "pki", "internal/config", "internal/logging", "internal/osservice", "internal/atomicfile", "internal/filerights", "internal/dn", "internal/quote", "internal/tuning"},
 	"pki":                 {"internal/atomicfile", "internal/chain", "internal/filerights", "internal/dn", "internal/quote", "internal/strength"},
 	"tunnel":              {"tunnel/pool", "internal/chain", "internal/dn", "internal/quote", "internal/strength"},
 	"tunnel/pool":         nil,
 	"internal/logging":    {"internal/config", "internal/atomicfile", "internal/filerights", "internal/quote"},
+	"internal/osservice":  {"internal/config", "internal/logging"},
 	"internal/testkit":    nil,
 	"internal/config":     {"internal/quote"},
 	"internal/atomicfile": {"internal/filerights"},

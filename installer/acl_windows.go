@@ -10,13 +10,13 @@ import (
 
 	"golang.org/x/sys/windows"
 
-	"tlstunnel/service"
+	"tlstunnel/internal/osservice"
 )
 
 // folderStep makes a folder that is private but for what the service's account
 // may do in it.
 func folderStep(path, account string) Step {
-	want := folderSDDL(service.AccountSID(), account)
+	want := folderSDDL(osservice.AccountSID(), account)
 	before := "" // its security descriptor; "": there was no such folder
 	return Step{
 		Name: fmt.Sprintf("folder %q, private", path),
@@ -50,7 +50,7 @@ func folderStep(path, account string) Step {
 // has just made them, for administrators. Those in the service's own folder are
 // meant; what lies elsewhere is its owner's to give.
 func keysStep(dir string) Step {
-	want := fileSDDL(service.AccountSID(), mayModify)
+	want := fileSDDL(osservice.AccountSID(), mayModify)
 	before := map[string]string{}
 	return Step{
 		Name: "CA and keys for administrators and the service only",
@@ -151,7 +151,7 @@ func trustedAccess(path string) (sddl string, err error) {
 		return "", err
 	}
 	switch sid := owner.String(); sid {
-	case "S-1-5-32-544", "S-1-5-18", service.AccountSID(), user.User.Sid.String(): // Administrators, SYSTEM
+	case "S-1-5-32-544", "S-1-5-18", osservice.AccountSID(), user.User.Sid.String(): // Administrators, SYSTEM
 		return descriptor.String(), nil
 	default:
 		return "", fmt.Errorf("folder %q belongs to a user (%s) who isn't an administrator: look what is in it, and delete it or move it away", path, sid)

@@ -12,6 +12,7 @@ import (
 
 	"tlstunnel/internal/atomicfile"
 	"tlstunnel/internal/filerights"
+	"tlstunnel/internal/osservice"
 	"tlstunnel/pki"
 	"tlstunnel/service"
 )
@@ -82,7 +83,7 @@ func pkiStep(ctx context.Context, o Options) Step {
 }
 
 // registrationStep makes the service manager know the service.
-func registrationStep(m *service.Manager) Step {
+func registrationStep(m *osservice.Manager) Step {
 	return Step{
 		Name: "registration with the service manager",
 		Done: m.Installed,
@@ -113,23 +114,23 @@ func accessStep(o Options) Step {
 
 // stopStep stops the service, and unregisterStep makes the service manager
 // forget it.
-func stopStep(ctx context.Context, m *service.Manager) Step {
+func stopStep(ctx context.Context, m *osservice.Manager) Step {
 	return Step{
 		Name: "stop the service",
 		Done: func() (bool, error) {
 			state, err := m.State()
-			return state == service.Stopped || state == service.NotInstalled, err
+			return state == osservice.Stopped || state == osservice.NotInstalled, err
 		},
 		Do: func() error { return m.Stop(ctx) },
 	}
 }
 
-func unregisterStep(m *service.Manager) Step {
+func unregisterStep(m *osservice.Manager) Step {
 	return Step{
 		Name: "remove the registration with the service manager",
 		Done: func() (bool, error) {
 			state, err := m.State()
-			return state == service.NotInstalled, err
+			return state == osservice.NotInstalled, err
 		},
 		Do: m.Uninstall,
 	}

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 
 	"tlstunnel/internal/atomicfile"
-	"tlstunnel/service"
+	"tlstunnel/internal/osservice"
 )
 
 // folder is one that the service has for itself.
@@ -24,7 +24,7 @@ var (
 )
 
 func installSteps(ctx context.Context, o Options) ([]Step, error) {
-	if unit := service.PackagedUnit(); unit != "" {
+	if unit := osservice.PackagedUnit(); unit != "" {
 		return nil, fmt.Errorf("this machine has the packaged service (%s): start it by `tlstunnel start` or `systemctl start tlstunnel`, or remove the package first", unit)
 	}
 	h := host{run: run, account: lookUpAccount}
@@ -32,7 +32,7 @@ func installSteps(ctx context.Context, o Options) ([]Step, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &service.Manager{Program: program, Config: o.Config, Unit: Unit(program, o.Config)}
+	m := &osservice.Manager{Program: program, Config: o.Config, Unit: Unit(program, o.Config)}
 	if _, err := m.State(); err != nil {
 		return nil, err
 	}
@@ -44,18 +44,18 @@ func installSteps(ctx context.Context, o Options) ([]Step, error) {
 		steps = append(steps, h.programStep(o.Program, program))
 	}
 	steps = append(steps, configStep(o), h.readableStep(o.Config), pkiStep(ctx, o))
-	if text, err := os.ReadFile(service.UnitFile); err == nil && len(text) > 0 && string(text) != m.Unit {
+	if text, err := os.ReadFile(osservice.UnitFile); err == nil && len(text) > 0 && string(text) != m.Unit {
 		steps = append(steps, unitCopyStep(unitCopy, text))
 	}
 	return append(steps, registrationStep(m), accessStep(o)), nil
 }
 
 func uninstallSteps(ctx context.Context, o Options) ([]Step, error) {
-	if unit := service.PackagedUnit(); unit != "" {
+	if unit := osservice.PackagedUnit(); unit != "" {
 		return nil, fmt.Errorf("this machine has the packaged service (%s): remove the package, as by `apt remove tlstunnel` or `dnf remove tlstunnel`", unit)
 	}
 	h := host{run: run, account: lookUpAccount}
-	m := &service.Manager{Config: o.Config}
+	m := &osservice.Manager{Config: o.Config}
 	if _, err := m.State(); err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func uninstallSteps(ctx context.Context, o Options) ([]Step, error) {
 }
 
 // unitCopy is not for systemd, which goes by the end of the name.
-const unitCopy = service.UnitFile + ".old"
+const unitCopy = osservice.UnitFile + ".old"
 
 // unitCopyStep keeps the unit that a new one takes the place of. Nobody can tell
 // whether an administrator has edited it or an earlier version has written it so.

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/windows/registry"
 
 	"tlstunnel/internal/config"
-	"tlstunnel/service"
+	"tlstunnel/internal/osservice"
 )
 
 var errPackaged = errors.New("this machine has tlstunnel from its MSI, which has installed the service: start it by `tlstunnel start`, remove it in Settings, Apps")
@@ -23,7 +23,7 @@ func installSteps(ctx context.Context, o Options) ([]Step, error) {
 		return nil, err
 	}
 	paths := config.DefaultPaths()
-	m := &service.Manager{Program: program, Config: o.Config}
+	m := &osservice.Manager{Program: program, Config: o.Config}
 	steps := []Step{
 		folderStep(filepath.Dir(paths.Config), mayRead),
 		folderStep(paths.PKI, mayModify),
@@ -44,7 +44,7 @@ func uninstallSteps(ctx context.Context, o Options) ([]Step, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &service.Manager{Config: o.Config}
+	m := &osservice.Manager{Config: o.Config}
 	steps := []Step{stopStep(ctx, m), unregisterStep(m), removeEventSourceStep(), removeProgramStep(folder)}
 	if !o.Purge {
 		return steps, nil
@@ -67,28 +67,28 @@ func packaged() bool {
 	return err == nil && dir != ""
 }
 
-func tuneStep(m *service.Manager) Step {
+func tuneStep(m *osservice.Manager) Step {
 	return Step{Name: "restart after failures, delayed start, few privileges", Do: m.Tune, Extra: true}
 }
 
 func eventSourceStep() Step {
 	return Step{
-		Name:  fmt.Sprintf("Event Log source %q", service.Name),
-		Done:  service.EventSourceRegistered,
-		Do:    service.RegisterEventSource,
-		Undo:  service.UnregisterEventSource,
+		Name:  fmt.Sprintf("Event Log source %q", osservice.Name),
+		Done:  osservice.EventSourceRegistered,
+		Do:    osservice.RegisterEventSource,
+		Undo:  osservice.UnregisterEventSource,
 		Extra: true,
 	}
 }
 
 func removeEventSourceStep() Step {
 	return Step{
-		Name: fmt.Sprintf("remove Event Log source %q", service.Name),
+		Name: fmt.Sprintf("remove Event Log source %q", osservice.Name),
 		Done: func() (bool, error) {
-			found, err := service.EventSourceRegistered()
+			found, err := osservice.EventSourceRegistered()
 			return !found, err
 		},
-		Do:    service.UnregisterEventSource,
+		Do:    osservice.UnregisterEventSource,
 		Extra: true,
 	}
 }

@@ -14,17 +14,19 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tlstunnel/internal/config"
 	"tlstunnel/internal/filerights"
+	"tlstunnel/internal/osservice"
 	"tlstunnel/pki"
 )
 
 // installedAccess is nil unless this is root, who alone can look with the eyes of
 // somebody else, and systemd runs the config in file as a user of its own.
 func installedAccess(file string) refuser {
-	if os.Geteuid() != 0 || checkSystemd() != nil {
+	if os.Geteuid() != 0 {
 		return nil
 	}
-	p, err := show(append([]string{"LoadState", "ExecStart", "User", "Group", "SupplementaryGroups", "DynamicUser", "RootDirectory", "RootImage"}, viewProperties...)...)
+	p, err := osservice.UnitProperties(append([]string{"LoadState", "ExecStart", "User", "Group", "SupplementaryGroups", "DynamicUser", "RootDirectory", "RootImage"}, viewProperties...)...)
 	if err != nil || p["LoadState"] != "loaded" || !runsConfig(p["ExecStart"], file) {
 		return nil
 	}
@@ -47,7 +49,7 @@ func runsConfig(execStart, file string) bool {
 			return ok && strings.IndexAny(rest, ` "'`) == 0
 		}
 	}
-	return file == systemConfig()
+	return file == config.SystemConfig()
 }
 
 // account is who the service runs as.
@@ -209,7 +211,7 @@ func (a access) remedy(path string, u use) (command, then string) {
 	case isFile || isEmpty(folder):
 		return fmt.Sprintf("chown %s %s", owner, shellWord(path)), ""
 	}
-	own := filepath.Join(folder, Name)
+	own := filepath.Join(folder, osservice.Name)
 	return fmt.Sprintf("install -d -m 0700 -o %s -g %s %s", a.Name(), a.group, shellWord(own)),
 		fmt.Sprintf(" have a folder of its own there, once the config names %q", own)
 }

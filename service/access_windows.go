@@ -8,6 +8,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/windows"
+
+	"tlstunnel/internal/osservice"
 )
 
 // installedAccess is nil unless this is an administrator, who alone can read every access
@@ -16,15 +18,15 @@ func installedAccess(file string) refuser {
 	if !windows.GetCurrentProcessToken().IsElevated() {
 		return nil
 	}
-	r, err := queryRegistration()
-	if err != nil || strings.EqualFold(r.account, "LocalSystem") || !strings.EqualFold(registeredConfig(r.commandLine), file) {
+	registered, account, err := osservice.Registered()
+	if err != nil || strings.EqualFold(account, "LocalSystem") || !strings.EqualFold(registered, file) {
 		return nil
 	}
 	// The groups that every service is in: Everyone, Authenticated Users, SERVICE, Users,
 	// ALL SERVICES.
-	a := access{name: r.account, sids: []string{AccountSID(), "S-1-1-0", "S-1-5-11", "S-1-5-6", "S-1-5-32-545", "S-1-5-80-0"}}
-	if !strings.EqualFold(r.account, Account) {
-		a.sids = append(a.sids, registeredSID())
+	a := access{name: account, sids: []string{osservice.AccountSID(), "S-1-1-0", "S-1-5-11", "S-1-5-6", "S-1-5-32-545", "S-1-5-80-0"}}
+	if !strings.EqualFold(account, osservice.Account) {
+		a.sids = append(a.sids, osservice.RegisteredSID())
 	}
 	return a.refusal
 }

@@ -45,7 +45,7 @@ func pkiProblems(cfg *config.Config, err error) config.Problems {
 		return nil
 	}
 	why := err.Error()
-	if errors.Is(err, fs.ErrPermission) && cfg.File == systemConfig() {
+	if errors.Is(err, fs.ErrPermission) && cfg.File == config.SystemConfig() {
 		why += "; `tlstunnel check`, by root or an administrator, says what lets the service"
 	}
 	p := cfg.Problem(-1, "pki.dir", why)

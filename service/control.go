@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"sync"
 	"time"
+
+	"tlstunnel/internal/config"
 )
 
 // The control channel is HTTP with JSON over a unix socket or a named pipe, for
@@ -210,14 +212,10 @@ func ask(ctx context.Context, configFile, method, path string, request, reply an
 	return json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(reply)
 }
 
-// SystemConfig is the config of the installed service, unless it was installed
-// with another.
-func SystemConfig() string { return systemConfig() }
-
 // instance tells the control channels of several configs apart. It is empty for
 // the config of the installed service.
 func instance(configFile string) string {
-	if configFile == systemConfig() {
+	if configFile == config.SystemConfig() {
 		return ""
 	}
 	sum := sha256.Sum256([]byte(configFile))

@@ -12,10 +12,9 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
-)
 
-// systemConfig is the config of the installed service.
-func systemConfig() string { return "/etc/tlstunnel/config.toml" }
+	"tlstunnel/internal/config"
+)
 
 // controlSocket is the path of the control channel. That of the installed
 // service is in a folder that systemd makes for it (RuntimeDirectory).
@@ -23,7 +22,7 @@ func controlSocket(configFile string) string {
 	dir := os.Getenv("RUNTIME_DIRECTORY")
 	switch {
 	case filepath.IsAbs(dir):
-	case configFile == systemConfig() || os.Geteuid() == 0:
+	case configFile == config.SystemConfig() || os.Geteuid() == 0:
 		dir = "/run/tlstunnel"
 	case filepath.IsAbs(os.Getenv("XDG_RUNTIME_DIR")):
 		dir = filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "tlstunnel")

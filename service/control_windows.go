@@ -15,19 +15,17 @@ import (
 	"golang.org/x/sys/windows"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/osservice"
 )
 
 // pipeAccess lets SYSTEM, the administrators and the service's own account use
 // the control channel, and nobody else.
 const pipeAccess = "D:P(A;;GA;;;SY)(A;;GA;;;BA)(A;;GA;;;OW)"
 
-// systemConfig is the config of the installed service.
-func systemConfig() string { return config.DefaultPaths().Config }
-
 // controlPipe doesn't tell upper from lower case in the path, as Windows doesn't.
 func controlPipe(configFile string) string {
 	file := filepath.Clean(configFile)
-	if strings.EqualFold(file, systemConfig()) {
+	if strings.EqualFold(file, config.SystemConfig()) {
 		return `\\.\pipe\tlstunnel`
 	}
 	return `\\.\pipe\tlstunnel` + instance(strings.ToLower(file))
@@ -113,21 +111,8 @@ func ownSIDs() ([]string, error) {
 // trustedOwner says whether a pipe that belongs to the SID owner is SYSTEM's, LOCAL
 // SERVICE's, the administrators', the service's or ours.
 func trustedOwner(owner string, ours ...string) bool {
-	trusted := append([]string{"S-1-5-18", "S-1-5-19", "S-1-5-32-544", AccountSID(), registeredSID()}, ours...)
+	trusted := append([]string{"S-1-5-18", "S-1-5-19", "S-1-5-32-544", osservice.AccountSID(), osservice.RegisteredSID()}, ours...)
 	return owner != "" && slices.Contains(trusted, owner)
-}
-
-// registeredSID is that of the account that an administrator has given the service.
-func registeredSID() string {
-	r, err := queryRegistration()
-	if err != nil {
-		return ""
-	}
-	sid, _, _, err := windows.LookupSID("", strings.TrimPrefix(r.account, `.\`))
-	if err != nil {
-		return ""
-	}
-	return sid.String()
 }
 
 // explainControl says what a failed connection to the control channel means.

@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/windows"
+
+	"tlstunnel/internal/config"
+	"tlstunnel/internal/osservice"
 )
 
 // TestPipe: the very first client is answered, so is the next, and once it is
@@ -56,7 +59,7 @@ func TestPipeAccess(t *testing.T) {
 }
 
 func TestPipeName(t *testing.T) {
-	if got := controlPipe(systemConfig()); got != `\\.\pipe\tlstunnel` {
+	if got := controlPipe(config.SystemConfig()); got != `\\.\pipe\tlstunnel` {
 		t.Errorf("got %s", got)
 	}
 	if got := controlPipe(`D:\x\config.toml`); !strings.HasPrefix(got, `\\.\pipe\tlstunnel-`) {
@@ -65,7 +68,7 @@ func TestPipeName(t *testing.T) {
 }
 
 func TestTrustedOwner(t *testing.T) {
-	for owner, want := range map[string]bool{"S-1-5-18": true, "S-1-5-32-544": true, AccountSID(): true, "S-1-5-21-1-2-3-1001": true, "S-1-5-21-1-2-3-1002": false, "S-1-1-0": false, "": false} {
+	for owner, want := range map[string]bool{"S-1-5-18": true, "S-1-5-32-544": true, osservice.AccountSID(): true, "S-1-5-21-1-2-3-1001": true, "S-1-5-21-1-2-3-1002": false, "S-1-1-0": false, "": false} {
 		if got := trustedOwner(owner, "S-1-5-21-1-2-3-1001"); got != want {
 			t.Errorf("%q: got %v", owner, got)
 		}

@@ -16,7 +16,11 @@ const (
 )
 
 // StateUnknown is when neither the service nor a service manager says anything.
-const StateUnknown State = "unknown"
+const StateUnknown = "unknown"
+
+// AskManager asks the service manager for the state of the installed service, in the words
+// of [Status].State.
+type AskManager func() (state string, err error)
 
 // aheadTimeout is how long the service has to say whether it takes the config as it
 // is now. A reload that is under way holds that up, and the status doesn't need it.
@@ -24,10 +28,10 @@ const aheadTimeout = 3 * time.Second
 
 // Examine finds out how the service with that config does: from itself if it
 // answers, otherwise from the service manager, the config and the certificates.
-func Examine(ctx context.Context, configFile string) Status {
+func Examine(ctx context.Context, configFile string, manager AskManager) Status {
 	st, err := AskStatus(ctx, configFile)
 	if err != nil {
-		return withoutService(configFile, err)
+		return withoutService(configFile, err, manager)
 	}
 	if st.Verdict == "" {
 		st.Health = newHealth()
@@ -39,7 +43,7 @@ func Examine(ctx context.Context, configFile string) Status {
 
 // askAhead asks the service whether it takes the config as it is now.
 func (st *Status) askAhead(ctx context.Context, configFile string) {
-	if st.State == Stopping {
+	if st.State == StateStopping {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, aheadTimeout)
@@ -57,14 +61,14 @@ func (st *Status) askAhead(ctx context.Context, configFile string) {
 
 // withoutService finds out what can be known of a service that doesn't answer, and
 // says why it doesn't.
-func withoutService(configFile string, silent error) Status {
+func withoutService(configFile string, silent error, manager AskManager) Status {
 	st := Status{Health: newHealth(), Config: configFile, Source: SourceSystem, State: StateUnknown, Tunnels: []TunnelStatus{}}
-	state, err := queryState()
+	state, err := manager()
 	if err == nil {
 		st.State = state
 	}
 	switch {
-	case err == nil && state != Running:
+	case err == nil && state != StateRunning:
 		st.problem(Down, "the service is %s", state)
 	case errors.Is(silent, fs.ErrPermission):
 		st.problem(Unknown, "how the service does is unknown: %s", silent)
@@ -72,7 +76,7 @@ func withoutService(configFile string, silent error) Status {
 		st.problem(Unknown, "the service is running, but doesn't answer: %s", silent)
 	case errors.Is(silent, ErrNotRunning):
 		st.problem(Down, "%s", silent)
-		if configFile != systemConfig() {
+		if configFile != config.SystemConfig() {
 			st.note("if another user runs tlstunnel with this config, only that user gets an answer: ask as that user")
 		}
 	default:

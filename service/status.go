@@ -14,7 +14,7 @@ import (
 type Status struct {
 	Health
 	Source     string         `json:"source"` // SourceService, SourceSystem
-	State      State          `json:"state"`
+	State      string         `json:"state"`
 	Version    string         `json:"version,omitempty"`
 	PID        int            `json:"pid,omitempty"`
 	Config     string         `json:"config"`
@@ -28,6 +28,13 @@ type Status struct {
 	CRLError   string         `json:"crl_error,omitempty"` // why the CRL of our own CA isn't up to date
 	Tunnels    []TunnelStatus `json:"tunnels"`
 }
+
+// The states of a service that answers. The others are the service manager's, or
+// [StateUnknown].
+const (
+	StateRunning  = "running"
+	StateStopping = "stopping"
+)
 
 // TunnelStatus is how a tunnel does.
 type TunnelStatus struct {
@@ -61,14 +68,14 @@ func (s *Service) snapshot() (Status, *config.Config) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := Status{
-		Health: newHealth(), Source: SourceService, State: Running, Version: Version, PID: os.Getpid(),
+		Health: newHealth(), Source: SourceService, State: StateRunning, Version: Version, PID: os.Getpid(),
 		Config: s.cfg.File, Log: s.logged.File, Started: s.started, Memory: tuning.MemoryHeld(), Tunnels: []TunnelStatus{},
 	}
 	if s.logControl != nil && s.logged.File != config.Console {
 		st.LogError = s.logControl.Failure()
 	}
 	if s.stopping.Load() {
-		st.State = Stopping
+		st.State = StateStopping
 		st.problem(Down, "the service is stopping")
 	}
 	if last := s.lastReload; !last.Time.IsZero() {

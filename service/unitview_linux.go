@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+
+	"tlstunnel/internal/osservice"
 )
 
 // unitView is what a unit shows its service of the machine's folders, by systemd.exec(5).
@@ -99,7 +101,7 @@ func (hidden place) refusal(path string, u use) string {
 	case "ProtectHome":
 		setting = "ProtectHome=tmpfs and " + setting // with "yes", it sees no bind mount there either
 	}
-	return fmt.Sprintf("%s, or let the unit show it, by `systemctl edit %s` and there [Service] and %s", text, Name, setting)
+	return fmt.Sprintf("%s, or let the unit show it, by `systemctl edit %s` and there [Service] and %s", text, osservice.Name, setting)
 }
 
 // refusal is what of the unit keeps its service from a use of path, and how to change
@@ -116,5 +118,5 @@ func (v unitView) refusal(path string, u use) string {
 		return ""
 	}
 	return fmt.Sprintf("its unit (%s) lets it write elsewhere only: allow it by `systemctl edit %s` and there [Service] and ReadWritePaths=%s",
-		locked.because, Name, path)
+		locked.because, osservice.Name, path)
 }

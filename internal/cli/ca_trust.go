@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"tlstunnel/installer"
+	"tlstunnel/internal/osservice"
 	"tlstunnel/pki"
-	"tlstunnel/service"
 )
 
 func (a *app) caTrustCommand() *cobra.Command {
@@ -65,7 +65,7 @@ func (a *app) changeTrust(steps func([]*x509.Certificate) ([]installer.Step, err
 		return err
 	}
 	if !dryRun {
-		if err := new(service.Manager).Rights(); err != nil {
+		if err := new(osservice.Manager).Rights(); err != nil {
 			return err
 		}
 	}
@@ -93,7 +93,7 @@ func (a *app) ownCAs() ([]*x509.Certificate, error) {
 // adviseRoot adds to an error that is a matter of rights how to get them.
 func adviseRoot(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
-		return errors.Join(err, new(service.Manager).Rights())
+		return errors.Join(err, new(osservice.Manager).Rights())
 	}
 	return err
 }

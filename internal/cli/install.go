@@ -10,7 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"tlstunnel/installer"
-	"tlstunnel/service"
+	"tlstunnel/internal/config"
+	"tlstunnel/internal/osservice"
 )
 
 func (a *app) installCommand() *cobra.Command {
@@ -61,7 +62,7 @@ func (a *app) installation(ctx context.Context, dryRun bool, do func(context.Con
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
 	defer stop()
 	if !dryRun {
-		if err := new(service.Manager).Rights(); err != nil {
+		if err := new(osservice.Manager).Rights(); err != nil {
 			return err
 		}
 	}
@@ -69,7 +70,7 @@ func (a *app) installation(ctx context.Context, dryRun bool, do func(context.Con
 	if err != nil {
 		return err
 	}
-	o := installer.Options{Program: program, Config: service.SystemConfig(), Example: a.example}
+	o := installer.Options{Program: program, Config: config.SystemConfig(), Example: a.example}
 	if a.configGiven {
 		if o.Config, err = filepath.Abs(a.configFile); err != nil {
 			return err
@@ -90,7 +91,7 @@ func (a *app) install(ctx context.Context, o installer.Options, dryRun bool) err
 	if os.Getenv("SUDO_USER") != "" {
 		sudo = "sudo "
 	}
-	if state, err := new(service.Manager).State(); err == nil && state == service.Running {
+	if state, err := new(osservice.Manager).State(); err == nil && state == osservice.Running {
 		next = "restart"
 	}
 	fmt.Fprintf(a.stdout, `

@@ -12,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tlstunnel/internal/config"
+	"tlstunnel/internal/osservice"
 	"tlstunnel/internal/quote"
 	"tlstunnel/service"
 )
@@ -27,8 +29,8 @@ func (a *app) startCommand() *cobra.Command {
 why.`,
 		Example: "  tlstunnel start",
 		Args:    cobra.NoArgs,
-		RunE: a.managed(func(ctx context.Context, m *service.Manager) error {
-			if state, err := m.State(); err == nil && state == service.Running {
+		RunE: a.managed(func(ctx context.Context, m *osservice.Manager) error {
+			if state, err := m.State(); err == nil && state == osservice.Running {
 				fmt.Fprintln(a.stdout, "the service is running already")
 				return nil
 			}
@@ -45,7 +47,7 @@ func (a *app) stopCommand() *cobra.Command {
 shutdown_grace to end by themselves. It starts again with the machine.`,
 		Example: "  tlstunnel stop",
 		Args:    cobra.NoArgs,
-		RunE: a.managed(func(ctx context.Context, m *service.Manager) error {
+		RunE: a.managed(func(ctx context.Context, m *osservice.Manager) error {
 			if err := m.Stop(ctx); err != nil {
 				return err
 			}
@@ -65,7 +67,7 @@ runs now. If there is anything, the service is left as it is. Most changes need 
 restart, which cuts connections: see ` + "`tlstunnel reload`" + `.`,
 		Example: "  tlstunnel restart",
 		Args:    cobra.NoArgs,
-		RunE: a.managed(func(ctx context.Context, m *service.Manager) error {
+		RunE: a.managed(func(ctx context.Context, m *osservice.Manager) error {
 			if err := a.restartMistakes(ctx, m); err != nil {
 				return fmt.Errorf("%w\nthe service is left as it is", err)
 			}
@@ -75,7 +77,7 @@ restart, which cuts connections: see ` + "`tlstunnel reload`" + `.`,
 }
 
 // managed makes a command of what an administrator does with the service.
-func (a *app) managed(do func(context.Context, *service.Manager) error) func(*cobra.Command, []string) error {
+func (a *app) managed(do func(context.Context, *osservice.Manager) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, _ []string) error {
 		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
 		defer stop()
@@ -83,12 +85,12 @@ func (a *app) managed(do func(context.Context, *service.Manager) error) func(*co
 		if err != nil {
 			return err
 		}
-		m := &service.Manager{Config: file}
+		m := &osservice.Manager{Config: file, Mistakes: a.configMistakes}
 		if err := m.Rights(); err != nil {
 			return err
 		}
 		err = do(ctx, m)
-		if errors.Is(err, service.ErrNotInstalled) {
+		if errors.Is(err, osservice.ErrNotInstalled) {
 			a.complain(err)
 			a.hint("`tlstunnel install` installs it; `tlstunnel run` serves without")
 			return errReported
@@ -98,8 +100,8 @@ func (a *app) managed(do func(context.Context, *service.Manager) error) func(*co
 }
 
 // started reports how a start went.
-func (a *app) started(ctx context.Context, m *service.Manager, err error) error {
-	var failed *service.StartError
+func (a *app) started(ctx context.Context, m *osservice.Manager, err error) error {
+	var failed *osservice.StartError
 	switch {
 	case err == nil:
 		return a.showRunning(ctx, m.Config)
@@ -139,8 +141,8 @@ func (a *app) showRunning(ctx context.Context, configFile string) error {
 
 // restartMistakes is what a service that runs would lose by a restart. A tunnel that
 // is left out already can't be lost.
-func (a *app) restartMistakes(ctx context.Context, m *service.Manager) error {
-	if state, err := m.State(); err == nil && state != service.Running {
+func (a *app) restartMistakes(ctx context.Context, m *osservice.Manager) error {
+	if state, err := m.State(); err == nil && state != osservice.Running {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
@@ -173,7 +175,7 @@ func (a *app) configMistakes(file string) error {
 // installed service.
 func (a *app) serviceConfig() (string, error) {
 	if _, err := os.Stat(a.configFile); !a.configGiven && err != nil {
-		return service.SystemConfig(), nil
+		return config.SystemConfig(), nil
 	}
 	return filepath.Abs(a.configFile)
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tlstunnel/internal/logging"
+	"tlstunnel/internal/osservice"
 	"tlstunnel/service"
 )
 
@@ -17,15 +18,16 @@ func (a *app) addServiceMode(cmd *cobra.Command) {
 	foreground := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if *asService {
-			return service.RunAsService(a.runService)
+			return osservice.RunAsService(a.runService)
 		}
 		return foreground(cmd, args)
 	}
 }
 
 // runService serves with the Event Log, if it can be had: a service has no stderr.
-func (a *app) runService(ctx context.Context, host service.Host) error {
-	events, err := logging.OpenEventLog(service.Name, service.Messages)
+func (a *app) runService(ctx context.Context, ready func(), reload <-chan string) error {
+	host := service.Host{Ready: ready, Reload: reload}
+	events, err := logging.OpenEventLog(osservice.Name, service.Messages)
 	if err != nil {
 		return a.run(ctx, host, a.console, nil)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/osservice"
 	"tlstunnel/internal/quote"
 	"tlstunnel/service"
 )
@@ -42,6 +43,12 @@ of that.`,
 // exitCodes are for monitoring.
 var exitCodes = map[service.Verdict]int{service.OK: 0, service.Degraded: 1, service.Down: 3, service.Unknown: 4}
 
+// managerState is the state of the installed service in the words of its status.
+func managerState() (string, error) {
+	state, err := new(osservice.Manager).State()
+	return string(state), err
+}
+
 func (a *app) status(ctx context.Context) error {
 	file, err := a.serviceConfig()
 	if err != nil {
@@ -49,7 +56,7 @@ func (a *app) status(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	st := service.Examine(ctx, file)
+	st := service.Examine(ctx, file, managerState)
 	if a.json {
 		err = a.answerJSON(st)
 	} else {
@@ -71,7 +78,7 @@ func (a *app) status(ctx context.Context) error {
 func (a *app) showStatus(s *service.Status) error {
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "verdict\t%s\n", s.Verdict)
-	state := string(s.State)
+	state := s.State
 	if !s.Started.IsZero() {
 		state += fmt.Sprintf(" since %s (%s), version %s, process %d", s.Started.Local().Format(time.DateTime),
 			time.Since(s.Started).Round(time.Second), quote.Text(s.Version), s.PID)

@@ -20,7 +20,7 @@ func TestStatusText(t *testing.T) {
 			Notes:    []string{"something to know"},
 		},
 		Source:     service.SourceService,
-		State:      service.Running,
+		State:      service.StateRunning,
 		Config:     "config.toml",
 		Log:        "logs/tlstunnel.log",
 		Memory:     12<<20 + 1,

@@ -6,7 +6,7 @@ import (
 	"io/fs"
 	"os"
 
-	"tlstunnel/service"
+	"tlstunnel/internal/config"
 )
 
 // forgotSudo is an error if a command would go by a config of this user's own, which isn't
@@ -16,7 +16,7 @@ func (a *app) forgotSudo() error {
 	if a.configGiven {
 		return nil
 	}
-	return forgotSudo(a.configFile, service.SystemConfig())
+	return forgotSudo(a.configFile, config.SystemConfig())
 }
 
 func forgotSudo(own, system string) error {

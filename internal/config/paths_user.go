@@ -8,6 +8,10 @@ import (
 	"path/filepath"
 )
 
+// SystemConfig is the config of the installed service, unless it was installed with
+// another.
+func SystemConfig() string { return "/etc/tlstunnel/config.toml" }
+
 // userPaths follows the XDG base directory specification, on macOS too, where
 // command line tools are looked for there.
 func userPaths() Paths {

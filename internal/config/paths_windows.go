@@ -20,3 +20,7 @@ func DefaultPaths() Paths {
 		Log:    filepath.Join(dir, "log", "tlstunnel.log"),
 	}
 }
+
+// SystemConfig is the config of the installed service, unless it was installed with
+// another.
+func SystemConfig() string { return DefaultPaths().Config }

@@ -42,7 +42,7 @@ INSERT INTO `InstallExecuteSequence` (`Action`, `Condition`, `Sequence`) VALUES 
 -- delayed (3), the failure actions also after an exit with an error (4), with
 -- its own SID in its token (5), no privileges but one (6), 5 min to drain when
 -- the machine shuts down (7). When it fails, it is started again after 5 s, 30 s
--- and 2 min; a day without a failure starts the count anew. service/tune_windows.go
+-- and 2 min; a day without a failure starts the count anew. internal/osservice/tune_windows.go
 -- sets the same.
 UPDATE `ServiceInstall` SET `ErrorControl` = 32769 WHERE `ServiceInstall` = 'Service'
 UPDATE `InstallExecuteSequence` SET `Condition` = 'VersionNT AND START_SERVICE <> 0' WHERE `Action` = 'StartServices'

@@ -1,4 +1,4 @@
-package service
+package osservice
 
 import (
 	"context"
@@ -34,9 +34,9 @@ const (
 
 // RunAsService connects to the Windows service control manager, which has
 // started this process, before it does anything else; serve runs in a goroutine
-// of its own and ends when ctx is done. The error is that of serve, or says that
-// nobody answered.
-func RunAsService(serve func(ctx context.Context, host Host) error) error {
+// of its own and ends when ctx is done. It calls ready once it serves, and gets from reload
+// by whom a reload is asked for. The error is that of serve, or says that nobody answered.
+func RunAsService(serve Serve) error {
 	// kardianos's own Run guesses whether it is a service, offers no reload, and
 	// is silent while it starts and stops.
 	h := &scmHandler{serve: serve}
@@ -47,9 +47,12 @@ func RunAsService(serve func(ctx context.Context, host Host) error) error {
 	return errors.Join(h.err, err)
 }
 
+// Serve is what [RunAsService] runs.
+type Serve func(ctx context.Context, ready func(), reload <-chan string) error
+
 // scmHandler implements [svc.Handler].
 type scmHandler struct {
-	serve func(ctx context.Context, host Host) error
+	serve Serve
 	err   error // of serve, once Execute has returned
 }
 
@@ -64,8 +67,7 @@ func (h *scmHandler) Execute(_ []string, requests <-chan svc.ChangeRequest, chan
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	ready, reload, ended := make(chan struct{}), make(chan string, 1), make(chan error, 1)
-	host := Host{Ready: sync.OnceFunc(func() { close(ready) }), Reload: reload}
-	go func() { ended <- h.serve(ctx, host) }()
+	go h.run(ctx, sync.OnceFunc(func() { close(ready) }), reload, ended)
 
 	checkpoint := time.NewTicker(checkpointEvery)
 	defer checkpoint.Stop()
@@ -107,4 +109,8 @@ func (h *scmHandler) Execute(_ []string, requests <-chan svc.ChangeRequest, chan
 			return true, code
 		}
 	}
+}
+
+func (h *scmHandler) run(ctx context.Context, ready func(), reload <-chan string, ended chan<- error) {
+	ended <- h.serve(ctx, ready, reload)
 }

@@ -1,4 +1,4 @@
-package service
+package osservice
 
 import (
 	"context"
@@ -18,7 +18,7 @@ type fakeManager struct {
 	exit     chan uint32
 }
 
-func newFakeManager(t *testing.T, serve func(context.Context, Host) error) fakeManager {
+func newFakeManager(t *testing.T, serve Serve) fakeManager {
 	m := fakeManager{t, make(chan svc.ChangeRequest), make(chan svc.Status), make(chan uint32, 1)}
 	h := &scmHandler{serve: serve}
 	go func() {
@@ -68,11 +68,11 @@ func (m fakeManager) wantExit(want uint32) {
 func TestLife(t *testing.T) {
 	start, end := make(chan struct{}), make(chan struct{})
 	asked := make(chan string)
-	m := newFakeManager(t, func(ctx context.Context, host Host) error {
+	m := newFakeManager(t, func(ctx context.Context, ready func(), reload <-chan string) error {
 		<-start
-		host.Ready()
-		asked <- <-host.Reload
-		asked <- <-host.Reload
+		ready()
+		asked <- <-reload
+		asked <- <-reload
 		<-ctx.Done()
 		<-end
 		return nil
@@ -117,13 +117,13 @@ func TestLife(t *testing.T) {
 // TestExitCodes: recovery looks at nothing else.
 func TestExitCodes(t *testing.T) {
 	broken := errors.New("broken")
-	m := newFakeManager(t, func(context.Context, Host) error { return broken })
+	m := newFakeManager(t, func(context.Context, func(), <-chan string) error { return broken })
 	m.status()
 	m.wantExit(exitNotStarted)
 
-	m = newFakeManager(t, func(_ context.Context, host Host) error {
-		host.Ready()
-		<-host.Reload
+	m = newFakeManager(t, func(_ context.Context, ready func(), reload <-chan string) error {
+		ready()
+		<-reload
 		return broken
 	})
 	m.status()

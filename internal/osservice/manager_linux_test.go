@@ -1,4 +1,4 @@
-package service
+package osservice
 
 import (
 	"os"
@@ -79,7 +79,7 @@ func TestNoSystemd(t *testing.T) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	if got := lastFailure(time.Now()); got != "" {
+	if got := lastFailure(m, time.Now()); got != "" {
 		t.Errorf("got %q", got)
 	}
 }

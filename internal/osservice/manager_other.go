@@ -1,6 +1,6 @@
 //go:build !linux && !windows
 
-package service
+package osservice
 
 import (
 	"errors"
@@ -18,5 +18,5 @@ func remember() (func() error, error)                { return nil, errNoManager 
 func tune(*Manager) error                            { return nil }
 func queryState() (State, error)                     { return "", errNoManager }
 func prepareStart()                                  {}
-func lastFailure(time.Time) string                   { return "" }
+func lastFailure(*Manager, time.Time) string         { return "" }
 func checkRights() error                             { return errNoManager }

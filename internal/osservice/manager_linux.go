@@ -1,4 +1,4 @@
-package service
+package osservice
 
 import (
 	"bytes"
@@ -153,7 +153,7 @@ func unitState(p map[string]string) State {
 func prepareStart() { _ = systemctl("reset-failed", Name+".service") }
 
 // lastFailure finds what the program has said on its standard error output.
-func lastFailure(since time.Time) string {
+func lastFailure(_ *Manager, since time.Time) string {
 	ctx, cancel := context.WithTimeout(context.Background(), systemctlTimeout)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "journalctl", "--unit="+Name+".service",
@@ -188,6 +188,15 @@ func checkRights() error {
 		return errors.New("this needs the rights of root: say it again with sudo")
 	}
 	return nil
+}
+
+// UnitProperties asks systemd for properties of the service's unit, by the names that
+// systemd.directives(7) lists.
+func UnitProperties(names ...string) (map[string]string, error) {
+	if err := checkSystemd(); err != nil {
+		return nil, err
+	}
+	return show(names...)
 }
 
 // show asks systemd for properties of the service.

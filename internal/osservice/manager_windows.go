@@ -1,4 +1,4 @@
-package service
+package osservice
 
 import (
 	"context"
@@ -144,31 +144,25 @@ func prepareStart() {}
 // tailSize is how much of the log is looked through for the reason of a failure.
 const tailSize = 64 << 10
 
-// lastFailure finds in the log of the service why it has ended, and when that
-// says nothing, what is wrong with its config now.
-func lastFailure(since time.Time) string {
+// lastFailure finds in the log of the service why it has ended, and if that says
+// nothing, what is wrong with its config now.
+func lastFailure(m *Manager, since time.Time) string {
 	r, err := queryRegistration()
 	if err != nil {
 		return ""
 	}
 	file := registeredConfig(r.commandLine)
-	cfg, problems, err := config.Load(file)
+	cfg, _, _ := config.Load(file)
 	if cfg == nil {
 		cfg, _ = config.Parse(file, nil) // as `run` does
 	}
-	if reason := failureIn(tail(cfg.Log.File), since); reason != "" {
+	if reason := failureIn(tail(cfg.Log.File), since); reason != "" || m.Mistakes == nil {
 		return reason
 	}
-	if err == nil {
-		err = problems.Err()
+	if err := m.Mistakes(file); err != nil {
+		return err.Error()
 	}
-	if err == nil {
-		err = CheckInstalled(cfg, time.Now()).Err()
-	}
-	if err == nil {
-		return ""
-	}
-	return err.Error()
+	return ""
 }
 
 // registeredConfig is the config in a registered command line.
@@ -182,7 +176,7 @@ func registeredConfig(commandLine string) string {
 			return file
 		}
 	}
-	return systemConfig()
+	return config.SystemConfig()
 }
 
 // tail is the end of a file, "" if it can't be read.

@@ -1,4 +1,11 @@
-package service
+// Package osservice registers the service with systemd or the service control manager of
+// Windows, starts and stops it there, asks for its state, and finds out why it has died. On
+// Windows it also runs it: [RunAsService]. It knows nothing of tunnels.
+//
+//	m := &osservice.Manager{Program: program, Config: file, Unit: unit}
+//	err := m.Install()
+//	err = m.Start(ctx)
+package osservice
 
 import (
 	"context"
@@ -35,6 +42,11 @@ type Manager struct {
 	// Unit is the text of the systemd unit. Only Install needs it, and only
 	// there.
 	Unit string
+
+	// Mistakes finds what is wrong with a config. Start asks it about the config that the
+	// service is registered with, if the service has ended without a reason in its log.
+	// Nil for no such help. On Linux the journal has the reason.
+	Mistakes func(configFile string) error
 }
 
 // State is what the service manager says of the service.
@@ -70,7 +82,7 @@ var ErrNotInstalled = errors.New("the service isn't installed")
 //		NotInstalled is no error; needs no rights
 //	prepareStart()
 //		makes the service manager take a start, after failures too
-//	lastFailure(since time.Time) string
+//	lastFailure(m *Manager, since time.Time) string
 //		why the service ended, in its own words, or "" if nobody knows
 //	checkRights() error
 //		nil if this process may install, start and stop services; the error
@@ -147,7 +159,7 @@ func (m *Manager) Start(ctx context.Context) error {
 	if state != Starting {
 		prepareStart()
 		if err := s.Start(); err != nil {
-			return startError(began, err)
+			return m.startError(began, err)
 		}
 	}
 	state, err = awaitState(ctx, Starting)
@@ -155,7 +167,7 @@ func (m *Manager) Start(ctx context.Context) error {
 		return fmt.Errorf("waiting for the service to run: %w", err)
 	}
 	if state != Running {
-		return startError(began, fmt.Errorf("it is %s", state))
+		return m.startError(began, fmt.Errorf("it is %s", state))
 	}
 	return nil
 }
@@ -170,8 +182,8 @@ func (m *Manager) Restart(ctx context.Context) error {
 
 // startError says why the service didn't start. What the service manager says,
 // err, is of use only when the service itself had no chance to say more.
-func startError(since time.Time, err error) error {
-	return &StartError{Reason: lastFailure(since), cause: err}
+func (m *Manager) startError(since time.Time, err error) error {
+	return &StartError{Reason: lastFailure(m, since), cause: err}
 }
 
 // StartError is a service that was told to start and doesn't run.

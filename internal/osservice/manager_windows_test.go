@@ -1,4 +1,4 @@
-package service
+package osservice
 
 import (
 	"slices"
@@ -8,6 +8,8 @@ import (
 	"golang.org/x/sys/windows"
 	"golang.org/x/sys/windows/svc"
 	"golang.org/x/sys/windows/svc/mgr"
+
+	"tlstunnel/internal/config"
 )
 
 func TestCommandLine(t *testing.T) {
@@ -22,7 +24,7 @@ func TestCommandLine(t *testing.T) {
 	}
 	for line, want := range map[string]string{
 		`x.exe run --config=D:\c.toml`: `D:\c.toml`,
-		`x.exe run`:                    systemConfig(),
+		`x.exe run`:                    config.SystemConfig(),
 	} {
 		if got := registeredConfig(line); got != want {
 			t.Errorf("%s: %s", line, got)

@@ -1,4 +1,4 @@
-package service
+package osservice
 
 import (
 	"crypto/sha1" // as Windows does; nothing depends on its strength

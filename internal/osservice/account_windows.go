@@ -1,0 +1,31 @@
+package osservice
+
+import (
+	"strings"
+
+	"golang.org/x/sys/windows"
+)
+
+// Registered says which config and account the service is registered with. The error
+// wraps [ErrNotInstalled] if it isn't registered.
+func Registered() (configFile, account string, err error) {
+	r, err := queryRegistration()
+	if err != nil {
+		return "", "", err
+	}
+	return registeredConfig(r.commandLine), r.account, nil
+}
+
+// RegisteredSID is the SID of the account that an administrator has given the service, ""
+// if there is none.
+func RegisteredSID() string {
+	_, account, err := Registered()
+	if err != nil {
+		return ""
+	}
+	sid, _, _, err := windows.LookupSID("", strings.TrimPrefix(account, `.\`))
+	if err != nil {
+		return ""
+	}
+	return sid.String()
+}
