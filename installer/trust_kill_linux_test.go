@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/atomicfile"
-	"tlstunnel/pki"
+	"tlstunnel/pki/certfile"
 )
 
 // redHat's program takes every file of its folder.
@@ -65,7 +65,7 @@ func TestTrustKill(t *testing.T) {
 
 				output, killed := killTrusting(t, h, tt.want, step)
 				for _, file := range anchorFiles(t, s, "*.crt") {
-					if _, err := pki.LoadCertificates(file); err != nil {
+					if _, err := certfile.LoadCertificates(file); err != nil {
 						t.Errorf("killed at %q: %v", output, err)
 					}
 				}
@@ -144,7 +144,7 @@ func dieTrusting(t *testing.T) {
 	atomicfile.TestOnlyStep = step
 	h := host{root: os.Getenv(killRoot)}
 	h.run = func(string, ...string) error { return makeBundle(h.root, redHat) }
-	cas, _ := pki.LoadCertificates(h.root + "/cas") // none for untrust
+	cas, _ := certfile.LoadCertificates(h.root + "/cas") // none for untrust
 	plan := h.trustSteps
 	if os.Getenv(killDoes) == "untrust" {
 		plan = h.untrustSteps

@@ -13,7 +13,7 @@ import (
 
 	"tlstunnel/internal/atomicfile"
 	"tlstunnel/internal/dn"
-	"tlstunnel/pki"
+	"tlstunnel/pki/certfile"
 )
 
 // trustStore is where a kind of Linux keeps the CAs that it trusts.
@@ -72,7 +72,7 @@ func (h host) untrustSteps(cas []*x509.Certificate) ([]Step, error) {
 	gone := slices.Clone(cas)
 	for _, file := range s.ours() {
 		steps = append(steps, removeStep("CA", file))
-		certs, _ := pki.LoadCertificates(file) // what isn't one isn't in the bundle
+		certs, _ := certfile.LoadCertificates(file) // what isn't one isn't in the bundle
 		gone = append(gone, certs...)
 	}
 	found := func() (*x509.Certificate, error) {
@@ -152,7 +152,7 @@ func (h host) anchorStep(s trustStore, file string, ca *x509.Certificate) Step {
 	return Step{
 		Name: fmt.Sprintf("CA %q in %q", dn.Text(ca.Subject), file),
 		Done: func() (bool, error) {
-			certs, _ := pki.LoadCertificates(file) // which it may not be, or be something else
+			certs, _ := certfile.LoadCertificates(file) // which it may not be, or be something else
 			info, err := os.Stat(file)
 			return err == nil && info.Mode().Perm() == anchorMode && len(certs) == 1 && certs[0].Equal(ca), nil
 		},

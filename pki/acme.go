@@ -17,6 +17,7 @@ import (
 
 	"tlstunnel/internal/atomicfile"
 	"tlstunnel/internal/filerights"
+	"tlstunnel/pki/certfile"
 )
 
 // ACME says how a certificate is got from a CA that speaks ACME (RFC 8555). To
@@ -68,7 +69,7 @@ func (a ACME) file(name, extension string, on ...string) string {
 // when there is none yet. One that has expired is an error.
 func (a ACME) Load(now time.Time) (tls.Certificate, error) {
 	file := a.CertFile()
-	pair, err := readPair(file, "", "")
+	pair, err := certfile.LoadKeyPair(file, "", "")
 	if err != nil {
 		return tls.Certificate{}, err
 	}
@@ -76,7 +77,7 @@ func (a ACME) Load(now time.Time) (tls.Certificate, error) {
 	if now.Before(pair.Leaf.NotBefore) && pair.Leaf.NotBefore.Sub(now) < maxClockSkew {
 		now = pair.Leaf.NotBefore
 	}
-	return pair, checkValidity(file, pair.Leaf, now, "a new one is ordered by itself")
+	return pair, certfile.CheckValidity(file, pair.Leaf, now, "a new one is ordered by itself")
 }
 
 // RenewAt is when a certificate is to be renewed: after two thirds of its life
@@ -153,7 +154,7 @@ func (a ACME) LoadChallenge(domain string) (tls.Certificate, error) {
 		return tls.Certificate{}, fmt.Errorf("%q isn't one of the domains: %w", domain, fs.ErrNotExist)
 	}
 	file := a.challengeFile(domain)
-	return readPair(file, "", "")
+	return certfile.LoadKeyPair(file, "", "")
 }
 
 const challengeExt = ".challenge"
@@ -190,7 +191,7 @@ func (a ACME) CheckEAB() error {
 
 // readEABKey reads the key of the external account binding, as CAs give it out.
 func (a ACME) readEABKey() ([]byte, error) {
-	data, err := readSecret("eab_key_file", a.EABKeyFile, maxEABKey)
+	data, err := certfile.ReadSecret("eab_key_file", a.EABKeyFile, maxEABKey)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/crypto/acme"
 
 	"tlstunnel/internal/quote"
+	"tlstunnel/pki/certfile"
 )
 
 // ACMEError is why there is no new certificate, and what to do.
@@ -56,7 +57,7 @@ func (c *clocks) check() error {
 	if c.skew.Abs() <= maxClockSkew {
 		return nil
 	}
-	return fmt.Errorf("the clock of this machine says %s, that of the CA %s: set the clock", date(c.now()), date(c.now().Add(-c.skew)))
+	return fmt.Errorf("the clock of this machine says %s, that of the CA %s: set the clock", certfile.Date(c.now()), certfile.Date(c.now().Add(-c.skew)))
 }
 
 // explain adds to what went wrong what to do about it.
@@ -71,7 +72,7 @@ func (o *ordering) explain(err error) error {
 		}
 	}
 	text, advice := o.reason(err)
-	e.Text = fmt.Sprintf("getting a certificate for %s from %q: %s", list(o.Domains), o.Directory, clip(text))
+	e.Text = fmt.Sprintf("getting a certificate for %s from %q: %s", quote.List(o.Domains), o.Directory, clip(text))
 	if advice != "" {
 		e.Text += ": " + advice
 	}
@@ -159,7 +160,7 @@ func (o *ordering) networkAdvice(err error) string {
 	case errors.As(err, &dns):
 		return "check directory and this machine's DNS"
 	case isInvalid && invalid.Reason == x509.Expired:
-		return fmt.Sprintf("check the clock of this machine, which says %s", date(o.now()))
+		return fmt.Sprintf("check the clock of this machine, which says %s", certfile.Date(o.now()))
 	case unknown:
 		return "set directory_ca to the file with the CA's root certificate, if it is a private one; otherwise something on the way intercepts TLS"
 	case errors.Is(err, context.DeadlineExceeded), refused:

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/chain"
+	"tlstunnel/pki/certfile"
 )
 
 // faultyCA speaks ACME as far as an order needs it whose names are proved already. It
@@ -75,7 +76,7 @@ func (ca *faultyCA) serve(w http.ResponseWriter, r *http.Request) {
 		ca.last = ca.chain(ca.request(r))
 		fmt.Fprintf(w, order, "valid")
 	case "cert":
-		w.Write(encodeCertificates(ca.last...))
+		w.Write(certfile.EncodeCertificates(ca.last...))
 	}
 }
 

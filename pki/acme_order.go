@@ -22,6 +22,7 @@ import (
 	"tlstunnel/internal/chain"
 	"tlstunnel/internal/dn"
 	"tlstunnel/internal/filerights"
+	"tlstunnel/pki/certfile"
 )
 
 // HTTPAnswerer lets a CA find body at path, by HTTP at port 80, until undo is
@@ -41,7 +42,7 @@ type ordering struct {
 func (a ACME) newOrdering(now func() time.Time, answer HTTPAnswerer) (*ordering, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, Time: now}
 	if a.DirectoryCA != "" {
-		certs, err := LoadCertificates(a.DirectoryCA)
+		certs, err := certfile.LoadCertificates(a.DirectoryCA)
 		if err != nil {
 			return nil, err
 		}
@@ -80,7 +81,7 @@ func retryBadNonce(n int, _ *http.Request, resp *http.Response) time.Duration {
 // accountKey is made once, and never sent.
 func (a ACME) accountKey() (crypto.Signer, error) {
 	file := a.accountFile()
-	keys, err := readKeys(file, "")
+	keys, err := certfile.ReadKeys(file, "")
 	if err == nil {
 		return keys[0], nil
 	}
@@ -91,7 +92,7 @@ func (a ACME) accountKey() (crypto.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := encodeKey(key)
+	data, err := certfile.EncodeKey(key)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +157,7 @@ func (o *ordering) encode(key crypto.Signer, ders [][]byte) ([]byte, error) {
 		}
 		certs = append(certs, cert)
 	}
-	leaf, _ := matching(certs, []crypto.Signer{key})
+	leaf, _ := certfile.MatchKey(certs, []crypto.Signer{key})
 	if leaf < 0 {
 		return nil, errors.New("the CA has sent a certificate for another key")
 	}
@@ -172,8 +173,8 @@ func (o *ordering) encode(key crypto.Signer, ders [][]byte) ([]byte, error) {
 	if err := checkIssued(ordered, o.now()); err != nil {
 		return nil, err
 	}
-	data, err := encodeKey(key)
-	return append(data, encodeCertificates(ordered...)...), err
+	data, err := certfile.EncodeKey(key)
+	return append(data, certfile.EncodeCertificates(ordered...)...), err
 }
 
 // checkIssued verifies a chain as a peer does that trusts the CAs in it, and that
@@ -182,14 +183,14 @@ func checkIssued(certs []*x509.Certificate, now time.Time) error {
 	leaf := certs[0]
 	switch name := dn.Text(leaf.Subject); {
 	case now.Add(maxClockSkew).Before(leaf.NotBefore):
-		return fmt.Errorf("the CA has sent a certificate, %q, that isn't valid before %s", name, date(leaf.NotBefore))
+		return fmt.Errorf("the CA has sent a certificate, %q, that isn't valid before %s", name, certfile.Date(leaf.NotBefore))
 	case now.After(leaf.NotAfter):
-		return fmt.Errorf("the CA has sent a certificate, %q, that expired on %s", name, date(leaf.NotAfter))
+		return fmt.Errorf("the CA has sent a certificate, %q, that expired on %s", name, certfile.Date(leaf.NotAfter))
 	case now.Before(leaf.NotBefore):
 		now = leaf.NotBefore // its clock is before ours
 	}
 	const refused = "the CA has sent a chain that nobody accepts: "
-	if err := checkStrength(dn.Text(leaf.Subject), leaf); err != nil {
+	if err := certfile.CheckStrength(dn.Text(leaf.Subject), leaf); err != nil {
 		return fmt.Errorf(refused+"%w", err)
 	}
 	for _, fault := range (chain.Own{Chain: certs, Usage: x509.ExtKeyUsageServerAuth, Now: now}).Faults() {
@@ -274,7 +275,7 @@ func (o *ordering) answerTo(challenge *acme.Challenge) (undo func(), err error) 
 	if err != nil {
 		return nil, err
 	}
-	key, err := encodeKey(cert.PrivateKey.(crypto.Signer))
+	key, err := certfile.EncodeKey(cert.PrivateKey.(crypto.Signer))
 	if err != nil {
 		return nil, err
 	}
@@ -284,5 +285,5 @@ func (o *ordering) answerTo(challenge *acme.Challenge) (undo func(), err error) 
 	}
 	file := o.challengeFile(o.domain)
 	undo = func() { _ = filerights.AsOwner(file, func() error { return os.Remove(file) }) }
-	return undo, atomicfile.Replace(file, append(key, encodeCertificates(leaf)...), atomicfile.Secret)
+	return undo, atomicfile.Replace(file, append(key, certfile.EncodeCertificates(leaf)...), atomicfile.Secret)
 }

@@ -19,7 +19,10 @@ import (
 	"unicode/utf8"
 
 	"tlstunnel/internal/atomicfile"
+	"tlstunnel/internal/dn"
 	"tlstunnel/internal/filerights"
+	"tlstunnel/internal/quote"
+	"tlstunnel/pki/certfile"
 )
 
 // Authority is our CA with its key, for one process at a time.
@@ -71,7 +74,7 @@ type Request struct {
 	// Name finds the certificate in the index and is its common name. With Server
 	// it is one of its DNS names or IP addresses too, if it has the form of one.
 	Name    string
-	Subject Subject // an empty common name stands for Name
+	Subject dn.Subject // an empty common name stands for Name
 
 	Server, Client bool // at least one
 
@@ -140,14 +143,14 @@ func (r Request) validateNames() error {
 			return fmt.Errorf("%q isn't a URI such as \"urn:modality:7\"", uri)
 		}
 	}
-	return r.subject().validate()
+	return r.subject().Validate()
 }
 
 // subject has a common name, which peers show but don't look at: for a DNS name that is
 // too long for one, its first label.
-func (r Request) subject() Subject {
+func (r Request) subject() dn.Subject {
 	name := r.Name
-	if len(name) > maxCommonName && slices.Contains(r.DNSNames, name) {
+	if len(name) > dn.MaxCommonName && slices.Contains(r.DNSNames, name) {
 		name, _, _ = strings.Cut(name, ".")
 	}
 	subject := r.Subject
@@ -237,7 +240,7 @@ func mustBeFree(files ...string) error {
 			if err == nil {
 				err = fs.ErrExist
 			}
-			return fmt.Errorf("creating %q: %w: move it away, or choose another name or folder", file, plain(err))
+			return fmt.Errorf("creating %q: %w: move it away, or choose another name or folder", file, quote.FileError(err))
 		}
 	}
 	return nil
@@ -248,7 +251,7 @@ func (a *Authority) certify(r Request, key crypto.PublicKey) (*x509.Certificate,
 	asked, end := a.now.Add(r.Validity), a.ca.cert.NotAfter
 	if r.Exact && asked.After(end) {
 		return nil, fmt.Errorf("the CA ends on %s, and no certificate outlives it: at most %d days from now",
-			date(end), int(end.Sub(a.now).Hours()/24))
+			certfile.Date(end), int(end.Sub(a.now).Hours()/24))
 	}
 	if r.Server {
 		asked = endOf(a.now, r.Validity)
@@ -305,7 +308,7 @@ func (a *Authority) Find(nameOrSerial string) (Issued, error) {
 	}
 	var serials []string
 	for _, i := range named {
-		serials = append(serials, fmt.Sprintf("%s (until %s)", i.Serial, date(i.NotAfter)))
+		serials = append(serials, fmt.Sprintf("%s (until %s)", i.Serial, certfile.Date(i.NotAfter)))
 	}
 	return Issued{}, fmt.Errorf("%q: several certificates have this name: say the serial number of the one: %s", nameOrSerial, strings.Join(serials, ", "))
 }
@@ -321,7 +324,7 @@ var ErrNotOnCRL = errors.New("the certificate is revoked, but not on the CRL yet
 // line has room on a disk that is too full for a new CRL. An error means that nothing
 // was changed, unless it wraps [ErrNotOnCRL]. To repeat the call completes it.
 func (a *Authority) Revoke(i Issued, reason string) error {
-	if _, err := reasonCode(reason); err != nil {
+	if _, err := certfile.ReasonCode(reason); err != nil {
 		return err
 	}
 	return filerights.AsOwner(a.dir, func() error { return a.revoke(i, reason) })
@@ -363,7 +366,7 @@ func ExportCA(ca *x509.Certificate, trustStore []byte, out string) ([]string, er
 		missing = append(missing, newFile{file, trustStore, atomicfile.Public})
 	}
 	for _, f := range []newFile{
-		{filepath.Join(out, "ca.crt"), encodeCertificates(ca), atomicfile.Public},
+		{filepath.Join(out, "ca.crt"), certfile.EncodeCertificates(ca), atomicfile.Public},
 		{filepath.Join(out, "ca.der"), ca.Raw, atomicfile.Public},
 	} {
 		if data, err := os.ReadFile(f.path); err != nil || !bytes.Equal(data, f.data) {

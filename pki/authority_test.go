@@ -3,6 +3,7 @@ package pki
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/x509"
 	"errors"
 	"io/fs"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/atomicfile"
+	"tlstunnel/pki/certfile"
 )
 
 func openAuthority(t *testing.T, dir string, now time.Time) *Authority {
@@ -94,7 +96,7 @@ func TestIssueValidity(t *testing.T) {
 			if !cert.NotAfter.Equal(want) {
 				t.Errorf("got end %v, want %v", cert.NotAfter, want)
 			}
-			pair, err := LoadKeyPair(filepath.Join(out, "pacs.example.crt"), filepath.Join(out, "pacs.example.key"), "")
+			pair, err := certfile.LoadKeyPair(filepath.Join(out, "pacs.example.crt"), filepath.Join(out, "pacs.example.key"), "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -202,6 +204,24 @@ func TestRevoke(t *testing.T) {
 	}
 }
 
+// longCRL is a list of our CA that revokes 23 certificates that the index doesn't know.
+func longCRL(t *testing.T, store *Store) []byte {
+	t.Helper()
+	ca, err := layoutOf(store.Dir).readCA()
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: now, NextUpdate: now.Add(24 * time.Hour)}
+	for serial := range int64(23) {
+		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: big.NewInt(serial), RevocationTime: now})
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, list, ca.cert, ca.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return asPEM("X509 CRL", der)
+}
+
 // TestRevokeFullDisk lets the disk be full at each byte that a revocation writes: either
 // nothing was changed or the index knows it, which our tunnels go by. Another try
 // completes it.
@@ -211,11 +231,7 @@ func TestRevokeFullDisk(t *testing.T) {
 	}
 	store := ensure(t, nil)
 	index := readFile(t, IndexFile(store.Dir))
-	long := writeFile(t, OwnCRL(store.Dir), asPEM("X509 CRL", signCRL(t, store, func(l *x509.RevocationList) {
-		for serial := range int64(20) {
-			l.RevokedCertificateEntries = append(l.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: big.NewInt(serial), RevocationTime: now})
-		}
-	})))
+	long := writeFile(t, OwnCRL(store.Dir), longCRL(t, store))
 	crl := readFile(t, long)
 	for limit, want := range map[int]string{
 		len(index):       "isn't revoked, nothing was changed: writing the index",
@@ -281,9 +297,9 @@ func TestRevokeWithoutCRL(t *testing.T) {
 	}
 }
 
-func ownCRL(t *testing.T, store *Store) CRL {
+func ownCRL(t *testing.T, store *Store) certfile.CRL {
 	t.Helper()
-	crls, err := LoadCRLs(OwnCRL(store.Dir), []*x509.Certificate{store.CA})
+	crls, err := certfile.LoadCRLs(OwnCRL(store.Dir), []*x509.Certificate{store.CA})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -384,7 +400,7 @@ func TestRevokeAfterRotation(t *testing.T) {
 	if err := a.Revoke(found, "superseded"); err != nil {
 		t.Fatal(err)
 	}
-	crls, err := LoadCRLs(PreviousCRL(s.Dir), []*x509.Certificate{before.CA})
+	crls, err := certfile.LoadCRLs(PreviousCRL(s.Dir), []*x509.Certificate{before.CA})
 	if err != nil || len(crls[0].RevokedCertificateEntries) != 1 {
 		t.Errorf("got %+v, %v", crls, err)
 	}
@@ -485,7 +501,7 @@ func TestKillAuthority(t *testing.T) {
 			}
 			for _, p12 := range globFiles(t, out, "*.p12") { // the last
 				base := strings.TrimSuffix(p12, "p12")
-				if _, err := LoadKeyPair(base+"crt", base+"key", ""); err != nil {
+				if _, err := certfile.LoadKeyPair(base+"crt", base+"key", ""); err != nil {
 					t.Error(err)
 				}
 			}

@@ -9,14 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"math/big"
 	"os"
-	"slices"
-	"strings"
+	"path/filepath"
 	"time"
 
 	"tlstunnel/internal/atomicfile"
+	"tlstunnel/pki/certfile"
 )
 
 // crlLife is from a CRL to its next update. It is signed anew after half of it.
@@ -52,7 +51,7 @@ func (s crlSigner) issued(i Issued) bool {
 func (a *Authority) crlSigners() ([]crlSigner, error) {
 	signers := []crlSigner{{a.ca, OwnCRL(a.dir)}}
 	l := layoutOf(a.dir)
-	previous, err := readPair(l.previousCert, l.previousKey, "")
+	previous, err := certfile.LoadKeyPair(l.previousCert, l.previousKey, "")
 	if errors.Is(err, fs.ErrNotExist) {
 		return signers, nil
 	}
@@ -88,7 +87,7 @@ func (s crlSigner) refresh(index []Issued, now time.Time) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if old == nil && len(entries) == 0 || old != nil && old.covers(entries) && old.isFresh(now) {
+	if old == nil && len(entries) == 0 || old != nil && covers(old, entries) && isFresh(old, now) {
 		return false, nil
 	}
 	if old != nil {
@@ -116,8 +115,8 @@ func (s crlSigner) refresh(index []Issued, now time.Time) (bool, error) {
 
 // current is nil when there is no CRL of this CA that can be read: it can be made
 // from the index.
-func (s crlSigner) current() (*CRL, error) {
-	crls, err := LoadCRLs(s.file, []*x509.Certificate{s.cert})
+func (s crlSigner) current() (*certfile.CRL, error) {
+	crls, err := certfile.LoadCRLs(s.file, []*x509.Certificate{s.cert})
 	if errors.Is(err, fs.ErrPermission) {
 		return nil, err
 	}
@@ -128,12 +127,12 @@ func (s crlSigner) current() (*CRL, error) {
 }
 
 // isFresh reports whether the list is of now, and of the first half of its life.
-func (c *CRL) isFresh(now time.Time) bool {
+func isFresh(c *certfile.CRL, now time.Time) bool {
 	return !now.Before(c.ThisUpdate) && now.Before(c.NextUpdate.Add(-crlLife/2))
 }
 
 // covers reports whether the list has all that must be on it.
-func (c *CRL) covers(entries []x509.RevocationListEntry) bool {
+func covers(c *certfile.CRL, entries []x509.RevocationListEntry) bool {
 	have := c.Revoked()
 	for _, e := range entries {
 		if _, ok := have[e.SerialNumber.String()]; !ok {
@@ -154,7 +153,7 @@ func (s crlSigner) revoked(index []Issued, now time.Time) (entries []x509.Revoca
 		if !ok {
 			continue
 		}
-		code, _ := reasonCode(i.Reason) // 0, unspecified, for what a later version wrote
+		code, _ := certfile.ReasonCode(i.Reason) // 0, unspecified, for what a later version wrote
 		entries = append(entries, x509.RevocationListEntry{SerialNumber: serial, RevocationTime: i.Revoked, ReasonCode: code})
 	}
 	return entries
@@ -163,7 +162,7 @@ func (s crlSigner) revoked(index []Issued, now time.Time) (entries []x509.Revoca
 // onlyOn are the entries of the CRL before that aren't among the new ones: of an
 // index that was lost, or what another program has revoked with our key. What was
 // revoked stays it, until it has long ended.
-func (s crlSigner) onlyOn(old *CRL, entries []x509.RevocationListEntry, index []Issued, now time.Time) (more []x509.RevocationListEntry) {
+func (s crlSigner) onlyOn(old *certfile.CRL, entries []x509.RevocationListEntry, index []Issued, now time.Time) (more []x509.RevocationListEntry) {
 	known := map[string]bool{}
 	for _, e := range entries {
 		known[e.SerialNumber.String()] = true
@@ -181,14 +180,9 @@ func (s crlSigner) onlyOn(old *CRL, entries []x509.RevocationListEntry, index []
 	return more
 }
 
-// Reasons lists for what a certificate can be revoked, in alphabetical order.
-func Reasons() []string { return slices.Sorted(maps.Values(revocationReasons)) }
+// OwnCRL is the path of our own CA's revocation list in the PKI folder dir. Until
+// a certificate is revoked, there is none.
+func OwnCRL(dir string) string { return filepath.Join(dir, "ca.crl") }
 
-func reasonCode(name string) (int, error) {
-	for code, reason := range revocationReasons {
-		if reason == name {
-			return code, nil
-		}
-	}
-	return 0, fmt.Errorf("unknown reason %q: use one of %s", name, strings.Join(Reasons(), ", "))
-}
+// PreviousCRL is where the list of the CA before a rotation is kept, if it had one.
+func PreviousCRL(dir string) string { return filepath.Join(dir, "previous-ca.crl") }

@@ -12,6 +12,7 @@ import (
 
 	"tlstunnel/internal/atomicfile"
 	"tlstunnel/internal/filerights"
+	"tlstunnel/pki/certfile"
 )
 
 // makeMissing makes the pairs that are missing and returns the paths of what it
@@ -148,13 +149,13 @@ func (s Settings) issueMissing(ctx context.Context, l layout, have presence, now
 }
 
 func pairFiles(keyFile string, key crypto.Signer, certFile string, chain ...*x509.Certificate) ([]newFile, error) {
-	keyPEM, err := encodeKey(key)
+	keyPEM, err := certfile.EncodeKey(key)
 	if err != nil {
 		return nil, err
 	}
 	return []newFile{
 		{keyFile, keyPEM, atomicfile.Secret},
-		{certFile, encodeCertificates(chain...), atomicfile.Public},
+		{certFile, certfile.EncodeCertificates(chain...), atomicfile.Public},
 	}, nil
 }
 

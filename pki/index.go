@@ -18,6 +18,8 @@ import (
 	"tlstunnel/internal/atomicfile"
 	"tlstunnel/internal/dn"
 	"tlstunnel/internal/filerights"
+	"tlstunnel/internal/quote"
+	"tlstunnel/pki/certfile"
 )
 
 // Issued is what the index says of one certificate that our CA has signed.
@@ -78,7 +80,7 @@ func (s *Store) FormerServers(now time.Time) (former []Issued, err error) {
 }
 
 // RevokedInIndex has what the index of the CA in dir says of revoked certificates of
-// the issuer, as [CRL.Revoked] has it. A revocation is in the index before it is on the
+// the issuer, as [certfile.CRL.Revoked] has it. A revocation is in the index before it is on the
 // CRL, and stays there when the CRL can't be written, on a full disk say.
 func RevokedInIndex(dir string, issuer *x509.Certificate) (map[string]string, error) {
 	index, err := loadIndex(dir)
@@ -88,7 +90,7 @@ func RevokedInIndex(dir string, issuer *x509.Certificate) (map[string]string, er
 	revoked := map[string]string{}
 	for _, i := range index {
 		if serial, ok := new(big.Int).SetString(i.Serial, 16); ok && !i.Revoked.IsZero() && i.Issuer == hex.EncodeToString(issuer.SubjectKeyId) {
-			revoked[serial.String()] = fmt.Sprintf("on %s: %s", date(i.Revoked), i.Reason)
+			revoked[serial.String()] = fmt.Sprintf("on %s: %s", certfile.Date(i.Revoked), i.Reason)
 		}
 	}
 	return revoked, nil
@@ -105,14 +107,14 @@ func loadIndex(dir string) ([]Issued, error) {
 	file := IndexFile(dir)
 	var data []byte
 	err := filerights.AsOwner(dir, func() (err error) {
-		data, err = readRegular(file, maxIndex)
+		data, err = certfile.ReadRegular(file, maxIndex)
 		return err
 	})
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the index %q: %w", file, plain(err))
+		return nil, fmt.Errorf("reading the index %q: %w", file, quote.FileError(err))
 	}
 	var all []Issued
 	bySerial := make(map[string]int)
@@ -172,11 +174,11 @@ func appendTo(file string, line []byte) error {
 	}
 	f, err := os.OpenFile(file, os.O_RDWR, 0)
 	if err != nil {
-		return fmt.Errorf("opening the index %q: %w", file, plain(err))
+		return fmt.Errorf("opening the index %q: %w", file, quote.FileError(err))
 	}
 	err = appendLine(f, append(line, '\n'))
 	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("writing the index %q: %w", file, plain(err))
+		return fmt.Errorf("writing the index %q: %w", file, quote.FileError(err))
 	}
 	return nil
 }

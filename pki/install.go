@@ -15,10 +15,12 @@ import (
 	"tlstunnel/internal/atomicfile"
 	"tlstunnel/internal/chain"
 	"tlstunnel/internal/dn"
+	"tlstunnel/internal/quote"
 	"tlstunnel/internal/strength"
+	"tlstunnel/pki/certfile"
 )
 
-// Place is where a tunnel has its certificate and key, as for [LoadKeyPair].
+// Place is where a tunnel has its certificate and key, as for [certfile.LoadKeyPair].
 type Place struct {
 	CertFile, KeyFile, PasswordFile string
 	Client                          bool // it is shown to servers, not to clients
@@ -46,12 +48,12 @@ type Installation struct {
 // PrepareInstall reads a source, puts its certificates into order, and checks that
 // it is of use in the place at the time now. It writes nothing.
 func PrepareInstall(source Source, place Place, now time.Time) (*Installation, error) {
-	certs, err := readCertificates(source.File, source.PasswordFile, maxPairFile, areSwapped)
+	certs, err := certfile.ReadCertificates(source.File, source.PasswordFile)
 	if err != nil {
 		return nil, err
 	}
 	in := &Installation{place: place}
-	in.present, err = readKeys(place.KeyFile, place.PasswordFile)
+	in.present, err = certfile.ReadKeys(place.KeyFile, place.PasswordFile)
 	if _, statErr := os.Stat(place.KeyFile); err != nil && statErr == nil {
 		return nil, fmt.Errorf("the tunnel's present key can't be read: %w", err)
 	}
@@ -86,11 +88,11 @@ func (in *Installation) note(format string, args ...any) {
 // findKey looks for the key of one of the certs, and returns which.
 func (in *Installation) findKey(source Source, certs []*x509.Certificate) (leaf int, err error) {
 	if source.KeyFile != "" {
-		keys, err := readKeys(source.KeyFile, source.PasswordFile)
+		keys, err := certfile.ReadKeys(source.KeyFile, source.PasswordFile)
 		if err != nil {
 			return 0, err
 		}
-		if leaf, in.key = matching(certs, keys); leaf < 0 {
+		if leaf, in.key = certfile.MatchKey(certs, keys); leaf < 0 {
 			return 0, fmt.Errorf("key %q doesn't belong to certificate %q: they have different public keys: take the key that the request for this certificate was made with", source.KeyFile, source.File)
 		}
 		return leaf, nil
@@ -98,15 +100,15 @@ func (in *Installation) findKey(source Source, certs []*x509.Certificate) (leaf 
 	var unreadable error
 	beside := strings.TrimSuffix(source.File, filepath.Ext(source.File)) + ".key"
 	for _, file := range []string{source.File, beside} {
-		keys, err := readKeys(file, source.PasswordFile)
+		keys, err := certfile.ReadKeys(file, source.PasswordFile)
 		if _, statErr := os.Stat(beside); file == beside && statErr == nil {
 			unreadable = err
 		}
-		if leaf, in.key = matching(certs, keys); leaf >= 0 {
+		if leaf, in.key = certfile.MatchKey(certs, keys); leaf >= 0 {
 			return leaf, nil
 		}
 	}
-	if leaf, in.key = matching(certs, in.present); leaf >= 0 {
+	if leaf, in.key = certfile.MatchKey(certs, in.present); leaf >= 0 {
 		return leaf, nil
 	}
 	if unreadable != nil {
@@ -117,10 +119,10 @@ func (in *Installation) findKey(source Source, certs []*x509.Certificate) (leaf 
 
 func (in *Installation) check(file string, now time.Time) error {
 	leaf := in.Chain[0]
-	if err := errors.Join(checkStrength(file, leaf), checkValidity(file, leaf, now, "ask its CA for a new one")); err != nil {
+	if err := errors.Join(certfile.CheckStrength(file, leaf), certfile.CheckValidity(file, leaf, now, "ask its CA for a new one")); err != nil {
 		return err
 	}
-	own := chain.Own{Chain: in.Chain, Usage: usageOf(in.place.Client), Now: now}
+	own := chain.Own{Chain: in.Chain, Usage: certfile.UsageOf(in.place.Client), Now: now}
 	for _, fault := range own.Faults() {
 		return fmt.Errorf("the chain in %q is of no use: %w", file, fault)
 	}
@@ -141,19 +143,19 @@ func (in *Installation) check(file string, now time.Time) error {
 
 // noteLostNames compares with the certificate that is in the place.
 func (in *Installation) noteLostNames() {
-	present, err := readCertificates(in.place.CertFile, in.place.PasswordFile, maxPairFile, "")
+	present, err := certfile.ReadCertificates(in.place.CertFile, in.place.PasswordFile)
 	if err != nil || in.place.Client {
 		return
 	}
-	names := sanText(in.Chain[0])
-	lost := slices.DeleteFunc(sanText(present[0]), func(name string) bool { return slices.Contains(names, name) })
+	names := certfile.SANs(in.Chain[0])
+	lost := slices.DeleteFunc(certfile.SANs(present[0]), func(name string) bool { return slices.Contains(names, name) })
 	if len(lost) > 0 {
-		in.note("the present certificate is also for %s, the new one isn't: clients that connect by that will refuse it", list(lost))
+		in.note("the present certificate is also for %s, the new one isn't: clients that connect by that will refuse it", quote.List(lost))
 	}
 }
 
 func (in *Installation) keepsKey() bool {
-	_, key := matching(in.Chain[:1], in.present)
+	_, key := certfile.MatchKey(in.Chain[:1], in.present)
 	return key != nil
 }
 
@@ -174,11 +176,11 @@ func (in *Installation) Install(ctx context.Context, lockDir string) (files []st
 	if err := removeLeftoversOf(place.CertFile, place.KeyFile); err != nil {
 		return nil, err
 	}
-	certs := encodeCertificates(in.Chain...)
+	certs := certfile.EncodeCertificates(in.Chain...)
 	if in.keepsKey() && place.CertFile != place.KeyFile {
 		return []string{place.CertFile}, atomicfile.Replace(place.CertFile, certs, atomicfile.Public)
 	}
-	key, err := encodeKey(in.key)
+	key, err := certfile.EncodeKey(in.key)
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +190,7 @@ func (in *Installation) Install(ctx context.Context, lockDir string) (files []st
 	}
 	both := slices.Clone(key)
 	for _, old := range in.present {
-		data, err := encodeKey(old)
+		data, err := certfile.EncodeKey(old)
 		if err != nil {
 			return nil, err
 		}

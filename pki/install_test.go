@@ -17,8 +17,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/youmark/pkcs8"
+
 	"tlstunnel/internal/atomicfile"
 	"tlstunnel/internal/chain"
+	"tlstunnel/pki/certfile"
 )
 
 // company is a CA with one in between.
@@ -43,6 +46,11 @@ func (c *company) issue(t *testing.T, name string, change func(*x509.Certificate
 	if err != nil {
 		t.Fatal(err)
 	}
+	return c.issueFor(t, name, key, change), key
+}
+
+func (c *company) issueFor(t *testing.T, name string, key crypto.Signer, change func(*x509.Certificate)) *x509.Certificate {
+	t.Helper()
 	template := &x509.Certificate{
 		Subject: pkix.Name{CommonName: name}, DNSNames: []string{name + ".example"}, BasicConstraintsValid: true,
 		NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(1, 0, 0),
@@ -63,13 +71,29 @@ func (c *company) issue(t *testing.T, name string, change func(*x509.Certificate
 	if err != nil {
 		t.Fatal(err)
 	}
-	keyPEM, err := encodeKey(key)
+	keyPEM, err := certfile.EncodeKey(key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	writeFile(t, filepath.Join(c.dir, name+".key"), keyPEM)
-	writeFile(t, filepath.Join(c.dir, name+".crt"), encodeCertificates(cert))
-	return cert, key
+	writeFile(t, filepath.Join(c.dir, name+".crt"), certfile.EncodeCertificates(cert))
+	return cert
+}
+
+// encryptKey encrypts a key's file, and returns that of the password.
+func (c *company) encryptKey(t *testing.T, name string) (passwordFile string) {
+	t.Helper()
+	file := filepath.Join(c.dir, name)
+	keys, err := certfile.ReadKeys(file, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := pkcs8.MarshalPrivateKey(keys[0], []byte("tomato"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, file, asPEM("ENCRYPTED PRIVATE KEY", der))
+	return writeFile(t, filepath.Join(c.dir, "password"), []byte("tomato\n"))
 }
 
 func (c *company) place() Place {
@@ -78,7 +102,7 @@ func (c *company) place() Place {
 
 func (c *company) prepare(certs ...*x509.Certificate) (*Installation, error) {
 	file := filepath.Join(c.dir, "bundle.pem")
-	if err := os.WriteFile(file, encodeCertificates(certs...), 0o600); err != nil {
+	if err := os.WriteFile(file, certfile.EncodeCertificates(certs...), 0o600); err != nil {
 		return nil, err
 	}
 	return PrepareInstall(Source{File: file, KeyFile: filepath.Join(c.dir, "leaf.key")}, c.place(), now)
@@ -149,33 +173,31 @@ func TestInstallErrors(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 
-	f := newFiles(t)
-	f.makeBadFiles(t)
-	for name, want := range map[string]string{
-		"weak": `certificate "DIR/weak.crt" has a weak key, RSA with 1024 bits: one with at least 2048 is needed`,
-		"sha1": `certificate "DIR/sha1.crt" has a weak signature, SHA1-RSA: one signed with SHA-256 or better is needed`,
-	} {
-		_, err := PrepareInstall(Source{File: f.path(name + ".crt")}, Place{CertFile: f.path("t.crt"), KeyFile: f.path("t.key")}, now)
-		if got := outcome(f.dir, nil, err); got != want {
-			t.Errorf("got  %s\nwant %s", got, want)
-		}
+	weak, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.issueFor(t, "weak", weak, func(*x509.Certificate) {})
+	_, err = PrepareInstall(Source{File: filepath.Join(c.dir, "weak.crt")}, c.place(), now)
+	want = `certificate "DIR/weak.crt" has a weak key, RSA with 1024 bits: one with at least 2048 is needed`
+	if got := outcome(c.dir, nil, err); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 
 // A key beside the certificate that can't be read is the reason, unless the key is
 // somewhere else.
 func TestInstallUnreadableKey(t *testing.T) {
-	f := newFiles(t)
-	f.makeInputs(t)
-	writeFile(t, f.path("new.crt"), readFile(t, f.path("server.crt")))
-	writeFile(t, f.path("new.key"), readFile(t, f.path("encrypted.key")))
-	place := Place{CertFile: f.path("t.crt"), KeyFile: f.path("t.key")}
-	_, err := PrepareInstall(Source{File: f.path("new.crt")}, place, now)
-	if got, want := outcome(f.dir, nil, err), `key "DIR/new.key" `+errEncrypted.Error(); got != want {
+	c := newCompany(t)
+	key := readFile(t, filepath.Join(c.dir, "leaf.key"))
+	c.encryptKey(t, "leaf.key")
+	source := Source{File: filepath.Join(c.dir, "leaf.crt")}
+	_, err := PrepareInstall(source, c.place(), now)
+	if got, want := outcome(c.dir, nil, err), `key "DIR/leaf.key" is encrypted: write its password into a file`; !strings.HasPrefix(got, want) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	writeFile(t, place.KeyFile, readFile(t, f.path("server.key")))
-	if _, err := PrepareInstall(Source{File: f.path("new.crt")}, place, now); err != nil {
+	writeFile(t, c.place().KeyFile, key)
+	if _, err := PrepareInstall(source, c.place(), now); err != nil {
 		t.Error(err)
 	}
 }
@@ -224,7 +246,7 @@ func TestCheckCAs(t *testing.T) {
 		{[]*x509.Certificate{future}, `certificate "ca.crt" isn't valid before 2026-11-23 08:40:00 UTC, and the clock says 2026-11-23 07:40:00 UTC: check the clock of this machine; if it is right, get the present one from the CA, or remove this one`},
 		{[]*x509.Certificate{weak}, `certificate "ca.crt" has a weak key, RSA with 1024 bits: one with at least 2048 is needed`},
 	} {
-		if got := fmt.Sprint(CheckCAs("ca.crt", test.cas, now)); got != test.want {
+		if got := fmt.Sprint(certfile.CheckCAs("ca.crt", test.cas, now)); got != test.want {
 			t.Errorf("got  %s\nwant %s", got, test.want)
 		}
 	}
@@ -247,7 +269,7 @@ func TestInstallIsAtomic(t *testing.T) {
 	}
 	seen := map[bool]int{}
 	atomicfile.TestOnlyStep = func(step string) {
-		pair, err := LoadKeyPair(place.CertFile, place.KeyFile, "")
+		pair, err := certfile.LoadKeyPair(place.CertFile, place.KeyFile, "")
 		if err != nil {
 			t.Errorf("at %q: %v", step, err)
 			return
@@ -261,7 +283,7 @@ func TestInstallIsAtomic(t *testing.T) {
 	if seen[false] == 0 || seen[true] == 0 {
 		t.Errorf("old and new pairs seen: %v", seen)
 	}
-	keys, err := readKeys(place.KeyFile, "")
+	keys, err := certfile.ReadKeys(place.KeyFile, "")
 	if err != nil || len(keys) != 1 {
 		t.Errorf("got %d keys at the end, %v", len(keys), err)
 	}
@@ -318,13 +340,13 @@ func killInstall(t *testing.T, links bool) {
 			return
 		}
 		name := fmt.Sprintf("killed at step %d, %q", step, output[len(output)-1])
-		if _, err := LoadKeyPair(c.place().CertFile, c.place().KeyFile, ""); err != nil {
+		if _, err := certfile.LoadKeyPair(c.place().CertFile, c.place().KeyFile, ""); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if output, err := startChild(t, c.dir, childDoes+"=install")(); err != nil {
 			t.Fatalf("%s: the next one: %v: %q", name, err, output)
 		}
-		pair, err := LoadKeyPair(c.place().CertFile, c.place().KeyFile, "")
+		pair, err := certfile.LoadKeyPair(c.place().CertFile, c.place().KeyFile, "")
 		if err != nil || !pair.Leaf.Equal(next) {
 			t.Errorf("%s: the next one: got %v, %v", name, pair.Leaf, err)
 		}
@@ -344,7 +366,7 @@ func TestKillExport(t *testing.T) {
 			if _, err := os.Lstat(path); err != nil {
 				continue
 			}
-			if certs, err := LoadCertificates(path); err != nil || !certs[0].Equal(ca) {
+			if certs, err := certfile.LoadCertificates(path); err != nil || !certs[0].Equal(ca) {
 				t.Errorf("%q: %v", file, err)
 			}
 		}
@@ -356,16 +378,15 @@ func TestKillExport(t *testing.T) {
 
 // An encrypted key isn't replaced by one that is plain.
 func TestInstallKeepsEncryption(t *testing.T) {
-	f := newFiles(t)
-	f.makeInputs(t)
-	place := Place{CertFile: f.path("t.crt"), KeyFile: f.path("encrypted.key"), PasswordFile: f.path("password")}
-	if in, err := PrepareInstall(Source{File: f.path("server.crt")}, place, now); err != nil || !in.keepsKey() {
+	old, c := newCompany(t), newCompany(t)
+	password := old.encryptKey(t, "leaf.key")
+	place := Place{CertFile: filepath.Join(old.dir, "t.crt"), KeyFile: filepath.Join(old.dir, "leaf.key"), PasswordFile: password}
+	if in, err := PrepareInstall(Source{File: filepath.Join(old.dir, "leaf.crt"), PasswordFile: password}, place, now); err != nil || !in.keepsKey() {
 		t.Errorf("the same key: %v", err)
 	}
-	c := newCompany(t)
 	_, err := PrepareInstall(Source{File: filepath.Join(c.dir, "leaf.crt")}, place, now)
-	want := `the key in "DIR/encrypted.key" is encrypted, and a new one would be written unencrypted: put certificate and key there yourself, or remove key_password_file first`
-	if got := outcome(f.dir, nil, err); got != want {
+	want := `the key in "DIR/leaf.key" is encrypted, and a new one would be written unencrypted: put certificate and key there yourself, or remove key_password_file first`
+	if got := outcome(old.dir, nil, err); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
@@ -383,10 +404,10 @@ func TestWhyUntrusted(t *testing.T) {
 		{[]*x509.Certificate{c.leaf, c.middle}, trusted, "leaf.example", ""},
 		{[]*x509.Certificate{c.leaf, c.middle}, trusted, "other.example", `it isn't for "other.example", but for "leaf.example": connect by one of these names, or name it as server_name`},
 		{[]*x509.Certificate{c.leaf}, trusted, "leaf.example", `the certificate of "CN=middle", which issued "CN=leaf", wasn't sent and isn't trusted here (key id ` + fmt.Sprintf("%x", c.middle.SubjectKeyId) + `); if that is a CA between it and one that is trusted, the server's administrator adds it to the file of its certificate; else, if you trust it, add its certificate to ca`},
-		{[]*x509.Certificate{c.leaf, c.middle, c.root}, x509.NewCertPool(), "leaf.example", `the CA "CN=root" (SHA-256 ` + Fingerprint(c.root) + `) isn't trusted here; if you trust it, add its certificate to ca`},
-		{[]*x509.Certificate{c.root}, x509.NewCertPool(), "root.example", `the self-signed certificate "CN=root" (SHA-256 ` + Fingerprint(c.root) + `) isn't trusted here; if you trust it, add its certificate to ca`},
+		{[]*x509.Certificate{c.leaf, c.middle, c.root}, x509.NewCertPool(), "leaf.example", `the CA "CN=root" (SHA-256 ` + certfile.Fingerprint(c.root) + `) isn't trusted here; if you trust it, add its certificate to ca`},
+		{[]*x509.Certificate{c.root}, x509.NewCertPool(), "root.example", `the self-signed certificate "CN=root" (SHA-256 ` + certfile.Fingerprint(c.root) + `) isn't trusted here; if you trust it, add its certificate to ca`},
 	} {
-		err := WhyUntrusted(test.chain, test.roots, nil, test.name, now)
+		err := certfile.WhyUntrusted(test.chain, test.roots, nil, test.name, now)
 		if got := outcome(c.dir, nil, err); got != test.want && !(test.want == "" && err == nil) {
 			t.Errorf("got  %s\nwant %s", got, test.want)
 		}
@@ -408,11 +429,11 @@ func TestWhyUntrusted(t *testing.T) {
 			leaf.ExtraExtensions = []pkix.Extension{{Id: []int{1, 2, 3, 4}, Critical: true, Value: []byte{5, 0}}}
 		}),
 	} {
-		if got := outcome(c.dir, nil, WhyUntrusted(certs, trusted, nil, "leaf.example", now)); got != want {
+		if got := outcome(c.dir, nil, certfile.WhyUntrusted(certs, trusted, nil, "leaf.example", now)); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
-	if err := WhyUntrusted([]*x509.Certificate{c.leaf, c.middle}, trusted, nil, "leaf.example", now.AddDate(2, 0, 0)); err == nil || !strings.Contains(err.Error(), "renew it") {
+	if err := certfile.WhyUntrusted([]*x509.Certificate{c.leaf, c.middle}, trusted, nil, "leaf.example", now.AddDate(2, 0, 0)); err == nil || !strings.Contains(err.Error(), "renew it") {
 		t.Errorf("expired: %v", err)
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"math/big"
 	"slices"
 	"time"
+
+	"tlstunnel/internal/dn"
 )
 
 // backdate lets a certificate be used at once by a peer whose clock is slow.
@@ -74,7 +76,7 @@ func (s Settings) newCA(commonName string, pathLen int, now time.Time) (issuer, 
 // caCommonName tells this CA from others in a client's list of trusted ones.
 func caCommonName(host, date string) string {
 	const prefix = "tlstunnel CA "
-	return prefix + truncate(host, maxCommonName-len(prefix)-len(date)-1) + " " + date
+	return prefix + truncate(host, dn.MaxCommonName-len(prefix)-len(date)-1) + " " + date
 }
 
 func (s Settings) newServer(ca issuer, m machine, now time.Time) (*x509.Certificate, crypto.Signer, error) {
@@ -116,8 +118,8 @@ func leafUsage(key crypto.PublicKey) x509.KeyUsage {
 	return x509.KeyUsageDigitalSignature
 }
 
-func newTemplate(subject Subject, key crypto.PublicKey, now, notAfter time.Time) (*x509.Certificate, error) {
-	rawSubject, err := subject.marshal()
+func newTemplate(subject dn.Subject, key crypto.PublicKey, now, notAfter time.Time) (*x509.Certificate, error) {
+	rawSubject, err := subject.Marshal()
 	if err != nil {
 		return nil, fmt.Errorf("encoding the subject: %w", err)
 	}

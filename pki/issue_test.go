@@ -10,6 +10,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tlstunnel/internal/dn"
+	"tlstunnel/pki/certfile"
 )
 
 // openssl runs the tool, which is the judge of what we issue.
@@ -38,7 +41,7 @@ func TestKeyTypes(t *testing.T) {
 			t.Parallel() // RSA takes its time
 			store := ensure(t, func(s *Settings) { s.KeyType = keyType })
 			for _, cert := range []*x509.Certificate{store.CA, store.Server.Leaf} {
-				if got := Describe(cert, now).PublicKey; got != want[keyType] {
+				if got := certfile.Describe(cert, now).PublicKey; got != want[keyType] {
 					t.Errorf("got %s, want %s", got, want[keyType])
 				}
 			}
@@ -76,7 +79,7 @@ func TestTutorial(t *testing.T) {
 		s.KeyType = "rsa-2048"
 		s.CAValidity = 36_500 * 24 * time.Hour
 		s.CertValidity = 36_500 * 24 * time.Hour
-		s.Subject = Subject{
+		s.Subject = dn.Subject{
 			Country: "KR", State: "Gyeonggi-do", Locality: "Anyang", Organization: "Example Co., Ltd.",
 			OrganizationalUnit: "R&D", CommonName: "pacs.example", Email: "admin@pacs.example",
 		}
@@ -201,7 +204,7 @@ func TestOddMachines(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := ca.cert.Subject.CommonName; got != test.caCN || len([]rune(got)) > maxCommonName {
+		if got := ca.cert.Subject.CommonName; got != test.caCN || len([]rune(got)) > dn.MaxCommonName {
 			t.Errorf("%q: got CA %q, want %q", test.m.host, got, test.caCN)
 		}
 		if got := cert.Subject.CommonName; got != test.cn {
@@ -293,11 +296,11 @@ func TestLongName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	csr, err := ReadCSR(files[1])
+	csr, err := certfile.ReadCSR(files[1])
 	if err != nil || csr.Subject.CommonName != "imaging-archive-front-service" || !slices.Equal(csr.DNSNames, []string{long}) {
 		t.Errorf("got %v, %v", csr, err)
 	}
-	_, err = NewCSR(Request{Name: "x", Subject: Subject{CommonName: long}, DNSNames: []string{long}}, "ecdsa-p256", out, store.Dir)
+	_, err = NewCSR(Request{Name: "x", Subject: dn.Subject{CommonName: long}, DNSNames: []string{long}}, "ecdsa-p256", out, store.Dir)
 	if want := "common name \"" + long + "\" is too long: 74 characters, at most 64 are allowed: say a shorter one with --common-name, and the whole by --dns"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

@@ -6,9 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
-	"syscall"
+
+	"tlstunnel/internal/quote"
 )
 
 // layout is where the files of a PKI are.
@@ -71,7 +70,7 @@ func (l layout) present() (presence, error) {
 		// Not Stat: a dangling symlink is a file that someone put there.
 		_, err := os.Lstat(path)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return presence{}, fmt.Errorf("looking for %q: %w", path, plain(err))
+			return presence{}, fmt.Errorf("looking for %q: %w", path, quote.FileError(err))
 		}
 		*exists = err == nil
 	}
@@ -84,11 +83,11 @@ func (l layout) contradiction(p presence) error {
 	switch anyCA, anyServer := p.caKey || p.caCert, p.serverKey || p.serverCert; {
 	case anyServer && !anyCA:
 		return fmt.Errorf("%s but %q and %q are missing: restore them from a backup, or, to start over with a new CA that every client then needs, delete %s",
-			exist(l.existing(p)), l.caCert, l.caKey, list(l.existing(p)))
+			exist(l.existing(p)), l.caCert, l.caKey, quote.List(l.existing(p)))
 	case anyServer && !p.ca():
 		there, missing := halves(p.caCert, l.caCert, l.caKey)
 		return fmt.Errorf("%q exists but %q is missing: restore it from a backup, or, to start over with a new CA that every client then needs, delete %s",
-			there, missing, list(l.existing(p)))
+			there, missing, quote.List(l.existing(p)))
 	case anyCA && !p.ca():
 		there, missing := halves(p.caCert, l.caCert, l.caKey)
 		return fmt.Errorf("%q exists but %q is missing: restore it from a backup, or, if tlstunnel was killed during its first start, delete %q and start again",
@@ -120,35 +119,7 @@ func halves(haveCert bool, cert, key string) (there, missing string) {
 
 func exist(paths []string) string {
 	if len(paths) == 1 {
-		return list(paths) + " exists"
+		return quote.List(paths) + " exists"
 	}
-	return list(paths) + " exist"
-}
-
-// list writes paths as "a", "b" and "c".
-func list(paths []string) string {
-	var quoted []string
-	for _, path := range paths {
-		quoted = append(quoted, strconv.Quote(path))
-	}
-	last := len(quoted) - 1
-	if last < 1 {
-		return strings.Join(quoted, "")
-	}
-	return strings.Join(quoted[:last], ", ") + " and " + quoted[last]
-}
-
-// plain strips the path that package os puts into its errors, and says the
-// common ones in the same words on every system. Our messages quote the path
-// themselves.
-func plain(err error) error {
-	for _, common := range []error{fs.ErrNotExist, fs.ErrPermission} {
-		if errors.Is(err, common) {
-			return common
-		}
-	}
-	if errno, ok := errors.AsType[syscall.Errno](err); ok {
-		return errno
-	}
-	return err
+	return quote.List(paths) + " exist"
 }

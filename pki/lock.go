@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/atomicfile"
+	"tlstunnel/internal/quote"
 )
 
 const lockPoll = 20 * time.Millisecond // a first run with ECDSA keys takes about as long
@@ -23,7 +24,7 @@ func lock(ctx context.Context, dir string) (unlock func(), err error) {
 	path := LockFile(dir)
 	f, err := atomicfile.OpenSecret(path)
 	if err != nil {
-		return nil, fmt.Errorf("opening the lock file %q: %w", path, plain(err))
+		return nil, fmt.Errorf("opening the lock file %q: %w", path, quote.FileError(err))
 	}
 	atomicfile.TestOnlyStep("lock file opened")
 

@@ -9,6 +9,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+
+	"tlstunnel/internal/dn"
 )
 
 // machine is what this computer is called. What can't be found out is empty.
@@ -43,10 +46,10 @@ func lookUpMachine(ctx context.Context) machine {
 // commonName is never empty.
 func (m machine) commonName() string {
 	name := cmp.Or(m.fqdn, m.host)
-	if len(name) > maxCommonName {
+	if len(name) > dn.MaxCommonName {
 		name = m.host
 	}
-	return cmp.Or(truncate(name, maxCommonName), "localhost")
+	return cmp.Or(truncate(name, dn.MaxCommonName), "localhost")
 }
 
 // subjectAltNames lists the names and addresses of the machine and the extra
@@ -100,4 +103,25 @@ func isDNSName(s string) bool {
 
 func isNoNameCharacter(r rune) bool {
 	return isNoLetter(r) && (r < '0' || r > '9') && r != '-' && r != '_'
+}
+
+func isControl(r rune) bool { return !unicode.IsPrint(r) }
+
+func isNoLetter(r rune) bool { return r > unicode.MaxASCII || !unicode.IsLetter(r) }
+
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII })
+}
+
+// truncate drops what can't be printed and shortens the rest to at most max
+// characters.
+func truncate(s string, max int) string {
+	printable := strings.Map(func(r rune) rune {
+		if isControl(r) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(s, ""))
+	runes := []rune(printable)
+	return string(runes[:min(len(runes), max)])
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/atomicfile"
+	"tlstunnel/pki/certfile"
 )
 
 // A test that needs a second process starts this test binary again with these set: the
@@ -67,7 +68,7 @@ func child(dir string) int {
 		fmt.Println(err)
 		return 1
 	}
-	fmt.Println(Fingerprint(store.CA))
+	fmt.Println(certfile.Fingerprint(store.CA))
 	return 0
 }
 
@@ -81,7 +82,7 @@ var childActions = map[string]func(Settings) error{
 	"revoke":  revokeChild,
 	"install": installChild,
 	"export": func(s Settings) error {
-		ca, err := LoadCertificates(filepath.Join(s.Dir, "ca.crt"))
+		ca, err := certfile.LoadCertificates(filepath.Join(s.Dir, "ca.crt"))
 		if err != nil {
 			return err
 		}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	pkcs12 "software.sslmate.com/src/go-pkcs12"
 )
@@ -60,20 +59,6 @@ func (p PKCS12) TrustStore(cas []*x509.Certificate) ([]byte, error) {
 		return nil, fmt.Errorf("encoding PKCS#12: %w", err)
 	}
 	return data, nil
-}
-
-// ReadPassword reads a password file: its only line, which isn't empty.
-func ReadPassword(file string) (string, error) {
-	password, err := readPassword(file)
-	switch {
-	case err != nil:
-		return "", err
-	case password == "":
-		return "", fmt.Errorf("password file %q is empty: it must have one line of text, the password", file)
-	case !utf8.ValidString(password):
-		return "", fmt.Errorf("password file %q isn't UTF-8: save it as UTF-8, or other programs couldn't open what is made with it", file)
-	}
-	return password, nil
 }
 
 // GeneratePassword makes a password of 100 random bits that is easily read and

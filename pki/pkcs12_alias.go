@@ -144,3 +144,14 @@ func bmp(text string) (b []byte) {
 	}
 	return b
 }
+
+// contentInfo is what the parts of PKCS#12 are wrapped in (RFC 2315, section 7).
+type contentInfo struct {
+	Type    asn1.ObjectIdentifier
+	Content asn1.RawValue `asn1:"explicit,optional,tag:0"`
+}
+
+func unmarshalWhole(der []byte, into any) bool {
+	rest, err := asn1.Unmarshal(der, into)
+	return err == nil && len(rest) == 0
+}

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	pkcs12 "software.sslmate.com/src/go-pkcs12"
+
+	"tlstunnel/pki/certfile"
 )
 
 // TestIssuePKCS12 reads what it made the way a tunnel does.
@@ -26,7 +28,7 @@ func TestIssuePKCS12(t *testing.T) {
 				t.Fatalf("%s: got %q, %v", keyType, files, err)
 			}
 			file := filepath.Join(out, "one.p12")
-			pair, err := LoadKeyPair(file, "", writeFile(t, filepath.Join(out, "password"), []byte("pässword\n")))
+			pair, err := certfile.LoadKeyPair(file, "", writeFile(t, filepath.Join(out, "password"), []byte("pässword\n")))
 			if err != nil {
 				t.Fatalf("%s: %v", keyType, err)
 			}

@@ -1,6 +1,6 @@
-// Package pki makes and reads what a tunnel needs to prove who it is: our own
-// CA and server certificate, made by themselves on the first run, and
-// certificates, keys and CA bundles that the user brings along.
+// Package pki is our own CA: it makes the CA and the server certificate on the first run,
+// issues, renews and revokes certificates, and replaces the CA by the next one. It also puts
+// the certificate that another CA has sent into its place.
 //
 // It takes the time as a parameter and logs nothing. Of what exists it replaces
 // only what is renewed. It doesn't verify a peer: crypto/tls does, with the
@@ -21,7 +21,10 @@ import (
 	"time"
 
 	"tlstunnel/internal/chain"
+	"tlstunnel/internal/dn"
 	"tlstunnel/internal/filerights"
+	"tlstunnel/internal/quote"
+	"tlstunnel/pki/certfile"
 )
 
 // Settings say how the CA and the server certificate are made. They have no
@@ -42,7 +45,7 @@ type Settings struct {
 	// those that the machine has.
 	Names []string
 
-	Subject Subject
+	Subject dn.Subject
 }
 
 // Store is a PKI that was read and checked. It isn't changed after that and
@@ -169,8 +172,8 @@ func (l layout) openCA(now time.Time) (issuer, error) {
 }
 
 func (l layout) checkCA(ca issuer, now time.Time) error {
-	remedy := fmt.Sprintf("delete %s; `tlstunnel init` then makes a new CA, and every client needs the new %q", list(l.all()), l.caCert)
-	return checkValidity(l.caCert, ca.cert, now, remedy)
+	remedy := fmt.Sprintf("delete %s; `tlstunnel init` then makes a new CA, and every client needs the new %q", quote.List(l.all()), l.caCert)
+	return certfile.CheckValidity(l.caCert, ca.cert, now, remedy)
 }
 
 func (l layout) readCA() (issuer, error) {
@@ -199,7 +202,7 @@ func (l layout) openServer(cas []*x509.Certificate) (tls.Certificate, error) {
 // readOwnPair reads a pair whose names are there. When they lead nowhere, being
 // symlinks, that isn't the [fs.ErrNotExist] of [Open].
 func readOwnPair(certFile, keyFile string) (tls.Certificate, error) {
-	pair, err := readPair(certFile, keyFile, "")
+	pair, err := certfile.LoadKeyPair(certFile, keyFile, "")
 	if errors.Is(err, fs.ErrNotExist) {
 		err = errors.New(err.Error())
 	}
@@ -221,5 +224,5 @@ func (s Settings) validate() error {
 			return fmt.Errorf("name %q is neither an IP address nor a DNS name in ASCII (an international name is written as \"xn--…\")", name)
 		}
 	}
-	return s.Subject.validate()
+	return s.Subject.Validate()
 }

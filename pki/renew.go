@@ -15,6 +15,7 @@ import (
 
 	"tlstunnel/internal/atomicfile"
 	"tlstunnel/internal/filerights"
+	"tlstunnel/pki/certfile"
 )
 
 // RenewOptions are for an administrator who renews by hand.
@@ -43,7 +44,7 @@ func (s Settings) renewalDue(ctx context.Context, store *Store, now time.Time) (
 		return now, reason
 	}
 	if isAhead(leaf, store.CA, now) {
-		return now, "it isn't valid before " + date(leaf.NotBefore) + ": the clock was ahead when it was made"
+		return now, "it isn't valid before " + certfile.Date(leaf.NotBefore) + ": the clock was ahead when it was made"
 	}
 	if missing := s.missingNames(thisMachine(ctx), leaf); len(missing) > 0 {
 		return now, "it lacks " + strings.Join(missing, ", ")
@@ -169,7 +170,7 @@ func (s Settings) replaceServer(ctx context.Context, l layout, store *Store, now
 	if !newKey {
 		return replaceAll(files[1:])
 	}
-	oldKey, err := encodeKey(store.Server.PrivateKey.(crypto.Signer))
+	oldKey, err := certfile.EncodeKey(store.Server.PrivateKey.(crypto.Signer))
 	if err != nil {
 		return err
 	}
@@ -205,7 +206,7 @@ func replaceAll(files []newFile) error {
 // resumeRenewal completes a renewal with a new key that was killed when the new
 // key was in its place and the new certificate not yet.
 func (l layout) resumeRenewal() error {
-	if _, err := readPair(l.serverCert, l.serverKey, ""); err == nil {
+	if _, err := certfile.LoadKeyPair(l.serverCert, l.serverKey, ""); err == nil {
 		return nil
 	}
 	leftovers, err := atomicfile.Leftovers(l.serverCert)
@@ -213,7 +214,7 @@ func (l layout) resumeRenewal() error {
 		return err
 	}
 	for _, leftover := range leftovers {
-		pair, err := readPair(leftover, l.serverKey, "")
+		pair, err := certfile.LoadKeyPair(leftover, l.serverKey, "")
 		if err != nil || !isRegular(leftover) || !l.isFromCA(pair) {
 			continue
 		}
@@ -241,7 +242,7 @@ func (s Settings) renewUnusable(ctx context.Context, now time.Time) (string, err
 	}
 	if _, err := Renew(ctx, s, now, RenewOptions{}); err != nil {
 		return "", fmt.Errorf("renewing certificate %q, which is valid from %s to %s: %w",
-			layoutOf(s.Dir).serverCert, date(leaf.NotBefore), date(leaf.NotAfter), err)
+			layoutOf(s.Dir).serverCert, certfile.Date(leaf.NotBefore), certfile.Date(leaf.NotAfter), err)
 	}
 	return layoutOf(s.Dir).serverCert, nil
 }

@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"encoding/pem"
 	"fmt"
 	"math/big"
 	"os"
@@ -19,6 +20,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tlstunnel/internal/dn"
+	"tlstunnel/pki/certfile"
 )
 
 // greedy asks for all that it mustn't get.
@@ -59,21 +63,21 @@ func newKey(t *testing.T, keyType string) crypto.Signer {
 func TestNewCSR(t *testing.T) {
 	for _, keyType := range []string{"rsa-2048", "ecdsa-p256", "ecdsa-p384", "ed25519"} {
 		out := t.TempDir()
-		r := Request{Name: "pacs.example", Subject: Subject{Organization: "Clinic", Country: "KR"}}
+		r := Request{Name: "pacs.example", Subject: dn.Subject{Organization: "Clinic", Country: "KR"}}
 		files, err := NewCSR(r, keyType, out, "")
 		if err != nil {
 			t.Fatal(err)
 		}
-		csr, err := ReadCSR(files[1])
+		csr, err := certfile.ReadCSR(files[1])
 		if err != nil {
 			t.Fatal(err)
 		}
-		d := DescribeCSR(csr)
+		d := certfile.DescribeCSR(csr)
 		if d.Problem != "" || d.Subject != "C=KR, O=Clinic, CN=pacs.example" || !slices.Equal(d.Names, []string{"pacs.example"}) || d.NotCopied != nil {
 			t.Errorf("%s: got %+v", keyType, d)
 		}
-		keys, err := readKeys(files[0], "")
-		if err != nil || !samePublicKey(&x509.Certificate{PublicKey: csr.PublicKey}, keys[0]) {
+		keys, err := certfile.ReadKeys(files[0], "")
+		if key, _ := certfile.MatchKey([]*x509.Certificate{{PublicKey: csr.PublicKey}}, keys); err != nil || key < 0 {
 			t.Errorf("%s: the key isn't that of the request: %v", keyType, err)
 		}
 		if info, err := os.Stat(files[0]); err != nil || info.Mode().Perm()&0o077 != 0 && os.PathSeparator == '/' {
@@ -94,13 +98,13 @@ func TestSignGreedy(t *testing.T) {
 	der := makeCSR(t, greedy(), newKey(t, "rsa-2048"))
 	for name, data := range map[string][]byte{"der": der, "pem": asPEM("NEW CERTIFICATE REQUEST", der)} {
 		t.Run(name, func(t *testing.T) {
-			csr, err := ReadCSR(writeFile(t, filepath.Join(t.TempDir(), "a.csr"), data))
+			csr, err := certfile.ReadCSR(writeFile(t, filepath.Join(t.TempDir(), "a.csr"), data))
 			if err != nil {
 				t.Fatal(err)
 			}
 			want := []string{"names of other kinds", "extended usage: that is up to us", "extension policies (2.5.29.32)", `subject field O="Partner, Ltd"`, "subject field serialNumber=7", "CA: it asks to be a CA itself",
 				"extension unknown (1.2.3.4)", "key usage: that is up to us"}
-			got := DescribeCSR(csr).NotCopied
+			got := certfile.DescribeCSR(csr).NotCopied
 			slices.Sort(got)
 			slices.Sort(want)
 			if !slices.Equal(got, want) {
@@ -113,12 +117,12 @@ func TestSignGreedy(t *testing.T) {
 			if filepath.Base(file) != "pacs.partner.example.crt" {
 				t.Errorf("got file %q", file)
 			}
-			d := Describe(cert, now)
+			d := certfile.Describe(cert, now)
 			if d.CA != "no" || d.Extensions != nil || d.Subject != `O=Second, CN=pacs.partner.example` ||
 				!slices.Equal(d.ExtKeyUsage, []string{"TLS client"}) || !slices.Equal(d.KeyUsage, []string{"digital signature", "key encipherment"}) {
 				t.Errorf("got %+v", d)
 			}
-			chain, err := LoadCertificates(file)
+			chain, err := certfile.LoadCertificates(file)
 			if err != nil || len(chain) != 2 || !chain[0].Equal(cert) || !chain[1].Equal(store.CA) {
 				t.Errorf("got a chain of %d, %v", len(chain), err)
 			}
@@ -166,8 +170,8 @@ func TestSignNames(t *testing.T) {
 			if !strings.Contains(err.Error(), test.file) || len(fileNames(t, out)) != 0 {
 				t.Errorf("%+v: got %v", test, err)
 			}
-		case filepath.Base(file) != test.file || fmt.Sprint(sanText(cert)) != test.names:
-			t.Errorf("%+v: got %q, %q", test, file, sanText(cert))
+		case filepath.Base(file) != test.file || fmt.Sprint(certfile.SANs(cert)) != test.names:
+			t.Errorf("%+v: got %q, %q", test, file, certfile.SANs(cert))
 		}
 	}
 }
@@ -190,8 +194,10 @@ func TestBadCSR(t *testing.T) {
 	broken := bytes.Replace(good, []byte("Partner"), []byte("Pirates"), 1)
 	const pkcs1 = "\x2a\x86\x48\x86\xf7\x0d\x01\x01" // 1.2.840.113549.1.1
 	md5 := bytes.ReplaceAll(makeCSR(t, greedy(), newKey(t, "rsa-2048")), []byte(pkcs1+"\x0b"), []byte(pkcs1+"\x04"))
-	inputs := newFiles(t)
-	inputs.makeInputs(t)
+	p12, err := PKCS12{Password: "tomato"}.encode("a", newKey(t, "ecdsa-p256"), store.CA, store.CA)
+	if err != nil {
+		t.Fatal(err)
+	}
 	before := len(readIndex(t, store.Dir))
 	for name, test := range map[string]struct {
 		data []byte
@@ -202,7 +208,7 @@ func TestBadCSR(t *testing.T) {
 		"weak RSA":    {makeCSR(t, greedy(), weak), "the request has a weak key, RSA with 1024 bits: one with at least 2048 is needed"},
 		"weak curve":  {makeCSR(t, greedy(), p224), "the request has a weak key, ECDSA P-224: P-256 or better is needed"},
 		"broken":      {broken, "the request has a broken signature"},
-		"PKCS#12":     {readFile(t, inputs.path("modern.p12")), "holds something encrypted where a certificate request is needed: ask for the request"},
+		"PKCS#12":     {p12, "holds something encrypted where a certificate request is needed: ask for the request"},
 		"public key":  {asPEM("PUBLIC KEY", []byte{1}), "holds a public key where a certificate request is needed: ask for the request"},
 		"certificate": {readFile(t, filepath.Join(store.Dir, "ca.crt")), "holds a certificate where a certificate request is needed: ask for the request"},
 		"key":         {readFile(t, filepath.Join(store.Dir, "ca.key")), "holds a private key where a certificate request is needed: ask for the request"},
@@ -213,7 +219,7 @@ func TestBadCSR(t *testing.T) {
 		"empty":       {nil, "it is empty"},
 		"text":        {[]byte("hello"), `the line "-----BEGIN CERTIFICATE REQUEST-----" is needed`},
 	} {
-		csr, err := ReadCSR(writeFile(t, filepath.Join(dir, "a.csr"), test.data))
+		csr, err := certfile.ReadCSR(writeFile(t, filepath.Join(dir, "a.csr"), test.data))
 		if err == nil {
 			_, _, err = a.SignCSR(csr, Request{Client: true, Validity: time.Hour}, out)
 		}
@@ -260,6 +266,10 @@ func hugeKey() *rsa.PublicKey {
 	return &rsa.PublicKey{N: n.SetBit(n, 0, 1), E: 65537}
 }
 
+func asPEM(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+}
+
 func mustPKCS8(t *testing.T, key crypto.Signer) []byte {
 	t.Helper()
 	der, err := x509.MarshalPKCS8PrivateKey(key)
@@ -301,66 +311,14 @@ func signChild(s Settings) error {
 func TestKillNewCSR(t *testing.T) {
 	killEach(t, "csr", prepareFirstRun, func(t *testing.T, dir string) {
 		base := filepath.Join(filepath.Dir(dir), "pacs.example")
-		_, keyErr := readKeys(base+".key", "")
+		_, keyErr := certfile.ReadKeys(base+".key", "")
 		if _, err := os.Lstat(base + ".key"); err == nil && keyErr != nil {
 			t.Error(keyErr)
 		}
 		if _, err := os.Lstat(base + ".csr"); err == nil {
-			if _, err := ReadCSR(base + ".csr"); err != nil || keyErr != nil {
+			if _, err := certfile.ReadCSR(base + ".csr"); err != nil || keyErr != nil {
 				t.Errorf("%v, %v", err, keyErr)
 			}
 		}
 	})
-}
-
-// TestRequestedUsage: what a key shall be for is told as of a certificate with the
-// same extensions.
-func TestRequestedUsage(t *testing.T) {
-	key := newKey(t, "ecdsa-p256")
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		KeyUsage:     x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign | x509.KeyUsageDecipherOnly,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageAny,
-			x509.ExtKeyUsageIPSECUser, x509.ExtKeyUsageMicrosoftKernelCodeSigning},
-		UnknownExtKeyUsage: []asn1.ObjectIdentifier{{1, 2, 3, 4}},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	describe := func(extensions ...pkix.Extension) CSRDescription {
-		t.Helper()
-		csr, err := x509.ParseCertificateRequest(makeCSR(t, &x509.CertificateRequest{ExtraExtensions: extensions}, key))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return DescribeCSR(csr)
-	}
-	var usages []pkix.Extension
-	for _, extension := range cert.Extensions {
-		if oid := extension.Id.String(); oid == oidKeyUsage || oid == oidExtKeyUsage {
-			usages = append(usages, extension)
-		}
-	}
-	got, want := describe(usages...), Describe(cert, now)
-	if !slices.Equal(got.KeyUsage, want.KeyUsage) || !slices.Equal(got.ExtKeyUsage, want.ExtKeyUsage) || len(got.KeyUsage) != 3 || len(got.ExtKeyUsage) != 6 {
-		t.Errorf("got %q and %q, want %q and %q", got.KeyUsage, got.ExtKeyUsage, want.KeyUsage, want.ExtKeyUsage)
-	}
-	var b strings.Builder
-	if err := got.WriteText(&b); err != nil || !strings.Contains(b.String(), "\nkey usage:       digital signature, certificate signing, decipher only\nextended usage:  TLS server, TLS client, any, ") {
-		t.Errorf("got %v, %s", err, &b)
-	}
-	for i := range usages {
-		usages[i].Value = []byte{4, 0}
-	}
-	if got := describe(usages...); !slices.Equal(got.KeyUsage, []string{"damaged"}) || !slices.Equal(got.ExtKeyUsage, []string{"damaged"}) {
-		t.Errorf("got %q and %q", got.KeyUsage, got.ExtKeyUsage)
-	}
-	if got := describe(); len(got.KeyUsage)+len(got.ExtKeyUsage) != 0 {
-		t.Errorf("got %q and %q", got.KeyUsage, got.ExtKeyUsage)
-	}
 }

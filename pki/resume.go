@@ -6,6 +6,7 @@ import (
 
 	"tlstunnel/internal/atomicfile"
 	"tlstunnel/internal/chain"
+	"tlstunnel/pki/certfile"
 )
 
 // resume publishes what a killed run had no time for: when there is half of a
@@ -48,7 +49,7 @@ func resumePair(haveCert bool, cert, key string, fits func(tls.Certificate) bool
 		} else {
 			cert = leftover
 		}
-		pair, err := readPair(cert, key, "") // an error if one isn't whole or belongs to another
+		pair, err := certfile.LoadKeyPair(cert, key, "") // an error if one isn't whole or belongs to another
 		if err != nil || !isRegular(leftover) || !fits(pair) {
 			continue
 		}
@@ -64,7 +65,7 @@ func resumePair(haveCert bool, cert, key string, fits func(tls.Certificate) bool
 func isRoot(ca tls.Certificate) bool { return chain.IsCA(ca.Leaf) && chain.SelfSigned(ca.Leaf) }
 
 func (l layout) isFromCA(server tls.Certificate) bool {
-	ca, err := readPair(l.caCert, l.caKey, "")
+	ca, err := certfile.LoadKeyPair(l.caCert, l.caKey, "")
 	return err == nil && server.Leaf.CheckSignatureFrom(ca.Leaf) == nil
 }
 

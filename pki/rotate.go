@@ -12,7 +12,10 @@ import (
 	"time"
 
 	"tlstunnel/internal/atomicfile"
+	"tlstunnel/internal/dn"
 	"tlstunnel/internal/filerights"
+	"tlstunnel/internal/quote"
+	"tlstunnel/pki/certfile"
 )
 
 // A rotation of the CA has two stages. From Rotate on, the next CA exists, and has
@@ -42,7 +45,7 @@ func Rotate(ctx context.Context, s Settings, now time.Time) error {
 			return err
 		}
 		// Last: with it the rotation counts as begun.
-		files = append(files, newFile{l.nextCross, encodeCertificates(cross), atomicfile.Public})
+		files = append(files, newFile{l.nextCross, certfile.EncodeCertificates(cross), atomicfile.Public})
 		if _, err := publish(files, nil); err != nil {
 			return err
 		}
@@ -54,7 +57,7 @@ func Rotate(ctx context.Context, s Settings, now time.Time) error {
 // certificate with it. The error is [ErrNotRotating] when there is none.
 func FinishRotation(ctx context.Context, s Settings, now time.Time) error {
 	return s.rotation(ctx, now, true, func(l layout, store *Store) error {
-		if err := checkValidity(l.nextCert, store.Next, now, "`tlstunnel ca rotate --cancel`, and rotate again"); err != nil {
+		if err := certfile.CheckValidity(l.nextCert, store.Next, now, "`tlstunnel ca rotate --cancel`, and rotate again"); err != nil {
 			return err
 		}
 		if err := l.finishRotation(); err != nil {
@@ -121,7 +124,7 @@ func (s Settings) newNextCA(m machine, store *Store, now time.Time) (next issuer
 	if next, err = s.newCA(name, 1, now); err != nil {
 		return issuer{}, nil, err
 	}
-	template, err := newTemplate(Subject{}, store.CA.PublicKey, now, earlier(store.CA.NotAfter, next.cert.NotAfter))
+	template, err := newTemplate(dn.Subject{}, store.CA.PublicKey, now, earlier(store.CA.NotAfter, next.cert.NotAfter))
 	if err != nil {
 		return issuer{}, nil, err
 	}
@@ -147,7 +150,7 @@ func (l layout) stage() (stage, error) {
 		if _, err := os.Lstat(path); err == nil {
 			there++
 		} else if !errors.Is(err, fs.ErrNotExist) {
-			return 0, fmt.Errorf("looking for %q: %w", path, plain(err))
+			return 0, fmt.Errorf("looking for %q: %w", path, quote.FileError(err))
 		}
 	}
 	switch {
@@ -211,7 +214,7 @@ func copyOver(from, to string, access atomicfile.Access) error {
 		return removeAll(to)
 	}
 	if err != nil {
-		return fmt.Errorf("reading %q: %w", from, plain(err))
+		return fmt.Errorf("reading %q: %w", from, quote.FileError(err))
 	}
 	return atomicfile.Replace(to, data, access)
 }
@@ -225,7 +228,7 @@ func (l layout) dropNext() error {
 func removeAll(paths ...string) error {
 	for _, path := range paths {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("removing %q: %w", path, plain(err))
+			return fmt.Errorf("removing %q: %w", path, quote.FileError(err))
 		}
 		atomicfile.TestOnlyStep("removed")
 	}
@@ -246,22 +249,22 @@ func (l layout) readRotation(store *Store) error {
 		if err != nil {
 			return err
 		}
-		next, err := LoadCertificates(l.nextCert)
+		next, err := certfile.LoadCertificates(l.nextCert)
 		if err != nil {
 			return err
 		}
-		cross, err := LoadCertificates(l.nextCross)
+		cross, err := certfile.LoadCertificates(l.nextCross)
 		if err != nil {
 			return err
 		}
 		if !store.CA.PublicKey.(interface{ Equal(crypto.PublicKey) bool }).Equal(cross[0].PublicKey) || cross[0].CheckSignatureFrom(next[0]) != nil {
 			return fmt.Errorf("certificate %q isn't that of the CA in %q, signed by the one in %q: restore all three from a backup, or delete %s to give up the next CA",
-				l.nextCross, l.caCert, l.nextCert, list([]string{l.nextKey, l.nextCert, l.nextCross}))
+				l.nextCross, l.caCert, l.nextCert, quote.List([]string{l.nextKey, l.nextCert, l.nextCross}))
 		}
 		store.Next, store.cross = next[0], cross[0]
 		store.Trusted = append(store.Trusted, next[0])
 	}
-	previous, err := LoadCertificates(l.previousCert)
+	previous, err := certfile.LoadCertificates(l.previousCert)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"tlstunnel/pki/certfile"
 )
 
 // trusts says whether a client that trusts only root accepts the server, by Go and
@@ -25,7 +27,7 @@ func trusts(t *testing.T, store *Store, root *x509.Certificate) bool {
 	}
 	_, err := store.Server.Leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: above, DNSName: "localhost", CurrentTime: now})
 	if err == nil {
-		file := writeFile(t, filepath.Join(t.TempDir(), "root.crt"), encodeCertificates(root))
+		file := writeFile(t, filepath.Join(t.TempDir(), "root.crt"), certfile.EncodeCertificates(root))
 		openssl(t, "verify", "-attime", "1795420800", "-x509_strict", "-purpose", "sslserver",
 			"-CAfile", file, "-untrusted", layoutOf(store.Dir).serverCert, layoutOf(store.Dir).serverCert)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"tlstunnel/internal/config"
 	"tlstunnel/pki"
+	"tlstunnel/pki/certfile"
 )
 
 const (
@@ -75,7 +76,7 @@ func (tr *translator) getByACME(c *tls.Config) {
 	tr.acme = a
 	c.GetCertificate, c.GetConfigForClient = a.get, a.answer
 	if t.DirectoryCA != "" {
-		_, unusable, err := pki.LoadCAs(t.DirectoryCA)
+		_, unusable, err := certfile.LoadCAs(t.DirectoryCA)
 		if err != nil {
 			tr.problem("acme.directory_ca", err.Error())
 		}
@@ -206,7 +207,7 @@ func (a *acmeCert) pickUp(log *slog.Logger) {
 		return // renew says what is wrong with it
 	}
 	a.current.Store(&cert)
-	log.Info("new certificate", "domains", a.Domains, "expires", cert.Leaf.NotAfter, "fingerprint", pki.Fingerprint(cert.Leaf))
+	log.Info("new certificate", "domains", a.Domains, "expires", cert.Leaf.NotAfter, "fingerprint", certfile.Fingerprint(cert.Leaf))
 }
 
 // renew gets a new certificate and puts it in the file.

@@ -12,6 +12,7 @@ import (
 
 	"tlstunnel/internal/config"
 	"tlstunnel/pki"
+	"tlstunnel/pki/certfile"
 )
 
 const (
@@ -187,7 +188,7 @@ func (s *Service) warnOfExpiry(now time.Time) {
 func (s *Service) passMarks(now time.Time) (passed bool) {
 	marks := map[string]int{}
 	pass := func(cert *x509.Certificate, days []int) {
-		id := pki.Fingerprint(cert)
+		id := certfile.Fingerprint(cert)
 		marks[id] = passedMark(cert, days, now)
 		passed = passed || marks[id] != 0 && marks[id] != s.renewal.warned[id]
 	}

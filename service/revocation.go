@@ -11,6 +11,7 @@ import (
 
 	"tlstunnel/internal/config"
 	"tlstunnel/pki"
+	"tlstunnel/pki/certfile"
 	"tlstunnel/tunnel"
 )
 
@@ -20,7 +21,7 @@ func (tr *translator) revocationLists() (lists []*tunnel.RevocationList) {
 	if tr.store != nil && trustsOwn(tr.tunnel) {
 		// Nobody has a newer one of our own CA, so it is never out of date.
 		for _, file := range []string{pki.OwnCRL(tr.store.Dir), pki.PreviousCRL(tr.store.Dir)} {
-			own, err := pki.LoadCRLs(file, tr.trusted)
+			own, err := certfile.LoadCRLs(file, tr.trusted)
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				tr.problem("name", err.Error())
 				tr.unreadable = append(tr.unreadable, file)
@@ -34,7 +35,7 @@ func (tr *translator) revocationLists() (lists []*tunnel.RevocationList) {
 		if tr.isWrong(key, "ca", "client_ca") { // of these, nobody knows whose it is
 			continue
 		}
-		crls, err := pki.LoadCRLs(file, tr.trusted)
+		crls, err := certfile.LoadCRLs(file, tr.trusted)
 		if err != nil {
 			tr.problem(key, err.Error())
 			tr.unreadable = append(tr.unreadable, file)
@@ -73,7 +74,7 @@ func (tr *translator) indexed() (lists []*tunnel.RevocationList) {
 }
 
 // whileOutOfDate goes on after the warning that a CRL is.
-func (tr *translator) whileOutOfDate(crl pki.CRL) string {
+func (tr *translator) whileOutOfDate(crl certfile.CRL) string {
 	switch {
 	case tr.now.Before(crl.ThisUpdate):
 		return ""
@@ -84,7 +85,7 @@ func (tr *translator) whileOutOfDate(crl pki.CRL) string {
 	}
 }
 
-func (tr *translator) add(lists []*tunnel.RevocationList, file string, crls []pki.CRL, finish func(*tunnel.RevocationList)) []*tunnel.RevocationList {
+func (tr *translator) add(lists []*tunnel.RevocationList, file string, crls []certfile.CRL, finish func(*tunnel.RevocationList)) []*tunnel.RevocationList {
 	for _, crl := range crls {
 		tr.digest.Write(crl.Raw)
 		l := &tunnel.RevocationList{Name: file, Issuer: crl.Issuer, Revoked: crl.Revoked(), NextUpdate: crl.NextUpdate}

@@ -23,7 +23,9 @@ import (
 	"testing"
 	"time"
 
+	"tlstunnel/internal/dn"
 	"tlstunnel/pki"
+	"tlstunnel/pki/certfile"
 )
 
 // authority is a CA that isn't a service's own, as the PKI of another machine.
@@ -37,7 +39,7 @@ func newAuthority(t *testing.T, dir, organization string) *authority {
 	t.Helper()
 	store, _, err := pki.Ensure(t.Context(), pki.Settings{
 		Dir: dir, KeyType: "ecdsa-p256", CAValidity: 24 * time.Hour, CertValidity: time.Hour,
-		Subject: pki.Subject{Organization: organization},
+		Subject: dn.Subject{Organization: organization},
 	}, time.Now())
 	check(t, err)
 	return openAuthority(t, store)
@@ -399,7 +401,7 @@ func TestRevokedButNotOnCRL(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	check(t, revoke())
-	lists, err := pki.LoadCRLs(crl, []*x509.Certificate{s.openPKI().CA})
+	lists, err := certfile.LoadCRLs(crl, []*x509.Certificate{s.openPKI().CA})
 	check(t, err)
 	if len(lists[0].Revoked()) != 1 {
 		t.Errorf("on the CRL: %v", lists[0].Revoked())

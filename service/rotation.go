@@ -8,6 +8,7 @@ import (
 	"tlstunnel/internal/config"
 	"tlstunnel/internal/dn"
 	"tlstunnel/pki"
+	"tlstunnel/pki/certfile"
 )
 
 // RotationStep is [pki.Rotate], [pki.FinishRotation] or [pki.CancelRotation].
@@ -35,7 +36,7 @@ func caStatus(cfg *config.Config, now time.Time) *CAStatus {
 	}
 	st := &CAStatus{Expires: store.CA.NotAfter}
 	if store.Next != nil {
-		st.Next = pki.Fingerprint(store.Next)
+		st.Next = certfile.Fingerprint(store.Next)
 	}
 	return st
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/dn"
 	"tlstunnel/pki"
 	"tlstunnel/tunnel"
 )
@@ -21,7 +22,7 @@ func pkiSettings(cfg *config.Config) pki.Settings {
 		CAValidity:   cfg.PKI.CAValidity,
 		CertValidity: cfg.PKI.CertValidity,
 		Names:        cfg.PKI.Names,
-		Subject:      pki.Subject(cfg.PKI.Subject),
+		Subject:      dn.Subject(cfg.PKI.Subject),
 	}
 }
 

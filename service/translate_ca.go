@@ -6,7 +6,7 @@ import (
 
 	"tlstunnel/internal/config"
 	"tlstunnel/internal/dn"
-	"tlstunnel/pki"
+	"tlstunnel/pki/certfile"
 )
 
 func (tr *translator) pool(key string, files []string) *x509.CertPool {
@@ -28,7 +28,7 @@ func (tr *translator) pool(key string, files []string) *x509.CertPool {
 			}
 			continue
 		}
-		certs, unusable, err := pki.LoadCAs(file)
+		certs, unusable, err := certfile.LoadCAs(file)
 		if err != nil {
 			tr.problem(fmt.Sprintf("%s[%d]", key, i), err.Error())
 		}
@@ -41,7 +41,7 @@ func (tr *translator) pool(key string, files []string) *x509.CertPool {
 			}
 			add(cert)
 		}
-		if err := pki.CheckCAs(file, certs, tr.now); err != nil {
+		if err := certfile.CheckCAs(file, certs, tr.now); err != nil {
 			tr.warn(fmt.Sprintf("%s[%d]", key, i), err.Error())
 		}
 	}

@@ -10,14 +10,14 @@ import (
 
 	"tlstunnel/internal/config"
 	"tlstunnel/internal/dn"
-	"tlstunnel/pki"
+	"tlstunnel/pki/certfile"
 )
 
 func (tr *translator) keyPair() []tls.Certificate {
 	if tr.isWrong("cert", "key", "key_password_file") {
 		return nil
 	}
-	cert, err := pki.LoadKeyPair(tr.tunnel.Cert, tr.tunnel.Key, tr.tunnel.KeyPasswordFile)
+	cert, err := certfile.LoadKeyPair(tr.tunnel.Cert, tr.tunnel.Key, tr.tunnel.KeyPasswordFile)
 	if err != nil {
 		tr.problem("cert", err.Error())
 		return nil
@@ -33,7 +33,7 @@ func (tr *translator) warnOfChain(key string, cert tls.Certificate) {
 	if tr.store != nil {
 		issuers = append(issuers[:len(issuers):len(issuers)], tr.store.Trusted...)
 	}
-	for _, text := range pki.ChainWarnings(cert, tr.tunnel.Mode == config.ModeClient, issuers, tr.now) {
+	for _, text := range certfile.ChainWarnings(cert, tr.tunnel.Mode == config.ModeClient, issuers, tr.now) {
 		tr.warn(key, text)
 	}
 }
@@ -45,7 +45,7 @@ func (tr *translator) warnOfAccess() {
 		if f.Key == "key_password_file" {
 			what = "password file"
 		}
-		if text := pki.AccessWarning(what, f.Path); f.Secret && text != "" {
+		if text := certfile.AccessWarning(what, f.Path); f.Secret && text != "" {
 			tr.warn(f.Key, text)
 		}
 	}

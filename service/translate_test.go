@@ -43,7 +43,7 @@ func TestOwnServersAreNoClients(t *testing.T) {
 // TestOddCA: one CA of a bundle that Go can't use is a warning that names it, at the start,
 // a reload and by check; the others are trusted. Alone, it is an error.
 func TestOddCA(t *testing.T) {
-	odd, err := os.ReadFile("../pki/testdata/odd/brainpool.crt")
+	odd, err := os.ReadFile("../pki/certfile/testdata/odd/brainpool.crt")
 	check(t, err)
 	const warning = `the certificate "CN=Odd CA" in line 1 of `
 	for key, text := range map[string]string{

@@ -10,7 +10,7 @@ import (
 
 	"tlstunnel/installer"
 	"tlstunnel/internal/osservice"
-	"tlstunnel/pki"
+	"tlstunnel/pki/certfile"
 )
 
 func (a *app) caTrustCommand() *cobra.Command {
@@ -79,11 +79,11 @@ func (a *app) ownCAs() ([]*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	cas, err := pki.LoadCertificates(filepath.Join(cfg.PKI.Dir, "ca.crt"))
+	cas, err := certfile.LoadCertificates(filepath.Join(cfg.PKI.Dir, "ca.crt"))
 	if err != nil {
 		return nil, adviseRoot(err)
 	}
-	next, err := pki.LoadCertificates(filepath.Join(cfg.PKI.Dir, "next-ca.crt"))
+	next, err := certfile.LoadCertificates(filepath.Join(cfg.PKI.Dir, "next-ca.crt"))
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}

@@ -14,7 +14,9 @@ import (
 	"github.com/spf13/pflag"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/dn"
 	"tlstunnel/pki"
+	"tlstunnel/pki/certfile"
 )
 
 // issueFlags are what `cert issue` is asked for.
@@ -127,7 +129,7 @@ func (a *app) certIssue(ctx context.Context, name string, f issueFlags) error {
 	}
 	a.showGenerated(f, name+".p12")
 	a.warnOfLife(cert, f.server)
-	return pki.Describe(cert, now).WriteText(a.stdout)
+	return certfile.Describe(cert, now).WriteText(a.stdout)
 }
 
 // warnOfLife says that a certificate is for a server, and for longer than some clients
@@ -142,7 +144,7 @@ func (f issueFlags) request(name string, cfg *config.Config) (pki.Request, error
 	s := cfg.PKI.Subject
 	r := pki.Request{
 		Name: name,
-		Subject: pki.Subject{
+		Subject: dn.Subject{
 			Country: s.Country, State: s.State, Locality: s.Locality,
 			Organization: s.Organization, OrganizationalUnit: s.OrganizationalUnit,
 		},

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tlstunnel/pki"
+	"tlstunnel/pki/certfile"
 	"tlstunnel/service"
 )
 
@@ -42,7 +43,7 @@ func (a *app) certRenew(ctx context.Context, newKey bool) error {
 	if err != nil {
 		return err
 	}
-	if err := pki.Describe(store.Server.Leaf, time.Now()).WriteText(a.stdout); err != nil {
+	if err := certfile.Describe(store.Server.Leaf, time.Now()).WriteText(a.stdout); err != nil {
 		return err
 	}
 	if newKey {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tlstunnel/pki"
+	"tlstunnel/pki/certfile"
 	"tlstunnel/service"
 )
 
@@ -28,7 +29,7 @@ refuse the certificate; run it again to complete it.`,
 		Args:    cobra.ExactArgs(1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.certRevoke(cmd.Context(), args[0], reason) },
 	}
-	cmd.Flags().StringVar(&reason, "reason", "unspecified", "the `reason`: "+strings.Join(pki.Reasons(), ", "))
+	cmd.Flags().StringVar(&reason, "reason", "unspecified", "the `reason`: "+strings.Join(certfile.Reasons(), ", "))
 	return cmd
 }
 

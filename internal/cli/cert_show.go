@@ -15,15 +15,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"tlstunnel/internal/config"
-	"tlstunnel/pki"
+	"tlstunnel/pki/certfile"
 	"tlstunnel/service"
 )
 
 // shownCertificates is what cert show and ca show say in JSON.
 type shownCertificates struct {
-	From         string            `json:"from"`
-	Certificates []pki.Description `json:"certificates"`
-	Server       *shownServer      `json:"server,omitempty"`
+	From         string                 `json:"from"`
+	Certificates []certfile.Description `json:"certificates"`
+	Server       *shownServer           `json:"server,omitempty"`
 }
 
 func (a *app) certShowCommand() *cobra.Command {
@@ -83,7 +83,7 @@ func (a *app) caShowCommand() *cobra.Command {
 }
 
 func (a *app) showFile(file, passwordFile string) error {
-	certs, err := pki.ReadCertificates(file, passwordFile)
+	certs, err := certfile.ReadToShow(file, passwordFile)
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (a *app) showTunnel(name string) error {
 func (a *app) showCertificates(from string, certs []*x509.Certificate, server *shownServer) error {
 	answer := shownCertificates{From: from, Server: server}
 	for _, cert := range certs {
-		answer.Certificates = append(answer.Certificates, pki.Describe(cert, time.Now()))
+		answer.Certificates = append(answer.Certificates, certfile.Describe(cert, time.Now()))
 	}
 	if a.json {
 		return a.answerJSON(answer)

@@ -14,7 +14,7 @@ import (
 
 	"tlstunnel/internal/config"
 	"tlstunnel/internal/quote"
-	"tlstunnel/pki"
+	"tlstunnel/pki/certfile"
 )
 
 // serverQuery asks what a server sends.
@@ -48,7 +48,7 @@ func (a *app) showServer(ctx context.Context, q serverQuery) error {
 	var fileCAs []*x509.Certificate
 	if q.ca != "" {
 		var err error
-		if fileCAs, err = pki.LoadCertificates(q.ca); err != nil {
+		if fileCAs, err = certfile.LoadCertificates(q.ca); err != nil {
 			return err
 		}
 	}
@@ -57,7 +57,7 @@ func (a *app) showServer(ctx context.Context, q serverQuery) error {
 		return err
 	}
 	judge := func(by string, roots *x509.CertPool, trusted []*x509.Certificate) {
-		why := pki.WhyUntrusted(certs, roots, trusted, q.serverName, time.Now())
+		why := certfile.WhyUntrusted(certs, roots, trusted, q.serverName, time.Now())
 		trust := shownTrust{By: by, Trusted: why == nil}
 		if why != nil {
 			trust.Why = why.Error()
@@ -80,7 +80,7 @@ func (a *app) readableOwnCAs() []*x509.Certificate {
 	if cfg, _, _ := a.loadConfig(); cfg != nil {
 		dir = cfg.PKI.Dir
 	}
-	cas, _ := pki.LoadCertificates(filepath.Join(dir, "ca.crt"))
+	cas, _ := certfile.LoadCertificates(filepath.Join(dir, "ca.crt"))
 	return cas
 }
 

@@ -6,12 +6,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tlstunnel/internal/dn"
 	"tlstunnel/pki"
 )
 
 func (a *app) csrNewCommand() *cobra.Command {
 	var f issueFlags
-	var subject pki.Subject
+	var subject dn.Subject
 	cmd := &cobra.Command{
 		Use:   "new NAME",
 		Short: "Make a key and a request to another CA",
@@ -37,7 +38,7 @@ the common name is also a DNS name or IP address, if it has the form of one.`,
 	return cmd
 }
 
-func (a *app) csrNew(name string, subject pki.Subject, f issueFlags) error {
+func (a *app) csrNew(name string, subject dn.Subject, f issueFlags) error {
 	cfg, _, err := a.loadConfig()
 	if err != nil {
 		return err
@@ -46,7 +47,7 @@ func (a *app) csrNew(name string, subject pki.Subject, f issueFlags) error {
 	if err != nil {
 		return err
 	}
-	r.Subject = pki.Subject{
+	r.Subject = dn.Subject{
 		CommonName:         subject.CommonName,
 		Organization:       cmp.Or(subject.Organization, r.Subject.Organization),
 		OrganizationalUnit: cmp.Or(subject.OrganizationalUnit, r.Subject.OrganizationalUnit),

@@ -3,7 +3,7 @@ package cli
 import (
 	"github.com/spf13/cobra"
 
-	"tlstunnel/pki"
+	"tlstunnel/pki/certfile"
 )
 
 func (a *app) csrShowCommand() *cobra.Command {
@@ -15,14 +15,14 @@ own key, and what ` + "`csr sign`" + ` wouldn't copy into a certificate.`,
 		Example: "  tlstunnel csr show ./partner.csr\n  tlstunnel csr show ./partner.csr --json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			csr, err := pki.ReadCSR(args[0])
+			csr, err := certfile.ReadCSR(args[0])
 			if err != nil {
 				return err
 			}
 			if a.json {
-				return a.answerJSON(pki.DescribeCSR(csr))
+				return a.answerJSON(certfile.DescribeCSR(csr))
 			}
-			return pki.DescribeCSR(csr).WriteText(a.stdout)
+			return certfile.DescribeCSR(csr).WriteText(a.stdout)
 		},
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"tlstunnel/pki"
+	"tlstunnel/pki/certfile"
 )
 
 func (a *app) csrSignCommand() *cobra.Command {
@@ -57,14 +58,14 @@ func (a *app) csrSign(ctx context.Context, file, name string, yes bool, f issueF
 	if err != nil {
 		return err
 	}
-	csr, err := pki.ReadCSR(file)
+	csr, err := certfile.ReadCSR(file)
 	if err != nil {
 		return err
 	}
-	if err := pki.CheckCSR(csr); err != nil {
+	if err := certfile.CheckCSR(csr); err != nil {
 		return fmt.Errorf("%q: %w", file, err)
 	}
-	if err := pki.DescribeCSR(csr).WriteText(a.stdout); err != nil {
+	if err := certfile.DescribeCSR(csr).WriteText(a.stdout); err != nil {
 		return err
 	}
 	if !yes {
@@ -84,7 +85,7 @@ func (a *app) csrSign(ctx context.Context, file, name string, yes bool, f issueF
 	}
 	fmt.Fprintf(a.stdout, "\ncreated %s\n", created)
 	a.warnOfLife(cert, f.server)
-	return pki.Describe(cert, now).WriteText(a.stdout)
+	return certfile.Describe(cert, now).WriteText(a.stdout)
 }
 
 func (a *app) askToSign() error {

@@ -22,6 +22,7 @@ import (
 	"tlstunnel/internal/config"
 	"tlstunnel/internal/dn"
 	"tlstunnel/pki"
+	"tlstunnel/pki/certfile"
 	"tlstunnel/service"
 )
 
@@ -199,11 +200,11 @@ func (d *demo) showCertificate(w io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(w, "The server's first run made a CA and this certificate, signed by it:\n\n")
-	if err := pki.Describe(store.Server.Leaf, time.Now()).WriteText(indent{w}); err != nil {
+	if err := certfile.Describe(store.Server.Leaf, time.Now()).WriteText(indent{w}); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(w, "\nThe client trusts this CA alone, and expects the name %q:\n\n  %s\n  SHA-256 %s\n\n",
-		"127.0.0.1", dn.Text(store.CA.Subject), pki.Fingerprint(store.CA))
+		"127.0.0.1", dn.Text(store.CA.Subject), certfile.Fingerprint(store.CA))
 	return err
 }
 

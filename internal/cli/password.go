@@ -9,6 +9,7 @@ import (
 	"golang.org/x/term"
 
 	"tlstunnel/pki"
+	"tlstunnel/pki/certfile"
 )
 
 // newPassword is the password for a file that is to be made.
@@ -17,7 +18,7 @@ func (a *app) newPassword(f issueFlags) (string, error) {
 	case f.generate:
 		return pki.GeneratePassword(), nil
 	case f.passwordFile != "":
-		return pki.ReadPassword(f.passwordFile)
+		return certfile.ReadPassword(f.passwordFile)
 	case !term.IsTerminal(int(os.Stdin.Fd())):
 		return "", errors.New("there is no terminal to ask for the password of the PKCS#12 file: use --password-file FILE or --generate-password")
 	}

@@ -1,6 +1,6 @@
-// Package dn writes distinguished names, the subject and issuer of a certificate,
-// for people: the same wherever the program shows one, in its log, its messages and
-// its commands. It doesn't read or compare them.
+// Package dn writes distinguished names, the subject and issuer of a certificate: for
+// people, the same wherever the program shows one, in its log, its messages and its
+// commands, and for the certificates that it makes. It doesn't compare them.
 //
 //	dn.Text(cert.Subject) // C=KR, O="Example Co., Ltd.", CN=host, emailAddress=a@b.example
 package dn

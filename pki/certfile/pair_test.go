@@ -1,4 +1,4 @@
-package pki
+package certfile
 
 import (
 	"bytes"
@@ -22,15 +22,9 @@ import (
 )
 
 // files is a folder with good and bad input.
-type files struct {
-	dir   string
-	store *Store
-}
+type files struct{ *authority }
 
-func newFiles(t *testing.T) files {
-	store := ensure(t, nil)
-	return files{dir: store.Dir, store: store}
-}
+func newFiles(t *testing.T) files { return files{newAuthority(t, "CA")} }
 
 func (f files) path(name string) string { return filepath.Join(f.dir, name) }
 
@@ -49,7 +43,7 @@ func (f files) selfSigned(t *testing.T, name string, key crypto.Signer, algorith
 		t.Fatal(err)
 	}
 	f.pem(t, name+".crt", "CERTIFICATE", der)
-	keyPEM, err := encodeKey(key)
+	keyPEM, err := EncodeKey(key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +52,7 @@ func (f files) selfSigned(t *testing.T, name string, key crypto.Signer, algorith
 
 func TestLoadKeyPair(t *testing.T) {
 	f := newFiles(t)
-	ecKey := f.store.Server.PrivateKey.(*ecdsa.PrivateKey)
+	ecKey := f.server.PrivateKey.(*ecdsa.PrivateKey)
 	sec1, err := x509.MarshalECPrivateKey(ecKey)
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +80,7 @@ func TestLoadKeyPair(t *testing.T) {
 		got, err := LoadKeyPair(f.path(pair[0]), f.path(pair[1]), "")
 		if err != nil {
 			t.Errorf("%q: %v", pair, err)
-		} else if !got.Leaf.Equal(f.store.Server.Leaf) || len(got.Certificate) != 2 {
+		} else if !got.Leaf.Equal(f.server.Leaf) || len(got.Certificate) != 2 {
 			t.Errorf("%q: got another chain", pair)
 		}
 	}
@@ -144,7 +138,7 @@ func TestLoadKeyPairErrors(t *testing.T) {
 		{"sha1.crt", "sha1.key", `certificate "DIR/sha1.crt" has a weak signature, SHA1-RSA: one signed with SHA-256 or better is needed`},
 	} {
 		_, err := LoadKeyPair(f.path(test.cert), f.path(test.key), "")
-		if got := outcome(f.dir, nil, err); got != test.want {
+		if got := message(f.dir, err); got != test.want {
 			t.Errorf("%s, %s:\ngot  %s\nwant %s", test.cert, test.key, got, test.want)
 		}
 	}
@@ -163,7 +157,7 @@ func (f files) makeBadFiles(t *testing.T) {
 		"large":          make([]byte, 1<<20+1),
 		"text":           []byte("cert = \"\"\n"),
 		"bom":            []byte("\xef\xbb\xbf"),
-		"der":            f.store.CA.Raw[:100],
+		"der":            f.ca.Raw[:100],
 		"p12":            {0x30, 0x82, 0x0a, 0x00, 0x02, 0x01, 0x03, 0x30},
 		"utf16":          []byte("\xff\xfe-\x00-\x00"),
 		"cutoff":         append([]byte("-----BEGIN CERTIFICATE-----\nMIIB\n"), server...),
@@ -239,7 +233,7 @@ func TestPermissionDenied(t *testing.T) {
 	}
 	_, err := LoadKeyPair(f.path("server.crt"), f.path("server.key"), "")
 	want := `reading key "DIR/server.key": permission denied: let the user that runs tlstunnel read it`
-	if got := outcome(f.dir, nil, err); got != want {
+	if got := message(f.dir, err); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
@@ -253,7 +247,7 @@ func TestLoadCertificates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(certs) != 4 || !certs[0].Equal(f.store.CA) || !certs[1].Equal(f.store.Server.Leaf) || !certs[3].Equal(f.store.CA) {
+	if len(certs) != 4 || !certs[0].Equal(f.ca) || !certs[1].Equal(f.server.Leaf) || !certs[3].Equal(f.ca) {
 		t.Errorf("got %d certificates, want the 4 in their order", len(certs))
 	}
 	if certs, err := LoadCertificates(); certs != nil || err != nil {
@@ -261,12 +255,12 @@ func TestLoadCertificates(t *testing.T) {
 	}
 	_, err = LoadCertificates(f.path("ca.crt"), f.path("ca.key"))
 	want := `certificate "DIR/ca.key" holds a private key where a certificate is needed: name the ca.crt of the CA instead`
-	if got := outcome(f.dir, nil, err); got != want {
+	if got := message(f.dir, err); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	writeFile(t, f.path("large"), []byte(strings.Repeat("#", 16<<20+1)))
 	_, err = LoadCertificates(f.path("large"))
-	if got, want := outcome(f.dir, nil, err), `reading certificate "DIR/large": it is larger than 16 MiB`; got != want {
+	if got, want := message(f.dir, err), `reading certificate "DIR/large": it is larger than 16 MiB`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

@@ -1,4 +1,4 @@
-package pki
+package certfile
 
 import (
 	"crypto/rand"
@@ -42,8 +42,8 @@ func makePKCS7(t *testing.T, certs ...*x509.Certificate) []byte {
 // makeInputs writes the server pair in each form that is read.
 func (f files) makeInputs(t *testing.T) {
 	t.Helper()
-	server, key := f.store.Server.Leaf, f.store.Server.PrivateKey
-	p7 := makePKCS7(t, f.store.CA, server)
+	server, key := f.server.Leaf, f.server.PrivateKey
+	p7 := makePKCS7(t, f.ca, server)
 	pkcs8Key, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		t.Fatal(err)
@@ -53,14 +53,14 @@ func (f files) makeInputs(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, encoder := range map[string]*pkcs12.Encoder{"modern.p12": pkcs12.Modern, "legacy.p12": pkcs12.LegacyDES} {
-		data, err := encoder.Encode(key, server, []*x509.Certificate{f.store.CA}, "tomato")
+		data, err := encoder.Encode(key, server, []*x509.Certificate{f.ca}, "tomato")
 		if err != nil {
 			t.Fatal(err)
 		}
 		writeFile(t, f.path(name), data)
 		writeFile(t, f.path("cut-"+name), data[:len(data)/2])
 	}
-	trust, err := pkcs12.Modern.EncodeTrustStore([]*x509.Certificate{f.store.CA}, "tomato")
+	trust, err := pkcs12.Modern.EncodeTrustStore([]*x509.Certificate{f.ca}, "tomato")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestInputs(t *testing.T) {
 		pair, err := LoadKeyPair(f.path(test.cert), key, password)
 		if err != nil {
 			t.Errorf("%v: %v", test, err)
-		} else if !pair.Leaf.Equal(f.store.Server.Leaf) || len(pair.Certificate) != test.chain {
+		} else if !pair.Leaf.Equal(f.server.Leaf) || len(pair.Certificate) != test.chain {
 			t.Errorf("%v: got another chain, of %d", test, len(pair.Certificate))
 		}
 	}
@@ -115,7 +115,7 @@ func TestInputs(t *testing.T) {
 	}
 	_, err := LoadCertificates(f.path("modern.p12"))
 	want := `certificate "DIR/modern.p12" is PKCS#12 with a password, and a file of CA certificates can't have one: get it as PEM or DER, or make it by ` + "`openssl pkcs12 -in FILE -nokeys -out ca.pem`"
-	if got := outcome(f.dir, nil, err); got != want {
+	if got := message(f.dir, err); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
@@ -149,7 +149,7 @@ func TestInputErrors(t *testing.T) {
 			password = f.path(password)
 		}
 		_, err := LoadKeyPair(f.path(test.cert), f.path(test.key), password)
-		got := outcome(f.dir, nil, err)
+		got := message(f.dir, err)
 		if got != test.want {
 			t.Errorf("%s, %s:\ngot  %s\nwant %s", test.cert, test.key, got, test.want)
 		}

@@ -1,4 +1,4 @@
-package pki
+package certfile
 
 import (
 	"bytes"
@@ -6,7 +6,8 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
-	"path/filepath"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,13 +19,6 @@ type CRL struct {
 	Issuer *x509.Certificate
 	*x509.RevocationList
 }
-
-// OwnCRL is the path of our own CA's revocation list in the PKI folder dir. Until
-// a certificate is revoked, there is none.
-func OwnCRL(dir string) string { return filepath.Join(dir, "ca.crl") }
-
-// PreviousCRL is where the list of the CA before a rotation is kept, if it had one.
-func PreviousCRL(dir string) string { return filepath.Join(dir, "previous-ca.crl") }
 
 // LoadCRLs reads the revocation lists of a file, PEM or DER, each of which must be
 // signed by one of the cas. Whether they are out of date isn't looked at. A list
@@ -176,7 +170,7 @@ func (c CRL) Revoked() map[string]string {
 		if !ok {
 			reason = fmt.Sprintf("reason %d", entry.ReasonCode)
 		}
-		revoked[entry.SerialNumber.String()] = fmt.Sprintf("on %s: %s", date(entry.RevocationTime), reason)
+		revoked[entry.SerialNumber.String()] = fmt.Sprintf("on %s: %s", Date(entry.RevocationTime), reason)
 	}
 	return revoked
 }
@@ -186,9 +180,22 @@ func (c CRL) Revoked() map[string]string {
 func (c CRL) CheckDates(file string, now time.Time) error {
 	switch {
 	case now.Before(c.ThisUpdate):
-		return fmt.Errorf("CRL %q is from %s, and the clock says %s: check the clock of this machine; if it is right, get a new one from the CA %q", file, date(c.ThisUpdate), date(now), dn.Text(c.Issuer.Subject))
+		return fmt.Errorf("CRL %q is from %s, and the clock says %s: check the clock of this machine; if it is right, get a new one from the CA %q", file, Date(c.ThisUpdate), Date(now), dn.Text(c.Issuer.Subject))
 	case !c.NextUpdate.IsZero() && now.After(c.NextUpdate):
-		return fmt.Errorf("CRL %q has been out of date since %s: get a new one from the CA %q", file, date(c.NextUpdate), dn.Text(c.Issuer.Subject))
+		return fmt.Errorf("CRL %q has been out of date since %s: get a new one from the CA %q", file, Date(c.NextUpdate), dn.Text(c.Issuer.Subject))
 	}
 	return nil
+}
+
+// Reasons lists for what a certificate can be revoked, in alphabetical order.
+func Reasons() []string { return slices.Sorted(maps.Values(revocationReasons)) }
+
+// ReasonCode is the number of a reason in RFC 5280.
+func ReasonCode(name string) (int, error) {
+	for code, reason := range revocationReasons {
+		if reason == name {
+			return code, nil
+		}
+	}
+	return 0, fmt.Errorf("unknown reason %q: use one of %s", name, strings.Join(Reasons(), ", "))
 }

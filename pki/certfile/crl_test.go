@@ -1,7 +1,6 @@
-package pki
+package certfile
 
 import (
-	"crypto"
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -19,13 +18,8 @@ import (
 )
 
 // signCRL makes a revocation list with the CA of store.
-func signCRL(t *testing.T, store *Store, edit func(*x509.RevocationList)) []byte {
+func signCRL(t *testing.T, store *authority, edit func(*x509.RevocationList)) []byte {
 	t.Helper()
-	l := layoutOf(store.Dir)
-	ca, err := readPair(l.caCert, l.caKey, "")
-	if err != nil {
-		t.Fatal(err)
-	}
 	list := &x509.RevocationList{
 		Number: big.NewInt(1), ThisUpdate: now, NextUpdate: now.Add(24 * time.Hour),
 		RevokedCertificateEntries: []x509.RevocationListEntry{
@@ -37,7 +31,7 @@ func signCRL(t *testing.T, store *Store, edit func(*x509.RevocationList)) []byte
 	if edit != nil {
 		edit(list)
 	}
-	der, err := x509.CreateRevocationList(rand.Reader, list, ca.Leaf, ca.PrivateKey.(crypto.Signer))
+	der, err := x509.CreateRevocationList(rand.Reader, list, store.ca, store.key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,21 +43,21 @@ func asPEM(kind string, der []byte) []byte {
 }
 
 func TestLoadCRLs(t *testing.T) {
-	store, other := ensure(t, nil), ensure(t, nil)
-	cas := []*x509.Certificate{other.CA, store.CA}
+	store, other := newAuthority(t, "CA"), newAuthority(t, "CA")
+	cas := []*x509.Certificate{other.ca, store.ca}
 	der := signCRL(t, store, nil)
 	scope := []byte{0x30, 0x03, 0x81, 0x01, 0xff} // onlyContainsUserCerts
 	for name, data := range map[string][]byte{
 		"DER":         der,
 		"PEM":         asPEM("X509 CRL", der),
 		"BOM":         append([]byte("\xef\xbb\xbf"), asPEM("X509 CRL", der)...),
-		"beside a CA": append(asPEM("CERTIFICATE", store.CA.Raw), asPEM("X509 CRL", der)...),
+		"beside a CA": append(asPEM("CERTIFICATE", store.ca.Raw), asPEM("X509 CRL", der)...),
 		"for users": signCRL(t, store, func(l *x509.RevocationList) {
 			l.ExtraExtensions = []pkix.Extension{{Id: oidDistributionPoint, Critical: true, Value: scope}}
 		}),
 	} {
 		crls, err := LoadCRLs(writeFile(t, filepath.Join(t.TempDir(), "ca.crl"), data), cas)
-		if err != nil || len(crls) != 1 || !crls[0].Issuer.Equal(store.CA) {
+		if err != nil || len(crls) != 1 || !crls[0].Issuer.Equal(store.ca) {
 			t.Errorf("%s: got %v, %v", name, crls, err)
 			continue
 		}
@@ -79,13 +73,13 @@ func TestLoadCRLs(t *testing.T) {
 
 	two := append(asPEM("X509 CRL", der), asPEM("X509 CRL", signCRL(t, other, nil))...)
 	crls, err := LoadCRLs(writeFile(t, filepath.Join(t.TempDir(), "ca.crl"), two), cas)
-	if err != nil || len(crls) != 2 || !crls[1].Issuer.Equal(other.CA) {
+	if err != nil || len(crls) != 2 || !crls[1].Issuer.Equal(other.ca) {
 		t.Errorf("two lists: got %v, %v", crls, err)
 	}
 }
 
 func TestBadCRLs(t *testing.T) {
-	store, other := ensure(t, nil), ensure(t, func(s *Settings) { s.Subject.Organization = "Other" })
+	store, other := newAuthority(t, "CA"), newAuthority(t, "other CA")
 	der := signCRL(t, store, nil)
 	extension := func(id asn1.ObjectIdentifier, critical bool, value string) []byte {
 		return signCRL(t, store, func(l *x509.RevocationList) {
@@ -106,14 +100,14 @@ func TestBadCRLs(t *testing.T) {
 		cas  []*x509.Certificate
 		want string
 	}{
-		{"stranger", der, []*x509.Certificate{other.CA}, "which isn't a CA that this tunnel trusts: name its certificate too, or remove the CRL"},
+		{"stranger", der, []*x509.Certificate{other.ca}, "which isn't a CA that this tunnel trusts: name its certificate too, or remove the CRL"},
 		{"no CA", der, nil, "which isn't a CA that this tunnel trusts"},
 		{"forged", forged, nil, "isn't signed by that CA as this tunnel knows it: get it anew from the CA"},
 		{"cut off", der[:len(der)-5], nil, "is damaged or no revocation list"},
 		{"version 1", []byte("\x30\x04\x30\x02\x30\x00"), nil, "is of version 1, which isn't supported: have the CA make version 2"},
-		{"certificate in DER", store.CA.Raw, nil, "is a certificate where a revocation list is needed"},
-		{"certificate", asPEM("CERTIFICATE", store.CA.Raw), nil, `holds a certificate: a revocation list is needed, in PEM with the line "-----BEGIN X509 CRL-----" or in DER`},
-		{"key", readFile(t, layoutOf(store.Dir).caKey), nil, "holds a private key: a revocation list is needed"},
+		{"certificate in DER", store.ca.Raw, nil, "is a certificate where a revocation list is needed"},
+		{"certificate", asPEM("CERTIFICATE", store.ca.Raw), nil, `holds a certificate: a revocation list is needed, in PEM with the line "-----BEGIN X509 CRL-----" or in DER`},
+		{"key", readFile(t, filepath.Join(store.dir, "ca.key")), nil, "holds a private key: a revocation list is needed"},
 		{"text", []byte("hello"), nil, "has no PEM in it: a revocation list is needed"},
 		{"half a PEM", asPEM("X509 CRL", der)[:200], nil, "is damaged: it has a PEM block that is cut off or malformed: get it anew from the CA"},
 		{"PKCS#12", []byte("\x30\x05\x02\x01\x03\x30\x00"), nil, "looks like PKCS#12 (.pfx, .p12), which isn't supported here: a revocation list is needed"},
@@ -129,14 +123,14 @@ func TestBadCRLs(t *testing.T) {
 	for _, tt := range tests {
 		file := writeFile(t, filepath.Join(t.TempDir(), "ca.crl"), tt.data)
 		if tt.cas == nil && tt.name != "no CA" {
-			tt.cas = []*x509.Certificate{store.CA}
+			tt.cas = []*x509.Certificate{store.ca}
 		}
 		crls, err := LoadCRLs(file, tt.cas)
 		if crls != nil || err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "CRL "+strconv.Quote(file)) {
 			t.Errorf("%s: got %v, want %q", tt.name, err, tt.want)
 		}
 	}
-	if _, err := LoadCRLs(OwnCRL(t.TempDir()), nil); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := LoadCRLs(filepath.Join(t.TempDir(), "ca.crl"), nil); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v, want fs.ErrNotExist", err)
 	}
 	if _, err := LoadCRLs(os.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "it is a folder") {
@@ -145,8 +139,8 @@ func TestBadCRLs(t *testing.T) {
 }
 
 func TestCRLDates(t *testing.T) {
-	store := ensure(t, nil)
-	crls, err := LoadCRLs(writeFile(t, filepath.Join(t.TempDir(), "ca.crl"), signCRL(t, store, nil)), []*x509.Certificate{store.CA})
+	store := newAuthority(t, "CA")
+	crls, err := LoadCRLs(writeFile(t, filepath.Join(t.TempDir(), "ca.crl"), signCRL(t, store, nil)), []*x509.Certificate{store.ca})
 	if err != nil {
 		t.Fatal(err)
 	}

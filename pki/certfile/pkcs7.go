@@ -1,4 +1,4 @@
-package pki
+package certfile
 
 import (
 	"crypto/x509/pkix"

@@ -1,4 +1,4 @@
-package pki
+package certfile
 
 import (
 	"cmp"
@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"tlstunnel/internal/chain"
+	"tlstunnel/internal/quote"
 	"tlstunnel/internal/strength"
 )
 
-// ReadCertificates reads what a person wants to see: all certificates of a file in
+// ReadToShow reads what a person wants to see: all certificates of a file in
 // PEM, DER, PKCS#7 or PKCS#12, in their order. passwordFile is as in [LoadKeyPair].
-func ReadCertificates(file, passwordFile string) ([]*x509.Certificate, error) {
+func ReadToShow(file, passwordFile string) ([]*x509.Certificate, error) {
 	return readCertificates(file, passwordFile, maxBundleFile, "name the file of its certificate instead")
 }
 
@@ -23,7 +24,7 @@ func ReadCertificates(file, passwordFile string) ([]*x509.Certificate, error) {
 // others may be there for a change of CAs.
 func CheckCAs(file string, cas []*x509.Certificate, now time.Time) (err error) {
 	for _, ca := range cas {
-		problem := checkValidity(file, ca, now, "get the present one from the CA, or remove this one")
+		problem := CheckValidity(file, ca, now, "get the present one from the CA, or remove this one")
 		if weak := strength.Check(ca.PublicKey); problem == nil && weak != nil {
 			problem = fmt.Errorf("certificate %q has %w", file, weak)
 		}
@@ -39,7 +40,7 @@ func CheckCAs(file string, cas []*x509.Certificate, now time.Time) (err error) {
 // that is shown to servers, as a client, or to clients. The issuers are CAs that the
 // other side is likely to have.
 func ChainWarnings(pair tls.Certificate, client bool, issuers []*x509.Certificate, now time.Time) (warnings []string) {
-	own := chain.Own{Usage: usageOf(client), Now: now}
+	own := chain.Own{Usage: UsageOf(client), Now: now}
 	for _, der := range pair.Certificate {
 		cert, err := x509.ParseCertificate(der)
 		if err != nil {
@@ -59,7 +60,8 @@ func ChainWarnings(pair tls.Certificate, client bool, issuers []*x509.Certificat
 	return warnings
 }
 
-func usageOf(client bool) x509.ExtKeyUsage {
+// UsageOf is what a certificate must be for that a client, or a server, shows.
+func UsageOf(client bool) x509.ExtKeyUsage {
 	if client {
 		return x509.ExtKeyUsageClientAuth
 	}
@@ -76,7 +78,7 @@ func WhyUntrusted(certs []*x509.Certificate, roots *x509.CertPool, trusted []*x5
 		return fault
 	}
 	if err := certs[0].VerifyHostname(name); err != nil {
-		names := list(sanText(certs[0]))
+		names := quote.List(SANs(certs[0]))
 		if names == "" {
 			return fmt.Errorf("it has no names (SANs) at all, and so isn't for %q: a new one with that name is needed", name)
 		}

@@ -1,4 +1,4 @@
-package pki
+package certfile
 
 import (
 	"bytes"
@@ -9,18 +9,18 @@ import (
 	"os"
 )
 
-// readLimited is readRegular for a file that has something in it.
+// readLimited is ReadRegular for a file that has something in it.
 func readLimited(file string, limit int64) ([]byte, error) {
-	data, err := readRegular(file, limit)
+	data, err := ReadRegular(file, limit)
 	if err == nil && len(data) == 0 {
 		return nil, errors.New("it is empty")
 	}
 	return data, err
 }
 
-// readRegular reads a file that may be somebody else's trap: a pipe that nobody writes
+// ReadRegular reads a file that may be somebody else's trap: a pipe that nobody writes
 // into, a device that never ends.
-func readRegular(file string, limit int64) ([]byte, error) {
+func ReadRegular(file string, limit int64) ([]byte, error) {
 	info, err := os.Stat(file)
 	switch {
 	case err != nil:

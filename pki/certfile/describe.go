@@ -1,4 +1,4 @@
-package pki
+package certfile
 
 import (
 	"crypto/ecdsa"
@@ -45,7 +45,7 @@ func Describe(cert *x509.Certificate, now time.Time) Description {
 	return Description{
 		Subject:            dn.Text(cert.Subject),
 		Issuer:             dn.Text(cert.Issuer),
-		Names:              sanText(cert),
+		Names:              SANs(cert),
 		PublicKey:          publicKeyText(cert),
 		NotBefore:          cert.NotBefore.UTC(),
 		NotAfter:           cert.NotAfter.UTC(),
@@ -71,8 +71,8 @@ func (d Description) WriteText(w io.Writer) error {
 		{"issuer", []string{d.Issuer}},
 		{"names", d.Names},
 		{"public key", []string{d.PublicKey}},
-		{"not before", []string{date(d.NotBefore)}},
-		{"not after", []string{date(d.NotAfter)}},
+		{"not before", []string{Date(d.NotBefore)}},
+		{"not after", []string{Date(d.NotAfter)}},
 		{"validity", []string{d.Validity}},
 		{"CA", []string{d.CA}},
 		{"key usage", []string{strings.Join(d.KeyUsage, ", ")}},
@@ -131,7 +131,8 @@ func colonHex(b []byte) string {
 	return strings.Join(pairs, ":")
 }
 
-func sanText(cert *x509.Certificate) []string {
+// SANs are the names in a certificate, as text: DNS names, IP and email addresses, URIs.
+func SANs(cert *x509.Certificate) []string {
 	var names []string
 	for _, name := range cert.DNSNames {
 		names = append(names, dn.Quote(name))

@@ -1,4 +1,4 @@
-package pki
+package certfile
 
 import (
 	"bytes"
@@ -17,6 +17,7 @@ import (
 	pkcs12 "software.sslmate.com/src/go-pkcs12"
 
 	"tlstunnel/internal/chain"
+	"tlstunnel/internal/quote"
 )
 
 // errEncrypted is for what needs a password and has none. It goes on after the
@@ -59,18 +60,18 @@ func readInput(what, file string, limit int64) ([]byte, error) {
 	data, err := readLimited(file, limit)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("reading %s %q: %w: check the path", what, file, plain(err))
+		return nil, fmt.Errorf("reading %s %q: %w: check the path", what, file, quote.FileError(err))
 	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("reading %s %q: %w: let the user that runs tlstunnel read it", what, file, plain(err))
+		return nil, fmt.Errorf("reading %s %q: %w: let the user that runs tlstunnel read it", what, file, quote.FileError(err))
 	case err != nil:
-		return nil, fmt.Errorf("reading %s %q: %w", what, file, plain(err))
+		return nil, fmt.Errorf("reading %s %q: %w", what, file, quote.FileError(err))
 	}
 	return data, nil
 }
 
-// readSecret is readInput for what is nothing but a secret. Somebody may have written
+// ReadSecret is readInput for what is nothing but a secret. Somebody may have written
 // the secret in place of the file's name: what isn't the name of a file isn't shown.
-func readSecret(what, file string, limit int64) ([]byte, error) {
+func ReadSecret(what, file string, limit int64) ([]byte, error) {
 	if _, err := os.Lstat(file); err == nil || errors.Is(err, fs.ErrPermission) {
 		data, err := readInput(what, file, limit)
 		if isUTF16(data) {
@@ -238,17 +239,4 @@ func decryptKey(der []byte, passwordFile string) (signer crypto.Signer, err erro
 func isEncryptedPKCS8(der []byte) bool {
 	var info encryptedKey
 	return unmarshalWhole(der, &info)
-}
-
-// readPassword reads a password file: its only line.
-func readPassword(file string) (string, error) {
-	data, err := readSecret("password file", file, 4096)
-	if err != nil {
-		return "", err
-	}
-	password := strings.TrimRight(string(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))), "\r\n")
-	if strings.ContainsAny(password, "\r\n\x00") {
-		return "", fmt.Errorf("password file %q must have one line of text, the password and nothing else", file)
-	}
-	return password, nil
 }

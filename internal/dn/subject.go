@@ -1,9 +1,10 @@
-package pki
+package dn
 
 import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -22,7 +23,8 @@ type Subject struct {
 	Email              string
 }
 
-const maxCommonName = 64 // ub-common-name, RFC 5280, appendix A.1
+// MaxCommonName is how many characters a common name may have.
+const MaxCommonName = 64 // ub-common-name, RFC 5280, appendix A.1
 
 // attribute is one field of a subject.
 type attribute struct {
@@ -40,13 +42,14 @@ var attributes = []attribute{
 	{"locality", asn1.ObjectIdentifier{2, 5, 4, 7}, 128, func(s *Subject) *string { return &s.Locality }},
 	{"organization", asn1.ObjectIdentifier{2, 5, 4, 10}, 64, func(s *Subject) *string { return &s.Organization }},
 	{"organizational_unit", asn1.ObjectIdentifier{2, 5, 4, 11}, 64, func(s *Subject) *string { return &s.OrganizationalUnit }},
-	{"common_name", asn1.ObjectIdentifier{2, 5, 4, 3}, maxCommonName, func(s *Subject) *string { return &s.CommonName }},
+	{"common_name", asn1.ObjectIdentifier{2, 5, 4, 3}, MaxCommonName, func(s *Subject) *string { return &s.CommonName }},
 	{"email", oidEmail, 255, func(s *Subject) *string { return &s.Email }},
 }
 
 var oidEmail = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 1}
 
-func (s Subject) validate() error {
+// Validate says what of s can't be in a certificate.
+func (s Subject) Validate() error {
 	for _, a := range attributes {
 		value := *a.value(&s)
 		switch {
@@ -65,10 +68,10 @@ func (s Subject) validate() error {
 	return nil
 }
 
-// marshal encodes the subject with each field in an RDN of its own. It isn't
+// Marshal encodes the subject with each field in an RDN of its own. It isn't
 // left to pkix.Name, which sorts the fields in another order and knows no
 // email address.
-func (s Subject) marshal() ([]byte, error) {
+func (s Subject) Marshal() ([]byte, error) {
 	var rdns pkix.RDNSequence
 	for _, a := range attributes {
 		text := *a.value(&s)
@@ -84,23 +87,24 @@ func (s Subject) marshal() ([]byte, error) {
 	return asn1.Marshal(rdns)
 }
 
+// SubjectOf is name as a Subject. It leaves out the fields that [Subject] doesn't know, and
+// all but the first of a kind: two common names could be read in two ways.
+func SubjectOf(name pkix.Name) (s Subject, left []pkix.AttributeTypeAndValue) {
+	for _, field := range name.Names {
+		i := slices.IndexFunc(attributes, func(a attribute) bool { return a.oid.Equal(field.Type) })
+		if i < 0 || *attributes[i].value(&s) != "" {
+			left = append(left, field)
+			continue
+		}
+		*attributes[i].value(&s) = fmt.Sprint(field.Value)
+	}
+	return s, left
+}
+
 func isControl(r rune) bool { return !unicode.IsPrint(r) }
 
 func isNoLetter(r rune) bool { return r > unicode.MaxASCII || !unicode.IsLetter(r) }
 
 func isASCII(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII })
-}
-
-// truncate drops what can't be printed and shortens the rest to at most max
-// characters.
-func truncate(s string, max int) string {
-	printable := strings.Map(func(r rune) rune {
-		if isControl(r) {
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(s, ""))
-	runes := []rune(printable)
-	return string(runes[:min(len(runes), max)])
 }

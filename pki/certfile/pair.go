@@ -1,4 +1,4 @@
-package pki
+package certfile
 
 import (
 	"cmp"
@@ -31,11 +31,6 @@ const (
 // is empty otherwise. Leaf is set in the result. A pair that is too weak is an
 // error. Its dates aren't looked at: the peer decides about them.
 func LoadKeyPair(certFile, keyFile, passwordFile string) (tls.Certificate, error) {
-	return readPair(certFile, keyFile, passwordFile)
-}
-
-// readPair reads a pair and checks all of it that doesn't depend on the time.
-func readPair(certFile, keyFile, passwordFile string) (tls.Certificate, error) {
 	certs, err := readCertificates(certFile, passwordFile, maxPairFile, areSwapped)
 	if err != nil {
 		return tls.Certificate{}, err
@@ -48,24 +43,24 @@ func readPair(certFile, keyFile, passwordFile string) (tls.Certificate, error) {
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	leaf, key := matching(certs, keys)
+	leaf, key := MatchKey(certs, keys)
 	switch {
 	case leaf < 0:
 		return tls.Certificate{}, fmt.Errorf("key %q doesn't belong to certificate %q: they have different public keys: take the key that the request for this certificate was made with", keyFile, certFile)
 	case leaf > 0 && chain.IsCA(certs[leaf]):
 		return tls.Certificate{}, fmt.Errorf("key %q is that of a CA, certificate number %d in %q: the key of certificate number 1, that of %s, is needed",
-			keyFile, leaf+1, certFile, cmp.Or(dn.Text(certs[0].Subject), strings.Join(sanText(certs[0]), ", ")))
+			keyFile, leaf+1, certFile, cmp.Or(dn.Text(certs[0].Subject), strings.Join(SANs(certs[0]), ", ")))
 	}
 	ordered, others := chain.Order(certs, leaf)
-	if err := checkStrength(certFile, certs[leaf]); err != nil {
+	if err := CheckStrength(certFile, certs[leaf]); err != nil {
 		return tls.Certificate{}, err
 	}
 	return tlsCertificate(append(ordered, others...), key), nil
 }
 
-// matching finds the first certificate that one of the keys belongs to. A file has
-// more than one key while [Install] replaces it.
-func matching(certs []*x509.Certificate, keys []crypto.Signer) (int, crypto.Signer) {
+// MatchKey finds the first certificate that one of the keys belongs to, -1 if there is
+// none. A file has more than one key while a new one is installed.
+func MatchKey(certs []*x509.Certificate, keys []crypto.Signer) (int, crypto.Signer) {
 	for i, cert := range certs {
 		for _, key := range keys {
 			if samePublicKey(cert, key) {
@@ -87,6 +82,12 @@ func tlsCertificate(certs []*x509.Certificate, key crypto.Signer) tls.Certificat
 func samePublicKey(cert *x509.Certificate, key crypto.Signer) bool {
 	public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
 	return ok && public.Equal(cert.PublicKey)
+}
+
+// ReadCertificates reads the certificates of a file in their order, in the forms that
+// [LoadKeyPair] takes. A key alone is an error.
+func ReadCertificates(file, passwordFile string) ([]*x509.Certificate, error) {
+	return readCertificates(file, passwordFile, maxPairFile, areSwapped)
 }
 
 // readCertificates reads all certificates of a file. The hint is for who put a
@@ -116,12 +117,12 @@ func readCertificates(file, passwordFile string, limit int64, hint string) ([]*x
 	return certs, nil
 }
 
-// readKeys reads all private keys of a file, at least one.
-func readKeys(file, passwordFile string) ([]crypto.Signer, error) {
+// ReadKeys reads all private keys of a file, at least one.
+func ReadKeys(file, passwordFile string) ([]crypto.Signer, error) {
 	return readKeysOr(areSwapped, file, passwordFile)
 }
 
-// readKeysOr is readKeys with a hint for a file that has none.
+// readKeysOr is ReadKeys with a hint for a file that has none.
 func readKeysOr(hint, file, passwordFile string) (keys []crypto.Signer, err error) {
 	blocks, err := readBlocks("key", file, passwordFile, "PRIVATE KEY", maxPairFile)
 	if err != nil {

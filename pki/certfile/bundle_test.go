@@ -1,4 +1,4 @@
-package pki
+package certfile
 
 import (
 	"bytes"
@@ -21,8 +21,8 @@ var oddReasons = map[string]string{
 
 // TestOddCA: in a bundle, a certificate that Go can't use is told of, and the others count.
 func TestOddCA(t *testing.T) {
-	store := ensure(t, nil)
-	good := readFile(t, filepath.Join(store.Dir, "ca.crt"))
+	store := newAuthority(t, "CA")
+	good := readFile(t, filepath.Join(store.dir, "ca.crt"))
 	for name, reason := range oddReasons {
 		t.Run(name, func(t *testing.T) {
 			odd := readFile(t, filepath.Join("testdata", "odd", name+".crt"))
@@ -36,7 +36,7 @@ func TestOddCA(t *testing.T) {
 			} {
 				write(parts...)
 				cas, unusable, err := LoadCAs(file)
-				if err != nil || len(cas) != 1 || !cas[0].Equal(store.CA) || len(unusable) != 1 {
+				if err != nil || len(cas) != 1 || !cas[0].Equal(store.ca) || len(unusable) != 1 {
 					t.Fatalf("got %d certificates, %v, %v", len(cas), unusable, err)
 				}
 				want := fmt.Sprintf(`the certificate "CN=Odd CA" in %s of %q isn't used: it %s`, place, file, reason)
@@ -51,7 +51,7 @@ func TestOddCA(t *testing.T) {
 				}
 			}
 			// As a certificate of our own.
-			write(odd, readFile(t, filepath.Join(store.Dir, "server.key")))
+			write(odd, readFile(t, filepath.Join(store.dir, "server.key")))
 			if _, err := LoadKeyPair(file, "", ""); err == nil || name != "rsa1024" && !strings.Contains(err.Error(), reason) {
 				t.Errorf("as our own: got %v", err)
 			}

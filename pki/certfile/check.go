@@ -1,4 +1,4 @@
-package pki
+package certfile
 
 import (
 	"crypto/x509"
@@ -10,20 +10,22 @@ import (
 
 const dateLayout = "2006-01-02 15:04:05 UTC"
 
-// checkValidity says in one sentence what is wrong with the dates of a
+// CheckValidity says in one sentence what is wrong with the dates of a
 // certificate. The remedy is for one that has expired, or that was made while the clock
 // was ahead.
-func checkValidity(file string, cert *x509.Certificate, now time.Time, remedy string) error {
+func CheckValidity(file string, cert *x509.Certificate, now time.Time, remedy string) error {
 	switch {
 	case now.Before(cert.NotBefore):
-		return fmt.Errorf("certificate %q isn't valid before %s, and the clock says %s: check the clock of this machine; if it is right, %s", file, date(cert.NotBefore), date(now), remedy)
+		return fmt.Errorf("certificate %q isn't valid before %s, and the clock says %s: check the clock of this machine; if it is right, %s", file, Date(cert.NotBefore), Date(now), remedy)
 	case now.After(cert.NotAfter):
-		return fmt.Errorf("certificate %q expired on %s: %s", file, date(cert.NotAfter), remedy)
+		return fmt.Errorf("certificate %q expired on %s: %s", file, Date(cert.NotAfter), remedy)
 	}
 	return nil
 }
 
-func checkStrength(file string, cert *x509.Certificate) error {
+// CheckStrength says in one sentence that the key or the signature of a certificate is too
+// weak. The file is what the sentence names.
+func CheckStrength(file string, cert *x509.Certificate) error {
 	if err := strength.Check(cert.PublicKey); err != nil {
 		return fmt.Errorf("certificate %q has %w", file, err)
 	}
@@ -34,6 +36,7 @@ func checkStrength(file string, cert *x509.Certificate) error {
 	return nil
 }
 
-func date(t time.Time) string {
+// Date is t in a message.
+func Date(t time.Time) string {
 	return t.UTC().Format(dateLayout)
 }

@@ -1,4 +1,4 @@
-package pki
+package certfile
 
 import (
 	"crypto/sha256"
@@ -7,6 +7,7 @@ import (
 	"encoding/asn1"
 	"math/big"
 	"net"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -16,8 +17,8 @@ import (
 func TestDescribeText(t *testing.T) {
 	d := Describe(&x509.Certificate{
 		Raw:                   []byte("DER"),
-		Subject:               pkix.Name{Names: []pkix.AttributeTypeAndValue{{Type: attributes[0].oid, Value: "KR"}, {Type: attributes[3].oid, Value: "Example Co., Ltd."}, {Type: oidEmail, Value: "a@b.example"}}},
-		Issuer:                pkix.Name{Names: []pkix.AttributeTypeAndValue{{Type: attributes[5].oid, Value: "evil\x1b[2J"}, {Type: []int{1, 2, 3}, Value: "other"}}},
+		Subject:               pkix.Name{Names: []pkix.AttributeTypeAndValue{{Type: []int{2, 5, 4, 6}, Value: "KR"}, {Type: []int{2, 5, 4, 10}, Value: "Example Co., Ltd."}, {Type: []int{1, 2, 840, 113549, 1, 9, 1}, Value: "a@b.example"}}},
+		Issuer:                pkix.Name{Names: []pkix.AttributeTypeAndValue{{Type: []int{2, 5, 4, 3}, Value: "evil\x1b[2J"}, {Type: []int{1, 2, 3}, Value: "other"}}},
 		DNSNames:              []string{"host.example"},
 		IPAddresses:           []net.IP{net.IPv4(192, 0, 2, 7)},
 		SerialNumber:          big.NewInt(0x01ab),
@@ -122,9 +123,9 @@ func TestDescribeRare(t *testing.T) {
 }
 
 func TestFingerprintIsThatOfOpenSSL(t *testing.T) {
-	store := ensure(t, nil)
-	out := openssl(t, "x509", "-noout", "-fingerprint", "-sha256", "-in", layoutOf(store.Dir).caCert)
-	if got := Fingerprint(store.CA); !strings.Contains(out, "="+got+"\n") {
+	store := newAuthority(t, "CA")
+	out := openssl(t, "x509", "-noout", "-fingerprint", "-sha256", "-in", filepath.Join(store.dir, "ca.crt"))
+	if got := Fingerprint(store.ca); !strings.Contains(out, "="+got+"\n") {
 		t.Errorf("got %s, want %s", got, out)
 	}
 }
