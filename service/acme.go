@@ -60,7 +60,7 @@ type ACMEStatus struct {
 }
 
 // getByACME makes c show the certificate of the tunnel's CA, and answer that CA.
-// The certificate isn't in the digest: a new one is shown by the same settings.
+// The certificate isn't in what the tunnel has read: a new one is shown by the same settings.
 func (tr *translator) getByACME(c *tls.Config) {
 	if tr.isWrong("acme") {
 		return
@@ -72,7 +72,6 @@ func (tr *translator) getByACME(c *tls.Config) {
 		jitter: rand.Float64(), now: time.Now,
 	}
 	a.order = a.Renew
-	fmt.Fprintf(tr.digest, "%+v", a.ACME)
 	tr.acme = a
 	c.GetCertificate, c.GetConfigForClient = a.get, a.answer
 	if t.DirectoryCA != "" {
@@ -107,6 +106,14 @@ func acmeOf(cfg *config.Config, t config.ACME) pki.ACME {
 		Directory: t.Directory, DirectoryCA: t.DirectoryCA, Email: t.Email, Domains: t.Domains, Challenge: t.Challenge,
 		EABKid: t.EABKid, EABKeyFile: t.EABKeyFile,
 	}
+}
+
+// terms are what it asks for, and of whom.
+func (a *acmeCert) terms() pki.ACME {
+	if a == nil {
+		return pki.ACME{}
+	}
+	return a.ACME
 }
 
 var errNoCertificate = errors.New("there is no certificate from the CA yet (acme): the log and `tlstunnel status` say why")

@@ -34,7 +34,7 @@ func (s *Service) apply(ctx context.Context, p plan) error {
 		case r.tunnel == nil && r.out == nil:
 			s.start(r)
 		case r.tunnel == nil:
-		case r.digest != p.tunnels[i].digest:
+		case !r.sameAs(&p.tunnels[i]):
 			s.change(r, p.tunnels[i])
 		default:
 			r.acme.tryAgain()

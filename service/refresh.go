@@ -52,7 +52,7 @@ func (s *Service) applyCRLs() (changed []string) {
 			continue
 		}
 		r.settings.RevocationLists = lists
-		r.digest = [sha256.Size]byte{} // no longer of all that the settings were made from
+		r.read = [sha256.Size]byte{} // no longer of all that the settings were made from
 		r.tunnel.Apply(r.settings)
 		changed = append(changed, r.config.Name)
 	}
@@ -64,7 +64,7 @@ func (s *Service) applyCRLs() (changed []string) {
 // holds changing.
 func (s *Service) revocationsNow(i int) (lists []*tunnel.RevocationList, whole bool) {
 	r := s.tunnels[i]
-	tr := translator{cfg: s.cfg, store: &pki.Store{Dir: s.cfg.PKI.Dir}, now: time.Now(), index: i, tunnel: r.config, digest: sha256.New(), trusted: r.trusted}
+	tr := translator{cfg: s.cfg, store: &pki.Store{Dir: s.cfg.PKI.Dir}, now: time.Now(), index: i, tunnel: r.config, read: sha256.New(), trusted: r.trusted}
 	lists = tr.revocationLists()
 	for _, old := range r.settings.RevocationLists {
 		if slices.Contains(tr.unreadable, old.Name) {

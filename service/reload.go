@@ -124,7 +124,7 @@ func (s *Service) compare(p plan) Changes {
 			c.LeftOut = append(c.LeftOut, at)
 		case r == nil:
 			c.Opened = append(c.Opened, at)
-		case r.digest != t.digest:
+		case !r.sameAs(&t):
 			c.Changed = append(c.Changed, at)
 		default:
 			c.Unchanged = append(c.Unchanged, at)

@@ -64,7 +64,7 @@ func (tr *translator) indexed() (lists []*tunnel.RevocationList) {
 			return nil
 		}
 		for _, serial := range slices.Sorted(maps.Keys(revoked)) {
-			fmt.Fprintln(tr.digest, serial)
+			fmt.Fprintln(tr.read, serial)
 		}
 		if len(revoked) > 0 {
 			lists = append(lists, &tunnel.RevocationList{Name: file, Issuer: ca, Revoked: revoked})
@@ -87,7 +87,7 @@ func (tr *translator) whileOutOfDate(crl certfile.CRL) string {
 
 func (tr *translator) add(lists []*tunnel.RevocationList, file string, crls []certfile.CRL, finish func(*tunnel.RevocationList)) []*tunnel.RevocationList {
 	for _, crl := range crls {
-		tr.digest.Write(crl.Raw)
+		tr.read.Write(crl.Raw)
 		l := &tunnel.RevocationList{Name: file, Issuer: crl.Issuer, Revoked: crl.Revoked(), NextUpdate: crl.NextUpdate}
 		finish(l)
 		lists = append(lists, l)

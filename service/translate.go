@@ -3,9 +3,9 @@ package service
 import (
 	"crypto/sha256"
 	"crypto/x509"
-	"fmt"
 	"hash"
 	"log/slog"
+	"reflect"
 	"slices"
 	"time"
 
@@ -30,7 +30,7 @@ func pkiSettings(cfg *config.Config) pki.Settings {
 type prepared struct {
 	config   config.Tunnel
 	settings tunnel.Settings
-	digest   [sha256.Size]byte   // of all that the settings were made from
+	read     [sha256.Size]byte   // a digest of the certificates and revocations that were read
 	shown    []*x509.Certificate // what it proves its identity with
 	trusted  []*x509.Certificate // the CAs, but for those of the operating system
 	expiring config.Problems     // warnings about those that end soon
@@ -82,7 +82,7 @@ func translate(cfg *config.Config, store *pki.Store, now time.Time) (all []prepa
 // what is wrong, might let in more than the user wants.
 func translateOne(cfg *config.Config, i int, store *pki.Store, now time.Time) prepared {
 	t := cfg.Tunnels[i]
-	tr := translator{cfg: cfg, store: store, now: now, index: i, tunnel: t, digest: sha256.New()}
+	tr := translator{cfg: cfg, store: store, now: now, index: i, tunnel: t, read: sha256.New()}
 	p := prepared{config: t, settings: tr.settings(), shown: tr.shown, trusted: tr.trusted, expiring: tr.expiring, acme: tr.acme}
 	for _, problem := range tr.problems {
 		switch {
@@ -95,9 +95,14 @@ func translateOne(cfg *config.Config, i int, store *pki.Store, now time.Time) pr
 	if len(p.problems) > 0 || cfg.IsBroken(i) {
 		p.settings = tunnel.Settings{}
 	}
-	fmt.Fprintf(tr.digest, "%+v", t)
-	tr.digest.Sum(p.digest[:0])
+	tr.read.Sum(p.read[:0])
 	return p
+}
+
+// sameAs reports whether p does the same as o: both were made from the same values of the
+// config and the same files. By reflection it compares fields that don't exist yet, too.
+func (p *prepared) sameAs(o *prepared) bool {
+	return p.read == o.read && reflect.DeepEqual(p.config, o.config) && reflect.DeepEqual(p.acme.terms(), o.acme.terms())
 }
 
 // translator turns one tunnel of a config into what package tunnel takes, and
@@ -109,7 +114,7 @@ type translator struct {
 	index  int // of the tunnel in cfg
 	tunnel config.Tunnel
 
-	digest   hash.Hash           // of every certificate and CRL that is used
+	read     hash.Hash           // of every certificate and revocation that is used
 	trusted  []*x509.Certificate // the CAs, but for those of the operating system
 	shown    []*x509.Certificate
 	expiring config.Problems

@@ -12,7 +12,7 @@ import (
 func (tr *translator) pool(key string, files []string) *x509.CertPool {
 	pool := x509.NewCertPool()
 	add := func(cert *x509.Certificate) {
-		tr.digest.Write(cert.Raw)
+		tr.read.Write(cert.Raw)
 		tr.trust(cert)
 		pool.AddCert(cert)
 	}

@@ -80,7 +80,7 @@ func (tr *translator) ownServers() []*x509.Certificate {
 	own := slices.Clone(tr.shown)
 	if tr.store != nil {
 		own = append(own, tr.store.Server.Leaf)
-		tr.digest.Write(tr.store.Server.Leaf.RawSubjectPublicKeyInfo)
+		tr.read.Write(tr.store.Server.Leaf.RawSubjectPublicKeyInfo)
 	}
 	return own
 }
@@ -127,7 +127,7 @@ func (tr *translator) show(key string, cert tls.Certificate) []tls.Certificate {
 		}
 	}
 	for _, der := range cert.Certificate {
-		tr.digest.Write(der)
+		tr.read.Write(der)
 	}
 	tr.shown = append(tr.shown, cert.Leaf)
 	return []tls.Certificate{cert}

@@ -1,7 +1,6 @@
 package service
 
 import (
-	"fmt"
 	"log/slog"
 	"maps"
 	"os"
@@ -83,7 +82,7 @@ func (w *fileWatch) close() {
 
 // settle sends on changed once the files differ from what is known and are left
 // alone. Something else in their folders, a log say, may change all the time.
-func (w *fileWatch) settle(watcher *fsnotify.Watcher, files []string, folders map[string]string, known string, done chan<- struct{}) {
+func (w *fileWatch) settle(watcher *fsnotify.Watcher, files []string, folders map[string]string, known []fileState, done chan<- struct{}) {
 	defer close(done)
 	look := time.NewTimer(settleTime)
 	defer look.Stop()
@@ -94,7 +93,7 @@ func (w *fileWatch) settle(watcher *fsnotify.Watcher, files []string, folders ma
 		case _, ok := <-watcher.Events:
 			switch {
 			case !ok:
-				if snapshot(files) != known {
+				if !slices.Equal(snapshot(files), known) {
 					w.signal()
 				}
 				return
@@ -111,8 +110,8 @@ func (w *fileWatch) settle(watcher *fsnotify.Watcher, files []string, folders ma
 			// is there again.
 			waiting = len(watchFolders(watcher, folders)) > 0
 			switch now := snapshot(files); {
-			case now == known:
-			case now == seen:
+			case slices.Equal(now, known):
+			case slices.Equal(now, seen):
 				known = now
 				w.signal()
 			default:
@@ -132,19 +131,24 @@ func (w *fileWatch) signal() {
 	}
 }
 
-// snapshot is another one when a file is replaced or written, or a link on
-// the way to it leads elsewhere.
-func snapshot(files []string) string {
-	var b strings.Builder
-	for _, file := range files {
-		target, _ := filepath.EvalSymlinks(file)
-		b.WriteString(target)
+// fileState is another one when a file is replaced or written, or a link on the way to it
+// leads elsewhere.
+type fileState struct {
+	target   string // where the links lead
+	size     int64
+	modified int64 // in nanoseconds
+}
+
+// snapshot has a state for each file, the zero one for a file that isn't there.
+func snapshot(files []string) []fileState {
+	states := make([]fileState, len(files))
+	for i, file := range files {
+		states[i].target, _ = filepath.EvalSymlinks(file)
 		if info, err := os.Stat(file); err == nil {
-			fmt.Fprintf(&b, " %d %d", info.Size(), info.ModTime().UnixNano())
+			states[i].size, states[i].modified = info.Size(), info.ModTime().UnixNano()
 		}
-		b.WriteByte('\n')
 	}
-	return b.String()
+	return states
 }
 
 // foldersOf are the folders of the files and of what they are links to, each
