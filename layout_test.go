@@ -15,15 +15,16 @@ import (
 // isn't listed may import none.
 var mayImport = map[string][]string{
 	".":                   {"internal/cli"},
-	"internal/cli":        {"installer", "service", "pki", "pki/certfile", "internal/bench", "internal/config", "internal/logging", "internal/osservice", "internal/atomicfile", "internal/dn", "internal/quote", "internal/tuning"},
+	"internal/cli":        {"installer", "service", "pki", "pki/certfile", "internal/bench", "internal/config", "internal/control", "internal/logging", "internal/osservice", "internal/atomicfile", "internal/dn", "internal/quote", "internal/tuning"},
 	"internal/bench":      {"service"},
 	"installer":           {"service", "pki", "pki/certfile", "internal/config", "internal/osservice", "internal/atomicfile", "internal/filerights", "internal/dn", "internal/quote"},
-	"service":             {"tunnel", "pki", "pki/certfile", "internal/config", "internal/logging", "internal/osservice", "internal/atomicfile", "internal/filerights", "internal/dn", "internal/quote", "internal/tuning"},
+	"service":             {"tunnel", "pki", "pki/certfile", "internal/config", "internal/control", "internal/logging", "internal/osservice", "internal/atomicfile", "internal/filerights", "internal/dn", "internal/quote", "internal/tuning"},
 	"pki":                 {"pki/certfile", "internal/atomicfile", "internal/chain", "internal/filerights", "internal/dn", "internal/quote", "internal/strength"},
 	"pki/certfile":        {"internal/chain", "internal/dn", "internal/quote", "internal/strength"},
 	"tunnel":              {"tunnel/pool", "internal/chain", "internal/dn", "internal/quote", "internal/strength"},
 	"tunnel/pool":         nil,
 	"internal/logging":    {"internal/config", "internal/atomicfile", "internal/filerights", "internal/quote"},
+	"internal/control":    {"internal/config", "internal/osservice"},
 	"internal/osservice":  {"internal/config", "internal/logging"},
 	"internal/testkit":    nil,
 	"internal/config":     {"internal/quote"},

@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/testkit"
 )
 
 // childVariable makes this test program a service that systemd starts.
@@ -53,7 +54,7 @@ func startActivated(t *testing.T, text string, names string, sockets ...*os.File
 	file := filepath.Join(t.TempDir(), "config.toml")
 	check(t, replaceFile(file, "pki.dir = 'pki'\n"+text))
 	cmd := exec.Command("/proc/self/exe", "-test.run=^TestActivationChild$")
-	cmd.Env = append(os.Environ(), childVariable+"="+file, "RUNTIME_DIRECTORY="+shortTempDir(t),
+	cmd.Env = append(os.Environ(), childVariable+"="+file, "RUNTIME_DIRECTORY="+testkit.ShortTempDir(t),
 		"LISTEN_FDS="+strconv.Itoa(len(sockets)), "LISTEN_FDNAMES="+names, "LISTEN_PID=")
 	cmd.ExtraFiles = sockets
 	in, err := cmd.StdinPipe()
@@ -117,7 +118,7 @@ func TestActivation(t *testing.T) {
 
 // TestActivationWrongKind: a socket that the tunnel can't use leaves it out.
 func TestActivationWrongKind(t *testing.T) {
-	l, err := net.Listen("unix", filepath.Join(shortTempDir(t), "s"))
+	l, err := net.Listen("unix", filepath.Join(testkit.ShortTempDir(t), "s"))
 	check(t, err)
 	defer l.Close()
 	f, err := l.(*net.UnixListener).File()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/control"
 )
 
 // Where a status comes from.
@@ -74,7 +75,7 @@ func withoutService(configFile string, silent error, manager AskManager) Status 
 		st.problem(Unknown, "how the service does is unknown: %s", silent)
 	case err == nil:
 		st.problem(Unknown, "the service is running, but doesn't answer: %s", silent)
-	case errors.Is(silent, ErrNotRunning):
+	case errors.Is(silent, control.ErrNotRunning):
 		st.problem(Down, "%s", silent)
 		if configFile != config.SystemConfig() {
 			st.note("if another user runs tlstunnel with this config, only that user gets an answer: ask as that user")

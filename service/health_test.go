@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/control"
 	"tlstunnel/tunnel"
 )
 
@@ -182,7 +183,7 @@ func TestOtherUsers(t *testing.T) {
 	if got := pkiProblems(cfg, denied); len(got) != 1 || !strings.Contains(got[0].Text, "permission denied; `tlstunnel check`, by root") {
 		t.Errorf("got %v", got)
 	}
-	st := withoutService(load(t, "").File, fmt.Errorf("%w with this config", ErrNotRunning), noManager)
+	st := withoutService(load(t, "").File, fmt.Errorf("%w with this config", control.ErrNotRunning), noManager)
 	if !strings.Contains(strings.Join(st.Notes, "\n"), "ask as that user") {
 		t.Errorf("got %+v", st.Health)
 	}
@@ -199,7 +200,7 @@ func TestWithoutService(t *testing.T) {
 		silent error
 		want   Verdict
 	}{
-		{fmt.Errorf("%w with this config", ErrNotRunning), Down},
+		{fmt.Errorf("%w with this config", control.ErrNotRunning), Down},
 		{fmt.Errorf("this user may not: %w", fs.ErrPermission), Unknown},
 		{context.DeadlineExceeded, Unknown},
 	} {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/testkit"
 )
 
 // manager is what systemd is to a service: a socket for its messages.
@@ -24,22 +25,13 @@ type manager struct {
 
 func newManager(t *testing.T) manager {
 	t.Helper()
-	dir := shortTempDir(t)
+	dir := testkit.ShortTempDir(t)
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "notify"), Net: "unixgram"})
 	check(t, err)
 	t.Cleanup(func() { conn.Close() })
 	t.Setenv("NOTIFY_SOCKET", filepath.Join(dir, "notify"))
 	t.Setenv("RUNTIME_DIRECTORY", dir)
 	return manager{t, conn}
-}
-
-// shortTempDir is for sockets, whose path must be shorter than 108 bytes.
-func shortTempDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "tl")
-	check(t, err)
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
 }
 
 // next is the next message, as lines.

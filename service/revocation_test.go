@@ -325,7 +325,7 @@ func TestAskRefresh(t *testing.T) {
 		t.Error("somebody answered")
 	}
 	control := s.serveControl()
-	defer control.close()
+	defer control.Close()
 	own := openAuthority(t, s.openPKI())
 	client := s.tlsConfig()
 	own.revoke(pki.OwnCRL(own.store.Dir), time.Hour, s.client.Leaf)

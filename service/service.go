@@ -83,7 +83,7 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger, host Host) e
 	}
 	s.logControl = host.Log
 	control := s.serveControl()
-	defer control.close() // at the end, so that it can say that we are stopping
+	defer control.Close() // at the end, so that it can say that we are stopping
 	defer s.Stop()
 	log.Info(msgStarted, "version", Version, "config", cfg.File, "tunnels", len(cfg.Tunnels), "left_out", s.leftOutNames())
 	s.notify(notifyReady)

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/control"
 	"tlstunnel/pki"
 	"tlstunnel/service"
 )
@@ -69,7 +70,7 @@ func (a *app) certInstall(ctx context.Context, source pki.Source, name string) e
 	}
 	_, err = service.AskReload(ctx, cfg.File, false)
 	switch {
-	case errors.Is(err, service.ErrNotRunning):
+	case errors.Is(err, control.ErrNotRunning):
 		fmt.Fprintf(a.stdout, "installed for tunnel %q; the service isn't running and takes it when it starts\n", t.Name)
 		return nil
 	case err != nil:

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tlstunnel/internal/control"
 	"tlstunnel/pki"
 	"tlstunnel/pki/certfile"
 	"tlstunnel/service"
@@ -76,7 +77,7 @@ func (a *app) refreshService(ctx context.Context, file string) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	switch err := service.AskRefresh(ctx, file); {
-	case errors.Is(err, service.ErrNotRunning):
+	case errors.Is(err, control.ErrNotRunning):
 		return nil
 	case err != nil:
 		return fmt.Errorf("the files are made, but the service doesn't use them yet: %w", err)

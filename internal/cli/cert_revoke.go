@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tlstunnel/internal/control"
 	"tlstunnel/pki"
 	"tlstunnel/pki/certfile"
 	"tlstunnel/service"
@@ -63,7 +64,7 @@ func (a *app) applyRevocation(ctx context.Context, configFile string) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	switch err := service.AskRefresh(ctx, configFile); {
-	case errors.Is(err, service.ErrNotRunning):
+	case errors.Is(err, control.ErrNotRunning):
 		fmt.Fprintln(a.stdout, "the service isn't running: it applies this when it starts")
 		return nil
 	case err != nil:

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tlstunnel/internal/control"
 	"tlstunnel/internal/quote"
 	"tlstunnel/service"
 )
@@ -52,7 +53,7 @@ func (a *app) reload(ctx context.Context, dryRun bool) error {
 	}
 	a.complain(err)
 	switch {
-	case errors.Is(err, service.ErrNotRunning):
+	case errors.Is(err, control.ErrNotRunning):
 		a.hint(fmt.Sprintf("the config is %s; `--config FILE` names another, `tlstunnel start` starts the installed service", file))
 	case errors.Is(err, service.ErrRefused):
 		a.hint("nothing was changed: the service goes on as before")

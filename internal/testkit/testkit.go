@@ -6,7 +6,10 @@
 //	log.Await(t, "msg=listening")
 package testkit
 
-import "testing"
+import (
+	"os"
+	"testing"
+)
 
 // Check ends the test if there is an error.
 func Check(t testing.TB, err error) {
@@ -14,4 +17,14 @@ func Check(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// ShortTempDir is for sockets, whose path must be shorter than 108 bytes. It is removed at
+// the end of the test.
+func ShortTempDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "tl")
+	Check(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
 }

@@ -1,9 +1,8 @@
 //go:build unix
 
-package service
+package control
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,9 +15,9 @@ import (
 	"tlstunnel/internal/config"
 )
 
-// controlSocket is the path of the control channel. That of the installed
+// socketPath is the path of the control channel. That of the installed
 // service is in a folder that systemd makes for it (RuntimeDirectory).
-func controlSocket(configFile string) string {
+func socketPath(configFile string) string {
 	dir := os.Getenv("RUNTIME_DIRECTORY")
 	switch {
 	case filepath.IsAbs(dir):
@@ -32,10 +31,10 @@ func controlSocket(configFile string) string {
 	return filepath.Join(dir, "control"+instance(configFile)+".sock")
 }
 
-// listenControl opens the control channel for the user and the group that the
+// listen opens the control channel for the user and the group that the
 // service runs as.
-func listenControl(configFile string) (net.Listener, error) {
-	path := controlSocket(configFile)
+func listen(configFile string) (net.Listener, error) {
+	path := socketPath(configFile)
 	dir := filepath.Dir(path)
 	if err := os.Mkdir(dir, 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
@@ -98,42 +97,4 @@ func mustBeOurs(dir string) error {
 	return nil
 }
 
-func dialControl(ctx context.Context, configFile string) (net.Conn, error) {
-	path := controlSocket(configFile)
-	if err := mustBeTrusted(filepath.Dir(path)); err != nil {
-		return nil, err
-	}
-	return new(net.Dialer).DialContext(ctx, "unix", path)
-}
-
-// mustBeTrusted refuses a folder that a stranger may have made, as in /tmp: who answers
-// there may be anybody. That of the installed service is its account's, but lies where
-// root alone can make one.
-func mustBeTrusted(dir string) error {
-	info, err := os.Lstat(dir)
-	if err != nil {
-		return err
-	}
-	if parent, err := os.Stat(filepath.Dir(dir)); err == nil && ownerOf(parent) == 0 && parent.Mode().Perm()&0o022 == 0 {
-		return nil
-	}
-	if owner := ownerOf(info); owner != 0 && owner != os.Geteuid() || info.Mode().Perm()&0o022 != 0 && info.IsDir() {
-		return fmt.Errorf("who answers in folder %q may be anybody, and isn't asked: it belongs to the user with the number %d, its mode being %04o; remove it, and if the service runs as another user than you, ask as that user",
-			dir, owner, info.Mode().Perm())
-	}
-	return nil
-}
-
 func ownerOf(info os.FileInfo) int { return int(info.Sys().(*syscall.Stat_t).Uid) }
-
-// explainControl says what a failed connection to the control channel means.
-func explainControl(err error) error {
-	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("%w with this config", ErrNotRunning)
-	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("this user may not speak to the service: use root, or a user of the group tlstunnel: %w", err)
-	default:
-		return err
-	}
-}

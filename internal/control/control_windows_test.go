@@ -1,4 +1,4 @@
-package service
+package control
 
 import (
 	"context"
@@ -22,10 +22,15 @@ func TestPipe(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "config.toml")
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	if _, err := AskStatus(ctx, file); !errors.Is(err, ErrNotRunning) {
+	ask := func() (string, error) {
+		var answer struct{ Version string }
+		err := Ask(ctx, file, http.MethodGet, "/status", nil, &answer)
+		return answer.Version, err
+	}
+	if _, err := ask(); !errors.Is(err, ErrNotRunning) {
 		t.Errorf("nobody listens: got %v", err)
 	}
-	l, err := listenControl(file)
+	l, err := listen(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,15 +40,15 @@ func TestPipe(t *testing.T) {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
 	for range 2 {
-		if st, err := AskStatus(ctx, file); err != nil || st.Version != "it's me" {
-			t.Errorf("got %+v, %v", st, err)
+		if version, err := ask(); err != nil || version != "it's me" {
+			t.Errorf("got %q, %v", version, err)
 		}
 	}
 	server.Close()
 	if err := <-served; !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 		t.Error(err)
 	}
-	if _, err := AskStatus(ctx, file); !errors.Is(err, ErrNotRunning) {
+	if _, err := ask(); !errors.Is(err, ErrNotRunning) {
 		t.Errorf("closed: got %v", err)
 	}
 }
@@ -59,10 +64,10 @@ func TestPipeAccess(t *testing.T) {
 }
 
 func TestPipeName(t *testing.T) {
-	if got := controlPipe(config.SystemConfig()); got != `\\.\pipe\tlstunnel` {
+	if got := pipePath(config.SystemConfig()); got != `\\.\pipe\tlstunnel` {
 		t.Errorf("got %s", got)
 	}
-	if got := controlPipe(`D:\x\config.toml`); !strings.HasPrefix(got, `\\.\pipe\tlstunnel-`) {
+	if got := pipePath(`D:\x\config.toml`); !strings.HasPrefix(got, `\\.\pipe\tlstunnel-`) {
 		t.Errorf("got %s", got)
 	}
 }
