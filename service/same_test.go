@@ -12,7 +12,9 @@ import (
 // TestSameAs: two tunnels are the same if their configs, files and CAs are, and differ by
 // each field of those, whatever field comes next.
 func TestSameAs(t *testing.T) {
-	of := func(cfg config.Tunnel, ca pki.ACME) *prepared { return &prepared{config: cfg, acme: &acmeCert{ACME: ca}} }
+	of := func(cfg config.Tunnel, ca pki.ACME) *prepared {
+		return &prepared{config: cfg, acme: &acmeCert{ACME: ca}}
+	}
 	if !of(filled[config.Tunnel](), filled[pki.ACME]()).sameAs(of(filled[config.Tunnel](), filled[pki.ACME]())) {
 		t.Error("the same isn't the same")
 	}
