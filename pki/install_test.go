@@ -21,6 +21,7 @@ import (
 
 	"tlstunnel/internal/atomicfile"
 	"tlstunnel/internal/chain"
+	"tlstunnel/internal/dn"
 	"tlstunnel/pki/certfile"
 )
 
@@ -404,8 +405,8 @@ func TestWhyUntrusted(t *testing.T) {
 		{[]*x509.Certificate{c.leaf, c.middle}, trusted, "leaf.example", ""},
 		{[]*x509.Certificate{c.leaf, c.middle}, trusted, "other.example", `it isn't for "other.example", but for "leaf.example": connect by one of these names, or name it as server_name`},
 		{[]*x509.Certificate{c.leaf}, trusted, "leaf.example", `the certificate of "CN=middle", which issued "CN=leaf", wasn't sent and isn't trusted here (key id ` + fmt.Sprintf("%x", c.middle.SubjectKeyId) + `); if that is a CA between it and one that is trusted, the server's administrator adds it to the file of its certificate; else, if you trust it, add its certificate to ca`},
-		{[]*x509.Certificate{c.leaf, c.middle, c.root}, x509.NewCertPool(), "leaf.example", `the CA "CN=root" (SHA-256 ` + certfile.Fingerprint(c.root) + `) isn't trusted here; if you trust it, add its certificate to ca`},
-		{[]*x509.Certificate{c.root}, x509.NewCertPool(), "root.example", `the self-signed certificate "CN=root" (SHA-256 ` + certfile.Fingerprint(c.root) + `) isn't trusted here; if you trust it, add its certificate to ca`},
+		{[]*x509.Certificate{c.leaf, c.middle, c.root}, x509.NewCertPool(), "leaf.example", `the CA "CN=root" (SHA-256 ` + dn.Fingerprint(c.root) + `) isn't trusted here; if you trust it, add its certificate to ca`},
+		{[]*x509.Certificate{c.root}, x509.NewCertPool(), "root.example", `the self-signed certificate "CN=root" (SHA-256 ` + dn.Fingerprint(c.root) + `) isn't trusted here; if you trust it, add its certificate to ca`},
 	} {
 		err := certfile.WhyUntrusted(test.chain, test.roots, nil, test.name, now)
 		if got := outcome(c.dir, nil, err); got != test.want && !(test.want == "" && err == nil) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/atomicfile"
+	"tlstunnel/internal/dn"
 	"tlstunnel/pki/certfile"
 )
 
@@ -68,7 +69,7 @@ func child(dir string) int {
 		fmt.Println(err)
 		return 1
 	}
-	fmt.Println(certfile.Fingerprint(store.CA))
+	fmt.Println(dn.Fingerprint(store.CA))
 	return 0
 }
 

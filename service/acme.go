@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/dn"
 	"tlstunnel/pki"
 	"tlstunnel/pki/certfile"
 )
@@ -214,7 +215,7 @@ func (a *acmeCert) pickUp(log *slog.Logger) {
 		return // renew says what is wrong with it
 	}
 	a.current.Store(&cert)
-	log.Info("new certificate", "domains", a.Domains, "expires", cert.Leaf.NotAfter, "fingerprint", certfile.Fingerprint(cert.Leaf))
+	log.Info("new certificate", "domains", a.Domains, "expires", cert.Leaf.NotAfter, "fingerprint", dn.Fingerprint(cert.Leaf))
 }
 
 // renew gets a new certificate and puts it in the file.

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/dn"
 	"tlstunnel/pki"
-	"tlstunnel/pki/certfile"
 )
 
 const (
@@ -188,7 +188,7 @@ func (s *Service) warnOfExpiry(now time.Time) {
 func (s *Service) passMarks(now time.Time) (passed bool) {
 	marks := map[string]int{}
 	pass := func(cert *x509.Certificate, days []int) {
-		id := certfile.Fingerprint(cert)
+		id := dn.Fingerprint(cert)
 		marks[id] = passedMark(cert, days, now)
 		passed = passed || marks[id] != 0 && marks[id] != s.renewal.warned[id]
 	}

@@ -8,7 +8,6 @@ import (
 	"tlstunnel/internal/config"
 	"tlstunnel/internal/dn"
 	"tlstunnel/pki"
-	"tlstunnel/pki/certfile"
 )
 
 // RotationStep is [pki.Rotate], [pki.FinishRotation] or [pki.CancelRotation].
@@ -36,7 +35,7 @@ func caStatus(cfg *config.Config, now time.Time) *CAStatus {
 	}
 	st := &CAStatus{Expires: store.CA.NotAfter}
 	if store.Next != nil {
-		st.Next = certfile.Fingerprint(store.Next)
+		st.Next = dn.Fingerprint(store.Next)
 	}
 	return st
 }

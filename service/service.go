@@ -20,10 +20,10 @@ import (
 	"time"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/dn"
 	"tlstunnel/internal/logging"
 	"tlstunnel/internal/tuning"
 	"tlstunnel/pki"
-	"tlstunnel/pki/certfile"
 	"tlstunnel/tunnel"
 )
 
@@ -173,7 +173,7 @@ func (s *Service) ownPKI(ctx context.Context) (*pki.Store, error) {
 	store, created, err := FirstPKI(ctx, s.cfg)
 	s.madePKI = err == nil
 	if err == nil && len(created) > 0 {
-		s.log.Warn("made a new CA or server certificate; keep ca.key safe, and give clients ca.crt", "ca", certfile.Fingerprint(store.CA), "files", created)
+		s.log.Warn("made a new CA or server certificate; keep ca.key safe, and give clients ca.crt", "ca", dn.Fingerprint(store.CA), "files", created)
 	}
 	return store, err
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"time"
 
 	"tlstunnel/internal/dn"
 )
@@ -39,5 +38,3 @@ func names(cert *x509.Certificate) string {
 	}
 	return listed(all, 10)
 }
-
-func minute(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }

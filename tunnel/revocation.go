@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"tlstunnel/internal/chain"
 	"tlstunnel/internal/dn"
 )
 
@@ -56,14 +57,14 @@ func (t *Tunnel) whyRevoked(c *conn) string {
 	if why != "" {
 		return why
 	}
-	for _, chain := range chainsOf(c.session) {
-		for _, cert := range chain {
+	for _, verified := range chainsOf(c.session) {
+		for _, cert := range verified {
 			l := c.settings.outOfDate(cert, time.Now())
 			switch {
 			case l == nil:
 			case l.RefuseExpired:
 				return fmt.Sprintf("may have been revoked: the CRL %s of %q has been out of date since %s; get a new one from the CA, or set crl_expired = \"warn\"",
-					l.Name, dn.Text(l.Issuer.Subject), minute(l.NextUpdate))
+					l.Name, dn.Text(l.Issuer.Subject), chain.Minute(l.NextUpdate))
 			default:
 				t.warnOutOfDate(c, l)
 			}

@@ -9,11 +9,9 @@ package chain
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"tlstunnel/internal/dn"
@@ -64,9 +62,9 @@ func Signer(chain []*x509.Certificate) string {
 	case !selfIssued(top):
 		return fmt.Sprintf("the CA %s%s, whose own certificate isn't in the chain", issuer(top), keyID(top))
 	case len(ordered) == 1:
-		return fmt.Sprintf("the self-signed certificate %s (SHA-256 %s)", subject(top), fingerprint(top))
+		return fmt.Sprintf("the self-signed certificate %s (SHA-256 %s)", subject(top), dn.Fingerprint(top))
 	default:
-		return fmt.Sprintf("the CA %s (SHA-256 %s)", subject(top), fingerprint(top))
+		return fmt.Sprintf("the CA %s (SHA-256 %s)", subject(top), dn.Fingerprint(top))
 	}
 }
 
@@ -126,10 +124,5 @@ func keyID(cert *x509.Certificate) string {
 	return fmt.Sprintf(" (key id %x)", cert.AuthorityKeyId)
 }
 
-// fingerprint is the SHA-256 of a certificate as people compare it.
-func fingerprint(cert *x509.Certificate) string {
-	sum := sha256.Sum256(cert.Raw)
-	return strings.ReplaceAll(fmt.Sprintf("% X", sum[:]), " ", ":")
-}
-
-func minute(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }
+// Minute is a point in time as messages about certificates show it.
+func Minute(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"tlstunnel/internal/dn"
 )
 
 var now = time.Date(2026, 11, 28, 9, 0, 0, 0, time.UTC)
@@ -134,17 +136,17 @@ func TestJudge(t *testing.T) {
 		{"none between", list(leaf, root.Certificate), list(root.Certificate), missing + ": " + addIt + ", or you add it to ca of this tunnel"},
 		{"leaf alone", list(leaf), list(root.Certificate), missing + fmt.Sprintf(" and isn't trusted here (key id %x); if that is a CA between it and one that is trusted, ", issuing.SubjectKeyId) + addIt + "; else, if you trust it, add its certificate to ca of this tunnel"},
 		{"the one before", list(leaf, before.Certificate), list(root.Certificate), missing + ", but one of the same name with another key, as from before a renewal: " + addIt + " in its place, or you add it to ca of this tunnel"},
-		{"the one before is trusted", list(leaf, root.Certificate), list(root.Certificate, before.Certificate), `"CN=pacs" wasn't signed by the CA "CN=Issuing 1" that is in ca of this tunnel (SHA-256 ` + fingerprint(before.Certificate) + `), but by one of the same name with another key: perhaps that CA was made anew; if you trust the new one, add its certificate too`},
-		{"the root was made anew", list(leaf, issuing.Certificate, root.Certificate), list(remade.Certificate), `the CA "CN=Root" (SHA-256 ` + fingerprint(root.Certificate) + `) isn't trusted here, but one of the same name with another key is (SHA-256 ` + fingerprint(remade.Certificate) + `); if you trust it, add its certificate to ca of this tunnel`},
-		{"the root was made anew and isn't sent", list(leaf, issuing.Certificate), list(remade.Certificate), `"CN=Issuing 1" wasn't signed by the CA "CN=Root" that is in ca of this tunnel (SHA-256 ` + fingerprint(remade.Certificate) + `), but by one of the same name with another key: perhaps that CA was made anew; if you trust the new one, add its certificate too`},
+		{"the one before is trusted", list(leaf, root.Certificate), list(root.Certificate, before.Certificate), `"CN=pacs" wasn't signed by the CA "CN=Issuing 1" that is in ca of this tunnel (SHA-256 ` + dn.Fingerprint(before.Certificate) + `), but by one of the same name with another key: perhaps that CA was made anew; if you trust the new one, add its certificate too`},
+		{"the root was made anew", list(leaf, issuing.Certificate, root.Certificate), list(remade.Certificate), `the CA "CN=Root" (SHA-256 ` + dn.Fingerprint(root.Certificate) + `) isn't trusted here, but one of the same name with another key is (SHA-256 ` + dn.Fingerprint(remade.Certificate) + `); if you trust it, add its certificate to ca of this tunnel`},
+		{"the root was made anew and isn't sent", list(leaf, issuing.Certificate), list(remade.Certificate), `"CN=Issuing 1" wasn't signed by the CA "CN=Root" that is in ca of this tunnel (SHA-256 ` + dn.Fingerprint(remade.Certificate) + `), but by one of the same name with another key: perhaps that CA was made anew; if you trust the new one, add its certificate too`},
 		{"expired between", list(leaf, old.Certificate), list(root.Certificate), `"CN=Issuing 1" is valid from 2026-11-28 08:00 UTC to 2026-11-28 08:59 UTC, and here it is 2026-11-28 09:00 UTC: the target's administrator puts the present certificate of that CA into the file of its certificate`},
 		{"SHA-1", list(sha1(t, rsaRoot)), list(rsaRoot), `"CN=pacs" is signed with SHA-1 (SHA1-RSA), which isn't accepted: have it issued anew`},
 		{"SHA-1 and unknown", list(sha1(t, rsaRoot), rsaRoot), list(root.Certificate), `"CN=pacs" is signed with SHA-1 (SHA1-RSA), which isn't accepted: have it issued anew`},
 		{"no CA between", list(issue(t, noCA, "pacs", nil).Certificate, noCA.Certificate), list(root.Certificate), `the certificate "CN=pacs" is signed by "CN=Clerk", which isn't a CA (CA:FALSE), so that no peer accepts it: get one from a CA`},
 		{"may not sign", list(issue(t, noSign, "pacs", nil).Certificate, noSign.Certificate), list(root.Certificate), `the certificate "CN=pacs" is signed by "CN=CRL signer", which may not sign certificates (its key usage), so that no peer accepts it: get one from a CA`},
 		{"name written in another way", list(issuing.Certificate), list(printed.Certificate), `"CN=Issuing 1" is signed by "CN=Root", but doesn't have exactly that name as its issuer: have it issued anew`},
-		{"unknown", list(leaf, issuing.Certificate, root.Certificate), list(rsaRoot), `the CA "CN=Root" (SHA-256 ` + fingerprint(root.Certificate) + `) isn't trusted here; if you trust it, add its certificate to ca of this tunnel`},
-		{"self-signed", list(self), list(root.Certificate), `the self-signed certificate "CN=box" (SHA-256 ` + fingerprint(self) + `) isn't trusted here; if you trust it, add its certificate to ca of this tunnel`},
+		{"unknown", list(leaf, issuing.Certificate, root.Certificate), list(rsaRoot), `the CA "CN=Root" (SHA-256 ` + dn.Fingerprint(root.Certificate) + `) isn't trusted here; if you trust it, add its certificate to ca of this tunnel`},
+		{"self-signed", list(self), list(root.Certificate), `the self-signed certificate "CN=box" (SHA-256 ` + dn.Fingerprint(self) + `) isn't trusted here; if you trust it, add its certificate to ca of this tunnel`},
 		{"for clients", list(forClients, issuing.Certificate), list(root.Certificate), `"CN=pacs" isn't meant for TLS servers, but for TLS client (extended key usage): have one issued with the extended usage "TLS server"`},
 		{"of a CA for mail", list(issue(t, mailOnly, "pacs", nil).Certificate, mailOnly.Certificate), list(root.Certificate), `the CA "CN=Mail CA" may not issue certificates for TLS servers, but only for email protection (extended key usage): have a certificate issued by another CA`},
 	} {
@@ -244,10 +246,10 @@ func TestSigner(t *testing.T) {
 		chain []*x509.Certificate
 		want  string
 	}{
-		{[]*x509.Certificate{leaf, other.Certificate, issuing.Certificate, root.Certificate}, `the CA "CN=Root" (SHA-256 ` + fingerprint(root.Certificate) + ")"},
-		{[]*x509.Certificate{leaf, issuing.Certificate, root.Certificate, other.Certificate}, `the CA "CN=Root" (SHA-256 ` + fingerprint(root.Certificate) + ")"},
+		{[]*x509.Certificate{leaf, other.Certificate, issuing.Certificate, root.Certificate}, `the CA "CN=Root" (SHA-256 ` + dn.Fingerprint(root.Certificate) + ")"},
+		{[]*x509.Certificate{leaf, issuing.Certificate, root.Certificate, other.Certificate}, `the CA "CN=Root" (SHA-256 ` + dn.Fingerprint(root.Certificate) + ")"},
 		{[]*x509.Certificate{leaf, other.Certificate}, fmt.Sprintf(`the CA "CN=Issuing" (key id %x), whose own certificate isn't in the chain`, issuing.SubjectKeyId)},
-		{[]*x509.Certificate{root.Certificate}, `the self-signed certificate "CN=Root" (SHA-256 ` + fingerprint(root.Certificate) + ")"},
+		{[]*x509.Certificate{root.Certificate}, `the self-signed certificate "CN=Root" (SHA-256 ` + dn.Fingerprint(root.Certificate) + ")"},
 	} {
 		if got := Signer(test.chain); got != test.want {
 			t.Errorf("\ngot  %s\nwant %s", got, test.want)

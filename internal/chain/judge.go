@@ -126,7 +126,7 @@ func (j Judge) missing(sent []*x509.Certificate, cert *x509.Certificate) *Fault 
 	add := fmt.Sprintf("%s's administrator adds it to the file of its certificate", j.Whose)
 	if i := slices.IndexFunc(j.Trusted, isNamesake); i >= 0 {
 		return &Fault{
-			fmt.Sprintf("%s wasn't signed by the CA %s that is in %s (SHA-256 %s), but by one of the same name with another key", subject(cert), issuer(cert), j.List, fingerprint(j.Trusted[i])),
+			fmt.Sprintf("%s wasn't signed by the CA %s that is in %s (SHA-256 %s), but by one of the same name with another key", subject(cert), issuer(cert), j.List, dn.Fingerprint(j.Trusted[i])),
 			"perhaps that CA was made anew; if you trust the new one, add its certificate too",
 		}
 	}
@@ -154,13 +154,13 @@ func (j Judge) isTrusted(ca *x509.Certificate) bool {
 
 // untrusted is that the chain is whole, but nobody here trusts its end.
 func (j Judge) untrusted(top *x509.Certificate, alone bool) *Fault {
-	what := fmt.Sprintf("the CA %s (SHA-256 %s) isn't trusted here", subject(top), fingerprint(top))
+	what := fmt.Sprintf("the CA %s (SHA-256 %s) isn't trusted here", subject(top), dn.Fingerprint(top))
 	if alone {
-		what = fmt.Sprintf("the self-signed certificate %s (SHA-256 %s) isn't trusted here", subject(top), fingerprint(top))
+		what = fmt.Sprintf("the self-signed certificate %s (SHA-256 %s) isn't trusted here", subject(top), dn.Fingerprint(top))
 	}
 	for _, ca := range j.Trusted {
 		if bytes.Equal(ca.RawSubject, top.RawSubject) {
-			what += fmt.Sprintf(", but one of the same name with another key is (SHA-256 %s)", fingerprint(ca))
+			what += fmt.Sprintf(", but one of the same name with another key is (SHA-256 %s)", dn.Fingerprint(ca))
 			break
 		}
 	}
@@ -177,7 +177,7 @@ func (j Judge) outOfDate(leaf, cert *x509.Certificate) *Fault {
 	case cert != leaf && IsCA(cert):
 		remedy = j.Whose + "'s administrator puts the present certificate of that CA into the file of its certificate"
 	}
-	return &Fault{fmt.Sprintf("%q is valid from %s to %s, and here it is %s", dn.Text(cert.Subject), minute(cert.NotBefore), minute(cert.NotAfter), minute(j.Now)), remedy}
+	return &Fault{fmt.Sprintf("%q is valid from %s to %s, and here it is %s", dn.Text(cert.Subject), Minute(cert.NotBefore), Minute(cert.NotAfter), Minute(j.Now)), remedy}
 }
 
 // misused finds the certificate that isn't for j.Usage.

@@ -7,8 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tlstunnel/internal/dn"
 	"tlstunnel/pki"
-	"tlstunnel/pki/certfile"
 )
 
 func (a *app) caExportCommand() *cobra.Command {
@@ -44,7 +44,7 @@ func (a *app) caExport(f issueFlags) error {
 	}
 	ca, out := cas[0], f.out
 	if out == "-" {
-		fmt.Fprintf(a.stderr, "tlstunnel: fingerprint (SHA-256) %s\n", certfile.Fingerprint(ca))
+		fmt.Fprintf(a.stderr, "tlstunnel: fingerprint (SHA-256) %s\n", dn.Fingerprint(ca))
 		return pem.Encode(a.stdout, &pem.Block{Type: "CERTIFICATE", Bytes: ca.Raw})
 	}
 	var trustStore []byte
@@ -67,6 +67,6 @@ func (a *app) caExport(f issueFlags) error {
 	if len(files) == 0 {
 		fmt.Fprintf(a.stdout, "this certificate is in %q already: nothing to do\n", out)
 	}
-	fmt.Fprintf(a.stdout, "fingerprint (SHA-256) %s\n", certfile.Fingerprint(ca))
+	fmt.Fprintf(a.stdout, "fingerprint (SHA-256) %s\n", dn.Fingerprint(ca))
 	return nil
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/dn"
 	"tlstunnel/internal/quote"
 	"tlstunnel/pki"
-	"tlstunnel/pki/certfile"
 	"tlstunnel/service"
 )
 
@@ -77,7 +77,7 @@ func (a *app) beginRotation(ctx context.Context, cfg *config.Config) error {
 
 func (a *app) showCA(which string, ca *x509.Certificate) {
 	fmt.Fprintf(a.stdout, "%-12s %s\n  expires    %s\n  SHA-256    %s\n",
-		which, quote.Text(ca.Subject.CommonName), ca.NotAfter.Local().Format(time.DateOnly), certfile.Fingerprint(ca))
+		which, quote.Text(ca.Subject.CommonName), ca.NotAfter.Local().Format(time.DateOnly), dn.Fingerprint(ca))
 }
 
 func (a *app) showPlan(store *pki.Store) {
@@ -103,7 +103,7 @@ until %s: client certificates that it has signed are refused from then on.
 Issue new ones before that; tlstunnel cert list has all that were ever issued.
   previous   %s
   SHA-256    %s
-`, old.NotAfter.Local().Format(time.DateOnly), quote.Text(old.Subject.CommonName), certfile.Fingerprint(old))
+`, old.NotAfter.Local().Format(time.DateOnly), quote.Text(old.Subject.CommonName), dn.Fingerprint(old))
 	}
 }
 

@@ -204,7 +204,7 @@ func (d *demo) showCertificate(w io.Writer) error {
 		return err
 	}
 	_, err = fmt.Fprintf(w, "\nThe client trusts this CA alone, and expects the name %q:\n\n  %s\n  SHA-256 %s\n\n",
-		"127.0.0.1", dn.Text(store.CA.Subject), certfile.Fingerprint(store.CA))
+		"127.0.0.1", dn.Text(store.CA.Subject), dn.Fingerprint(store.CA))
 	return err
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tlstunnel/internal/atomicfile"
-	"tlstunnel/pki/certfile"
+	"tlstunnel/internal/dn"
 	"tlstunnel/service"
 )
 
@@ -56,7 +56,7 @@ func (a *app) init(ctx context.Context) error {
 CA fingerprint (SHA-256): %s
 Give ca.crt to the other side. Keep ca.key to yourself: whoever has it can pose
 as any of your servers.
-`, certfile.Fingerprint(store.CA))
+`, dn.Fingerprint(store.CA))
 	return nil
 }
 

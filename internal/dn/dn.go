@@ -1,8 +1,9 @@
-// Package dn writes distinguished names, the subject and issuer of a certificate: for
-// people, the same wherever the program shows one, in its log, its messages and its
-// commands, and for the certificates that it makes. It doesn't compare them.
+// Package dn writes what people know a certificate by: the distinguished names of its
+// subject and issuer, and its fingerprint. They look the same wherever the program shows
+// them, in its log, its messages and its commands. It doesn't compare them.
 //
-//	dn.Text(cert.Subject) // C=KR, O="Example Co., Ltd.", CN=host, emailAddress=a@b.example
+//	dn.Text(cert.Subject)   // C=KR, O="Example Co., Ltd.", CN=host, emailAddress=a@b.example
+//	dn.Fingerprint(cert)    // 5F:0A:…
 package dn
 
 import (

@@ -52,7 +52,7 @@ func Describe(cert *x509.Certificate, now time.Time) Description {
 		Validity:           validityText(cert, now),
 		Serial:             colonHex(cert.SerialNumber.Bytes()),
 		SignatureAlgorithm: signatureText(cert.SignatureAlgorithm),
-		Fingerprint:        Fingerprint(cert),
+		Fingerprint:        dn.Fingerprint(cert),
 		Pin:                Pin(cert),
 		CA:                 caText(cert),
 		KeyUsage:           keyUsageText(cert.KeyUsage),
@@ -107,13 +107,6 @@ func writeParts(w io.Writer, parts []part) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
-}
-
-// Fingerprint is the SHA-256 of the whole certificate (its DER), written as
-// "AB:CD:…": what browsers and `openssl x509 -fingerprint -sha256` show.
-func Fingerprint(cert *x509.Certificate) string {
-	sum := sha256.Sum256(cert.Raw)
-	return colonHex(sum[:])
 }
 
 // Pin is the SHA-256 of the public key (SubjectPublicKeyInfo, as in RFC 7469) in

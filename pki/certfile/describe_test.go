@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tlstunnel/internal/dn"
 )
 
 func TestDescribeText(t *testing.T) {
@@ -125,7 +127,7 @@ func TestDescribeRare(t *testing.T) {
 func TestFingerprintIsThatOfOpenSSL(t *testing.T) {
 	store := newAuthority(t, "CA")
 	out := openssl(t, "x509", "-noout", "-fingerprint", "-sha256", "-in", filepath.Join(store.dir, "ca.crt"))
-	if got := Fingerprint(store.ca); !strings.Contains(out, "="+got+"\n") {
+	if got := dn.Fingerprint(store.ca); !strings.Contains(out, "="+got+"\n") {
 		t.Errorf("got %s, want %s", got, out)
 	}
 }
