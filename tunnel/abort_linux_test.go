@@ -8,6 +8,7 @@ import (
 	"os"
 	"testing"
 	"time"
+	"tlstunnel/internal/diagnose"
 )
 
 // A peer that sends all it has, ends its stream and leaves without waiting for
@@ -30,7 +31,7 @@ func TestPeerLeavesBeforeTheAnswer(t *testing.T) {
 	peer.tcp.Close()
 	check(t, send(target, 1))
 	eventually(t, "the tunnel knows that nobody is there", func() bool { return isDead(front) })
-	if err := send(target, n); isTimeout(err) { // a reset: its system has taken all before
+	if err := send(target, n); diagnose.IsTimeout(err) { // a reset: its system has taken all before
 		t.Fatal(err)
 	}
 	check(t, receiveAll(target, n))

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"tlstunnel/internal/diagnose"
 	"tlstunnel/tunnel/pool"
 )
 
@@ -41,9 +42,6 @@ func (s *settings) resolve(ctx context.Context, target Target) ([]string, error)
 	known.Set(addresses)
 	return pool.Order(known, addresses, func(address string) string { return address }), nil
 }
-
-// noAnswer is why an address of a name is down that another one was faster than.
-const noAnswer = "it doesn't answer"
 
 // An attempt is what came of one address.
 type attempt struct {
@@ -84,13 +82,13 @@ func (t *Tunnel) dialFirst(ctx context.Context, s *settings, target Target, addr
 			case won.conn != nil && a.conn != nil:
 				a.conn.Close()
 			case won.conn != nil && a.index < won.index:
-				s.addresses[target.Address].Failed(addresses[a.index], noAnswer)
+				s.down(target, addresses[a.index], diagnose.New("target.slow_address"))
 			case won.conn != nil: // it had no time
 			case a.err == nil:
 				won = a
 				cancel()
 			default:
-				s.addresses[target.Address].Failed(addresses[a.index], t.whyDown(a.err))
+				s.down(target, addresses[a.index], t.whyDown(a.err))
 				firstErr = cmp.Or(firstErr, a.err)
 				begin()
 			}
@@ -107,7 +105,7 @@ func (t *Tunnel) dialFirst(ctx context.Context, s *settings, target Target, addr
 func (t *Tunnel) dialOnly(ctx context.Context, s *settings, target Target, address string) (*net.TCPConn, error) {
 	conn, err := s.dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
-		s.addresses[target.Address].Failed(address, t.whyDown(err))
+		s.down(target, address, t.whyDown(err))
 		return nil, err
 	}
 	return conn.(*net.TCPConn), nil
@@ -120,9 +118,14 @@ func (s *settings) dialAddress(ctx context.Context, address string, index int, a
 
 // whyDown is why an address can't be reached. How long it was waited for depends on
 // the other addresses.
-func (t *Tunnel) whyDown(err error) string {
-	if isTimeout(err) {
-		return noAnswer
+func (t *Tunnel) whyDown(err error) diagnose.Diagnosis {
+	if diagnose.IsTimeout(err) {
+		return diagnose.New("target.slow_address")
 	}
-	return clip(t.explainDial(err).reason)
+	return t.explainDial(err).Diagnosis
+}
+
+// down notes that one of the addresses of target is down.
+func (s *settings) down(target Target, address string, why diagnose.Diagnosis) {
+	s.addresses[target.Address].Failed(address, why.Code, clip(why.String()))
 }

@@ -2,8 +2,8 @@ package tunnel
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
+	"strconv"
 )
 
 // admit says whether the peer may connect at all, and counts it in; then
@@ -12,9 +12,9 @@ func (t *Tunnel) admit(c *conn) *ending {
 	ip := c.peer.Addr()
 	switch {
 	case contains(c.settings.DenyFrom, ip):
-		return refusal("the peer's address is in deny_from")
+		return refusal("peer.denied")
 	case len(c.settings.AllowFrom) > 0 && !contains(c.settings.AllowFrom, ip):
-		return refusal("the peer's address isn't in allow_from")
+		return refusal("peer.not_allowed_from")
 	}
 
 	t.mu.Lock()
@@ -26,7 +26,7 @@ func (t *Tunnel) admit(c *conn) *ending {
 		c.early, c.giveUp = context.WithCancelCause(t.setup)
 		if !t.pending.add(c) {
 			c.giveUp(nil)
-			return refusal(fmt.Sprintf("%d connections are in their handshake, and the peer's address has the most of them", maxHandshakes))
+			return refusal("tlstunnel.max_handshakes", "count", strconv.Itoa(maxHandshakes))
 		}
 	}
 	c.admitted = true
@@ -53,9 +53,9 @@ func (t *Tunnel) takePlace(c *conn) *ending {
 func (t *Tunnel) full(c *conn) *ending {
 	switch s := c.settings; {
 	case s.MaxConnections > 0 && t.placed >= s.MaxConnections:
-		return refusal("max_connections is reached")
+		return refusal("tlstunnel.max_connections")
 	case s.MaxConnectionsPerIP > 0 && t.placedFrom[c.origin] >= s.MaxConnectionsPerIP:
-		return refusal("max_connections_per_ip is reached")
+		return refusal("tlstunnel.max_connections_per_ip")
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -79,8 +80,8 @@ func (t *Tunnel) authorize(c *conn) *ending {
 	if c.settings.Front == nil {
 		return nil
 	}
-	if why := t.whyRevoked(c); why != "" {
-		return refusal("the peer's certificate " + why)
+	if why := t.whyRevoked(c); why != nil {
+		return &ending{refused, why.of(byPeer, "the peer's certificate"), nil}
 	}
 	var offered []Rule
 	if len(c.session.PeerCertificates) > 0 {
@@ -101,10 +102,9 @@ func (t *Tunnel) authorize(c *conn) *ending {
 		}
 	}
 	if own {
-		return refusal("the peer has the key of this machine's own server certificate, which is no client's: give it a certificate of its own (`tlstunnel cert issue NAME --client`); if it is this machine, or the key is shared on purpose, write " + fmt.Sprintf("%q in allow", offered[0]))
+		return refusal("peer.has_our_key", "key", strconv.Quote(offered[0].String()))
 	}
-	return refusal(fmt.Sprintf("nothing in the peer's certificate is in allow: it has %s; allow has %s",
-		quoteRules(offered), quoteRules(c.settings.Allow)))
+	return refusal("peer.not_in_allow", "names", quoteRules(offered), "rules", quoteRules(c.settings.Allow))
 }
 
 // isOwn tells whether cert has the key of a certificate of ours. There may be several

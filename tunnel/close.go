@@ -27,7 +27,7 @@ func (t *Tunnel) close(c *conn, end *ending) {
 
 func (t *Tunnel) logEnd(c *conn, end *ending) {
 	ctx := context.Background()
-	if !c.settings.log.Enabled(ctx, end.level) {
+	if !c.settings.log.Enabled(ctx, end.Level) {
 		return
 	}
 	skipped, ok := int64(0), true
@@ -37,14 +37,14 @@ func (t *Tunnel) logEnd(c *conn, end *ending) {
 	if !ok {
 		return
 	}
-	c.settings.log.LogAttrs(ctx, end.level, end.outcome.message(), append(c.attrs(), end.attrs(skipped)...)...)
+	c.settings.log.LogAttrs(ctx, end.Level, end.outcome.message(), append(c.attrs(), end.attrs(skipped)...)...)
 }
 
 // summary is of c alone, which ended so.
 func (c *conn) summary(end *ending) summary {
 	return summary{
-		event{doer{c.origin, c.identity()}, end.outcome, end.kind()},
-		tally{end.level, clip(end.reason), 1, c.toBack.Load(), c.toFront.Load()},
+		event{doer{c.origin, c.identity()}, end.outcome, end.Code, end.kind()},
+		tally{end.Level, clip(end.String()), 1, c.toBack.Load(), c.toFront.Load()},
 	}
 }
 

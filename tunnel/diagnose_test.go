@@ -282,28 +282,6 @@ func TestTargetIsNotSuspect(t *testing.T) {
 	}
 }
 
-// What the system says of a firewall that rejects, on either system and by either
-// version of IP.
-func TestFirewallRejects(t *testing.T) {
-	r := start(t, Settings{Targets: []Target{{Address: "127.0.0.1:1"}}})
-	for errno, want := range map[error]string{
-		errRefused:      "nothing listens at the target, or a firewall rejects",
-		errHostUnreach:  "a firewall on the way rejects",
-		errForbidden:    "connecting to the target is forbidden",
-		errNotPermitted: "connecting to the target is forbidden",
-	} {
-		err := &net.OpError{Op: "dial", Err: &syscallError{errno}}
-		if end := r.explainDial(err); !strings.Contains(end.reason, want) || end.level != slog.LevelWarn {
-			t.Errorf("%v: %s", errno, end.reason)
-		}
-	}
-}
-
-type syscallError struct{ err error }
-
-func (e *syscallError) Error() string { return "connect: " + e.err.Error() }
-func (e *syscallError) Unwrap() error { return e.err }
-
 // A dot at the end of the name that the peer asks for: crypto/tls can't decode that.
 func TestServerNameWithDot(t *testing.T) {
 	leakCheck(t)

@@ -3,17 +3,16 @@ package tunnel
 import (
 	"context"
 	"crypto/tls"
-	"errors"
-	"log/slog"
 	"net"
 
+	"tlstunnel/internal/diagnose"
 	"tlstunnel/tunnel/pool"
 )
 
 // dial opens the back to the first target that takes the connection. Those that are
 // known to be down come last, and are tried again in the background.
 func (t *Tunnel) dial(c *conn) *ending {
-	end := &ending{dialFailed, slog.LevelError, byTunnel, "this tunnel has no target", nil}
+	end := &ending{dialFailed, diagnose.New("tlstunnel.no_target"), nil}
 	for _, target := range pool.Order(t.targets, c.settings.Targets, addressOf) {
 		c.target = target
 		if target.TLS != nil {
@@ -22,7 +21,7 @@ func (t *Tunnel) dial(c *conn) *ending {
 		if end = t.dialTarget(c, target, ""); end == nil || t.setup.Err() != nil {
 			break
 		}
-		c.failed = append(c.failed, target.Address+": "+clip(end.reason))
+		c.failed = append(c.failed, target.Address+": "+clip(end.String()))
 	}
 	if end == nil {
 		t.tryDown(c.settings)
@@ -50,8 +49,8 @@ func (t *Tunnel) note(p *pool.Pool, name string, end *ending) {
 	switch {
 	case end == nil:
 		p.Works(name)
-	case t.setup.Err() == nil && !errors.Is(end.err, errTooMany): // else it is our own fault
-		p.Failed(name, clip(end.reason))
+	case t.setup.Err() == nil && end.Side() != byTunnel: // else it is our own fault
+		p.Failed(name, end.Code, clip(end.String()))
 	}
 }
 
@@ -85,9 +84,9 @@ func (t *Tunnel) secureBack(c *conn, target Target, tcp *net.TCPConn) *ending {
 			t.hangUp(back)
 			return t.explainBack(back, err)
 		}
-		if why := t.whyRevoked(c); why != "" {
+		if why := t.whyRevoked(c); why != nil {
 			t.hangUp(back)
-			return &ending{dialFailed, slog.LevelWarn, byTunnel, "tlstunnel refused the target's certificate: it " + why, nil}
+			return &ending{dialFailed, why.of(byTarget, "tlstunnel refused the target's certificate: it"), nil}
 		}
 	}
 	c.back = back

@@ -4,18 +4,9 @@ package tunnel
 
 import "syscall"
 
-// The system's errors that get an explanation.
+// What the system says of a connection that fails.
 const (
-	errRefused      = syscall.ECONNREFUSED
-	errReset        = syscall.ECONNRESET
-	errPipe         = syscall.EPIPE
-	errAborted      = syscall.ECONNABORTED
-	errHostUnreach  = syscall.EHOSTUNREACH
-	errNetUnreach   = syscall.ENETUNREACH
-	errTimedOut     = syscall.ETIMEDOUT
-	errTooMany      = syscall.EMFILE
-	errForbidden    = syscall.EACCES // ICMPv6 "administratively prohibited", and a route or SELinux rule of this machine
-	errNotPermitted = syscall.EPERM  // a firewall of this machine, such as IPAddressDeny= of systemd
+	errReset    = syscall.ECONNRESET
+	errPipe     = syscall.EPIPE
+	errTimedOut = syscall.ETIMEDOUT
 )
-
-const whoForbids = "by a firewall on the way or a rule of this machine (a firewall, a route, SELinux, IPAddressDeny= of the unit): allow it there"

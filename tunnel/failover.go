@@ -11,6 +11,7 @@ type TargetState struct {
 	Address   string    `json:"address"`
 	DownSince time.Time `json:"down_since,omitzero"`  // zero: it works, or was never tried
 	LastError string    `json:"last_error,omitempty"` // why it couldn't be reached the last time
+	Code      string    `json:"code,omitempty"`       // likewise, for programs
 
 	// Addresses are those of its host name that are down while another one works.
 	Addresses []TargetState `json:"addresses,omitempty"`
@@ -23,11 +24,11 @@ func (t *Tunnel) Targets() []TargetState {
 	s := t.settings.Load()
 	var all []TargetState
 	for _, at := range t.targets.States() {
-		state := TargetState{Address: at.Name, DownSince: at.Since, LastError: at.Reason}
+		state := TargetState{Address: at.Name, DownSince: at.Since, LastError: at.Reason, Code: at.Code}
 		if known := s.addresses[at.Name]; known != nil && at.Since.IsZero() {
 			for _, at := range known.States() {
 				if !at.Since.IsZero() {
-					state.Addresses = append(state.Addresses, TargetState{Address: at.Name, DownSince: at.Since, LastError: at.Reason})
+					state.Addresses = append(state.Addresses, TargetState{Address: at.Name, DownSince: at.Since, LastError: at.Reason, Code: at.Code})
 				}
 			}
 		}

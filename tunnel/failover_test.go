@@ -115,7 +115,7 @@ func TestStopWhileTrying(t *testing.T) {
 	leakCheck(t)
 	dead, up := deadTarget(t), listen(t)
 	r := start(t, toTargets(dead, up.Addr().String()))
-	r.targets.Failed(dead, "silent")
+	r.targets.Failed(dead, "", "silent")
 	r.targets.TryAll()
 	wantServed(t, r, up)
 	check(t, r.Shutdown(t.Context()))
@@ -212,7 +212,7 @@ func TestDeadAddressIsTriedLast(t *testing.T) {
 	wantServed(t, r, l)
 
 	// An address that the name no longer has is forgotten.
-	r.settings.Load().addresses[target].Failed(dead, "silent")
+	r.settings.Load().addresses[target].Failed(dead, "", "silent")
 	named(r, "127.0.0.1")
 	wantServed(t, r, up)
 	if got := r.Targets()[0].Addresses; got != nil {
@@ -238,7 +238,7 @@ func TestSilentAddress(t *testing.T) {
 	if got := tcp.RemoteAddr().String(); got != addresses[1] {
 		t.Errorf("connected to %s", got)
 	}
-	if got := s.addresses[target.Address].States()[0]; got.Since.IsZero() || got.Reason != noAnswer {
+	if got := s.addresses[target.Address].States()[0]; got.Since.IsZero() || got.Code != "target.slow_address" {
 		t.Errorf("got %+v", got)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+	"tlstunnel/internal/diagnose"
 )
 
 // Failures are the connections of a tunnel that didn't go well, by the side that
@@ -26,13 +27,14 @@ type Failure struct {
 	Time    time.Time `json:"time"`  // the last one
 	Address string    `json:"address"`
 	Reason  string    `json:"reason"`
+	Code    string    `json:"code"` // of the reason, for programs
 }
 
-func (f *Failure) add(address, reason string, now time.Time) {
+func (f *Failure) add(address string, why diagnose.Diagnosis, now time.Time) {
 	if f.Count++; f.Count == 1 {
 		f.Since = now
 	}
-	f.Time, f.Address, f.Reason = now, address, clip(reason)
+	f.Time, f.Address, f.Reason, f.Code = now, address, clip(why.String()), why.Code
 }
 
 // failures collects them. The zero value is ready for use.
@@ -59,17 +61,17 @@ func (f *failures) note(c *conn, end *ending, now time.Time) {
 		f.all.TargetRow = Failure{}
 	}
 	switch {
-	case end.level == slog.LevelDebug || end.outcome == completed:
+	case end.Level == slog.LevelDebug || end.outcome == completed:
 		// Scanners, our own stop, and what went well.
-	case end.outcome == dialFailed || end.outcome == interrupted && end.by == byTarget:
-		f.all.Target.add(c.target.Address, end.reason, now)
+	case end.outcome == dialFailed || end.outcome == interrupted && end.By == byTarget:
+		f.all.Target.add(c.target.Address, end.Diagnosis, now)
 		if c.known() && c.toFront.Load() == 0 {
-			f.all.TargetRow.add(c.target.Address, end.reason, now)
+			f.all.TargetRow.add(c.target.Address, end.Diagnosis, now)
 		}
-	case end.outcome == refused || end.outcome == handshakeFailed || end.by == byPeer:
-		f.all.Peer.add(c.peer.String(), end.reason, now)
+	case end.outcome == refused || end.outcome == handshakeFailed || end.By == byPeer:
+		f.all.Peer.add(c.peer.String(), end.Diagnosis, now)
 		if c.known() && end.outcome != interrupted {
-			f.all.PeerRow.add(c.peer.String(), end.reason, now)
+			f.all.PeerRow.add(c.peer.String(), end.Diagnosis, now)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"tlstunnel/internal/diagnose"
 )
 
 // TestStatsWhileOpen: the bytes of a connection count as they move, and once.
@@ -94,7 +95,7 @@ func TestFailures(t *testing.T) {
 		leakCheck(t)
 		s, logs := complete(toTargets(closedPort(t)))
 		r := &running{New(s), "", logs}
-		r.failures.note(&conn{settings: r.settings.Load(), peer: netip.MustParseAddrPort("127.0.0.1:1")}, &ending{outcome: dialFailed, level: slog.LevelWarn}, time.Now())
+		r.failures.note(&conn{settings: r.settings.Load(), peer: netip.MustParseAddrPort("127.0.0.1:1")}, &ending{outcome: dialFailed, Diagnosis: diagnose.Diagnosis{Level: slog.LevelWarn}}, time.Now())
 		r.Apply(s)
 		if f := r.Failures(); f.TargetRow.Count != 0 || f.Target.Count != 1 {
 			t.Errorf("got %+v", f)
@@ -121,12 +122,12 @@ func TestFailuresOfStrangers(t *testing.T) {
 		shown    int64
 		row      int64
 	}{
-		{"garbage", open, stranger, true, nil, ending{outcome: handshakeFailed, level: slog.LevelInfo}, 1, 0},
-		{"port scan", open, "127.0.0.1:4000", true, nil, ending{outcome: handshakeFailed, level: slog.LevelDebug}, 0, 0},
-		{"garbage from this machine", open, "127.0.0.1:4000", true, nil, ending{outcome: handshakeFailed, level: slog.LevelInfo}, 1, 1},
-		{"from allow_from", closed, stranger, true, nil, ending{outcome: handshakeFailed, level: slog.LevelInfo}, 1, 1},
-		{"not from allow_from", closed, "198.51.100.1:4000", false, nil, ending{outcome: refused, level: slog.LevelWarn}, 1, 0},
-		{"not in allow", open, stranger, true, proved, ending{outcome: refused, level: slog.LevelWarn}, 1, 1},
+		{"garbage", open, stranger, true, nil, ending{outcome: handshakeFailed, Diagnosis: diagnose.Diagnosis{Level: slog.LevelInfo}}, 1, 0},
+		{"port scan", open, "127.0.0.1:4000", true, nil, ending{outcome: handshakeFailed, Diagnosis: diagnose.Diagnosis{Level: slog.LevelDebug}}, 0, 0},
+		{"garbage from this machine", open, "127.0.0.1:4000", true, nil, ending{outcome: handshakeFailed, Diagnosis: diagnose.Diagnosis{Level: slog.LevelInfo}}, 1, 1},
+		{"from allow_from", closed, stranger, true, nil, ending{outcome: handshakeFailed, Diagnosis: diagnose.Diagnosis{Level: slog.LevelInfo}}, 1, 1},
+		{"not from allow_from", closed, "198.51.100.1:4000", false, nil, ending{outcome: refused, Diagnosis: diagnose.Diagnosis{Level: slog.LevelWarn}}, 1, 0},
+		{"not in allow", open, stranger, true, proved, ending{outcome: refused, Diagnosis: diagnose.Diagnosis{Level: slog.LevelWarn}}, 1, 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"testing"
 	"time"
+	"tlstunnel/internal/diagnose"
 )
 
 // leaving are the ways to leave while the other end still sends.
@@ -40,7 +41,7 @@ func TestStreamForNobody(t *testing.T) {
 					sent := make(chan error, 1)
 					go func() { sent <- send(pushed, 1<<40) }()
 					check(t, leave(gone))
-					if err := <-sent; isTimeout(err) {
+					if err := <-sent; diagnose.IsTimeout(err) {
 						t.Error(err)
 					}
 					if most := int64(len(p.tunnels)+1) * socketBuffers; pushed.n.Load() > most {
@@ -81,7 +82,7 @@ func TestLastBytesArrive(t *testing.T) {
 					}
 					left <- errors.Join(err, gone.tcp.Close())
 				}()
-				if err := send(stays, answer); isTimeout(err) { // a reset: its system has taken all before
+				if err := send(stays, answer); diagnose.IsTimeout(err) { // a reset: its system has taken all before
 					t.Fatal(err)
 				}
 				slow := &pausingReader{r: stays, tick: time.NewTicker(5 * time.Millisecond), until: time.Now().Add(300 * time.Millisecond)}
@@ -141,7 +142,7 @@ func TestDiscardIsBounded(t *testing.T) {
 	go tun.relay(&conn{settings: tun.settings.Load(), front: front, back: back})
 
 	pushed := &countingWriter{w: target}
-	if err := send(pushed, 1<<40); isTimeout(err) {
+	if err := send(pushed, 1<<40); diagnose.IsTimeout(err) {
 		t.Error(err)
 	}
 	if n := pushed.n.Load(); n < maxDiscarded || n > maxDiscarded+socketBuffers {
@@ -205,7 +206,7 @@ func TestResetAfterEndOfStream(t *testing.T) {
 			check(t, send(peer, 1000), peer.CloseWrite(), receiveAll(target, 1000))
 			peer.reset()
 			p.tunnels[0].logs.expect(t, 0, slog.LevelInfo, "connection interrupted", byPeer, "the peer reset the connection")
-			if _, err := io.Copy(io.Discard, target); isTimeout(err) {
+			if _, err := io.Copy(io.Discard, target); diagnose.IsTimeout(err) {
 				t.Error(err)
 			}
 		})

@@ -5,10 +5,10 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
-	"log/slog"
 	"net"
 	"net/netip"
 	"time"
+	"tlstunnel/internal/diagnose"
 )
 
 // handshakeFront makes the accepted connection a TLS one in server mode; a
@@ -26,7 +26,7 @@ func (t *Tunnel) handshakeFront(c *conn) *ending {
 	}
 	if c.session.NegotiatedProtocol == acmeProtocol {
 		_ = c.front.CloseWrite() // a CA that is gone already has seen what it wanted
-		return &ending{completed, slog.LevelInfo, byTunnel, "a CA has checked that the name is ours", nil}
+		return &ending{completed, diagnose.New("tlstunnel.acme_check"), nil}
 	}
 	return nil
 }

@@ -25,3 +25,6 @@ func openFiles() int {
 	}
 	return len(entries)
 }
+
+// errRefused is for a port where nothing listens.
+const errRefused = syscall.ECONNREFUSED

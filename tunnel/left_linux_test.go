@@ -5,6 +5,7 @@ import (
 	"net"
 	"syscall"
 	"testing"
+	"tlstunnel/internal/diagnose"
 
 	"golang.org/x/sys/unix"
 )
@@ -70,7 +71,7 @@ func TestResetWithTheLastBytes(t *testing.T) {
 	for _, target := range targets {
 		for {
 			if _, err := target.Read(make([]byte, 100)); err != nil {
-				if isTimeout(err) || err == io.EOF {
+				if diagnose.IsTimeout(err) || err == io.EOF {
 					t.Errorf("got %v, want a reset", err)
 				}
 				break

@@ -102,7 +102,7 @@ func TestAddressRules(t *testing.T) {
 				addr := netip.AddrPortFrom(netip.MustParseAddr(address).Unmap(), 1)
 				got := admitted
 				if end := tun.admit(&conn{settings: tun.settings.Load(), peer: addr}); end != nil {
-					got = end.reason
+					got = end.What
 				}
 				if got != want {
 					t.Errorf("%s: got %q, want %q", address, got, want)

@@ -61,7 +61,8 @@ const (
 type event struct {
 	doer    // zero for those that the limiter has no room for
 	outcome outcome
-	kind    string
+	code    string // of the diagnosis
+	kind    string // the same in words
 }
 
 // doer is somebody who has a share of the lines.
@@ -164,10 +165,10 @@ func (l *logLimiter) count(now time.Time, e event) *count {
 // linesFor is how many lines of e are let through in a time of every. Health checks that
 // wait in silence do so all the time.
 func (l *logLimiter) linesFor(e event) int {
-	switch e.kind {
-	case sentNothing:
+	switch {
+	case e.code == silentPeer:
 		return 1
-	case "":
+	case e.kind == "":
 		return int(l.burst) // there is no room to tell those apart
 	default:
 		return l.alike
@@ -260,6 +261,9 @@ func (s *summary) attrs() []slog.Attr {
 	if s.identity != "" {
 		a = append(a, slog.String("identity", s.identity))
 	}
+	if s.code != "" {
+		a = append(a, slog.String("code", s.code))
+	}
 	a = append(a, slog.String("reason", s.why()), slog.Int64("skipped", s.skipped))
 	if s.outcome >= interrupted {
 		a = append(a, slog.Int64("to_target", s.toTarget), slog.Int64("to_peer", s.toPeer))
@@ -294,10 +298,11 @@ func (s *summary) why() string {
 // colon or in quotes is about the one connection. There are so few kinds that those of
 // one origin don't fill a limiter.
 func (e *ending) kind() string {
-	if end := strings.IndexAny(e.reason, `:"`); end > 0 {
-		return strings.TrimSpace(e.reason[:end])
+	reason := e.String()
+	if end := strings.IndexAny(reason, `:"`); end > 0 {
+		return strings.TrimSpace(reason[:end])
 	}
-	return e.reason
+	return reason
 }
 
 // limiterFor is the limiter that counts c, which ended so; nil if it has its line in any case.

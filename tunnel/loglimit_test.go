@@ -10,11 +10,12 @@ import (
 	"slices"
 	"testing"
 	"time"
+	"tlstunnel/internal/diagnose"
 )
 
-// of is an event of a stranger.
+// of is an event of a stranger, whose code is its kind.
 func of(ip string, o outcome, kind string) event {
-	return event{doer{origin: origin(netip.MustParseAddr(ip))}, o, kind}
+	return event{doer{origin: origin(netip.MustParseAddr(ip))}, o, kind, kind}
 }
 
 // once is one connection of e, for the reason that its kind is.
@@ -29,8 +30,8 @@ func TestLogLimiter(t *testing.T) {
 		skipped int64
 		ok      bool
 	}
-	silent := of("192.0.2.1", handshakeFailed, sentNothing)
-	other := of("192.0.2.2", handshakeFailed, sentNothing)
+	silent := of("192.0.2.1", handshakeFailed, silentPeer)
+	other := of("192.0.2.2", handshakeFailed, silentPeer)
 	http := of("192.0.2.1", handshakeFailed, "HTTP")
 	limiter := newLogLimiter(ofStrangers, func([]summary) {})
 	defer limiter.stop()
@@ -103,7 +104,7 @@ func TestLogLimiterOfManyOrigins(t *testing.T) {
 // Whoever floods, an address that hasn't been heard yet still gets its first line, and
 // those that repeat themselves get some as well.
 func TestLogIsShared(t *testing.T) {
-	kinds := []string{sentNothing, "one", "two", "three", "four", "five", "six", "seven"}
+	kinds := []string{silentPeer, "one", "two", "three", "four", "five", "six", "seven"}
 	for _, test := range []struct {
 		name   string
 		limits limits
@@ -392,7 +393,7 @@ func TestReasonsInSummaries(t *testing.T) {
 		var kinds []string
 		var all tally
 		for _, reason := range test.reasons {
-			kinds = append(kinds, (&ending{reason: reason}).kind())
+			kinds = append(kinds, (&ending{Diagnosis: diagnose.Diagnosis{What: reason}}).kind())
 			all.add(tally{reason: reason, skipped: 1})
 		}
 		s := summary{event{kind: kinds[0]}, all}

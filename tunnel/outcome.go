@@ -1,6 +1,10 @@
 package tunnel
 
-import "log/slog"
+import (
+	"log/slog"
+
+	"tlstunnel/internal/diagnose"
+)
 
 // outcome is how far a connection came.
 type outcome int
@@ -31,35 +35,30 @@ func (o outcome) message() string {
 
 // Who ended a connection, as the log has it.
 const (
-	byPeer   = "peer"      // the accepted connection
-	byTarget = "target"    // the dialled one
-	byTunnel = "tlstunnel" // we ourselves
+	byPeer   = diagnose.Peer
+	byTarget = diagnose.Target
+	byTunnel = diagnose.Tunnel
 )
 
 // ending is how and why a connection ended.
 type ending struct {
 	outcome outcome
-	level   slog.Level
-	by      string // byPeer, byTarget or byTunnel
-	reason  string // for an administrator: what happened, and what to do
-	err     error  // what the system or crypto/tls said, if anything
+	diagnose.Diagnosis
+	err error // what the system or crypto/tls said, if anything
 }
 
-func refusal(reason string) *ending {
-	return &ending{refused, slog.LevelWarn, byTunnel, reason, nil}
-}
-
-func interruption(by, reason string, err error) *ending {
-	return &ending{interrupted, slog.LevelInfo, by, reason, err}
+// refusal is for a row of the diagnoses, as [diagnose.New] takes it.
+func refusal(code string, values ...string) *ending {
+	return &ending{refused, diagnose.New(code, values...), nil}
 }
 
 // completion is the end of both streams, of which that of s came first.
 func completion(s *side) *ending {
-	reason := "end of stream"
+	code := "*.end"
 	if s.truncated() {
-		reason = "end of stream without close_notify"
+		code = "*.end_without_close_notify"
 	}
-	return &ending{completed, slog.LevelInfo, s.name, reason, nil}
+	return &ending{completed, diagnose.New(code, "side", s.name), nil}
 }
 
 // truncated reports whether a TLS side ended without close_notify. Many programs
@@ -68,7 +67,7 @@ func completion(s *side) *ending {
 func (s *side) truncated() bool { return s.wire != nil && s.wire.finished }
 
 func (e *ending) attrs(skipped int64) []slog.Attr {
-	a := []slog.Attr{slog.String("ended_by", e.by), slog.String("reason", clip(e.reason))}
+	a := []slog.Attr{slog.String("code", e.Code), slog.String("ended_by", e.By), slog.String("reason", clip(e.String()))}
 	if e.err != nil {
 		a = append(a, slog.String("err", clip(e.err.Error())))
 	}

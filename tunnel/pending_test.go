@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+	"tlstunnel/internal/diagnose"
 )
 
 // stranger is a connection that proves nothing, from an address.
@@ -35,12 +36,12 @@ func TestPendingMakesRoom(t *testing.T) {
 			t.Fatal(end)
 		}
 	}
-	if end := enter("2001:db8:0:0:ffff::1"); end == nil || end.outcome != refused || end.level != slog.LevelWarn {
+	if end := enter("2001:db8:0:0:ffff::1"); end == nil || end.outcome != refused || end.Level != slog.LevelWarn {
 		t.Errorf("one more of the largest group: got %v", end)
 	}
 	for i := range 20 {
 		if end := enter(fmt.Sprintf("198.51.100.%d", i)); end != nil {
-			t.Error("a peer of another address:", end.reason)
+			t.Error("a peer of another address:", end.What)
 		}
 	}
 	flood := from["2001:db8::/64"]
@@ -146,13 +147,13 @@ func TestLastPlace(t *testing.T) {
 	if end := tun.takePlace(first); end != nil {
 		t.Fatal(end)
 	}
-	if end := tun.takePlace(second); end == nil || end.reason != "max_connections is reached" {
+	if end := tun.takePlace(second); end == nil || end.What != "max_connections is reached" {
 		t.Errorf("got %v", end)
 	}
 	tun.release(second)
 	tun.release(first)
 	if end := tun.admit(stranger(tun, "192.0.2.3")); end != nil {
-		t.Error("the place isn't free again:", end.reason)
+		t.Error("the place isn't free again:", end.What)
 	}
 }
 
@@ -192,7 +193,7 @@ func TestHandshakeGivesUp(t *testing.T) {
 // wantEnd waits for the end of a connection, whatever it looks like.
 func wantEnd(t *testing.T, e *end) {
 	t.Helper()
-	if n, err := e.Read(make([]byte, 1)); n != 0 || err == nil || isTimeout(err) {
+	if n, err := e.Read(make([]byte, 1)); n != 0 || err == nil || diagnose.IsTimeout(err) {
 		t.Errorf("got %d bytes and %v, want an end", n, err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"tlstunnel/internal/diagnose"
 )
 
 // flow is one direction of a connection.
@@ -99,8 +100,8 @@ func (t *Tunnel) relay(c *conn) {
 	}
 	c.front.tcp.reading.pace.room = func() bool { return hasRoom(c.back.tcp.TCPConn) }
 	c.back.tcp.reading.pace.room = func() bool { return hasRoom(c.front.tcp.TCPConn) }
-	r.stall = watchStall(c, func(reason string) { r.abort(interruption(byTunnel, reason, nil)) })
-	r.stall.setLimit(c.settings.IdleTimeout, "no progress for idle_timeout")
+	r.stall = watchStall(c, func(code string) { r.abort(&ending{interrupted, diagnose.New(code), nil}) })
+	r.stall.setLimit(c.settings.IdleTimeout, "tlstunnel.idle")
 	t.addRelay(r)
 	go r.run(&r.up)
 	r.run(&r.down)
@@ -158,7 +159,7 @@ func (r *relaying) end(f *flow, failed *side, err error) {
 }
 
 func (r *relaying) limitHalfClose() {
-	r.stall.setLimit(r.settings.HalfCloseTimeout, "no progress for half_close_timeout after one side had ended")
+	r.stall.setLimit(r.settings.HalfCloseTimeout, "tlstunnel.half_close")
 }
 
 // abort ends both directions at once. The first call says why.

@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
-	"log/slog"
+	"strconv"
 	"time"
 
 	"tlstunnel/internal/chain"
+	"tlstunnel/internal/diagnose"
 	"tlstunnel/internal/dn"
 )
 
@@ -29,15 +29,26 @@ func (l *RevocationList) isAbout(cert *x509.Certificate) bool {
 	return bytes.Equal(cert.RawIssuer, l.Issuer.RawSubject) && cert.CheckSignatureFrom(l.Issuer) == nil
 }
 
-// revoked says why cert is no longer good, or "".
-func (s *settings) revoked(cert *x509.Certificate) string {
+// revocation is why a certificate can't be relied on, as a row of the diagnoses.
+type revocation struct {
+	code   string
+	values []string
+}
+
+// of makes the diagnosis of the certificate of a side. whose is how that begins.
+func (r *revocation) of(side, whose string) diagnose.Diagnosis {
+	return diagnose.New(r.code, append(r.values, "side", side, "whose", whose)...)
+}
+
+// revoked says why cert is no longer good, or nil.
+func (s *settings) revoked(cert *x509.Certificate) *revocation {
 	for _, l := range s.RevocationLists {
 		// The signature, which takes time, is looked at last.
 		if why, ok := l.Revoked[cert.SerialNumber.String()]; ok && l.isAbout(cert) {
-			return fmt.Sprintf("was revoked %s (%s)", why, l.Name)
+			return &revocation{"*.revoked", []string{"since", why, "crl", l.Name}}
 		}
 	}
-	return ""
+	return nil
 }
 
 // outOfDate is a list that is, and should say whether cert is revoked, or nil.
@@ -51,10 +62,10 @@ func (s *settings) outOfDate(cert *x509.Certificate, now time.Time) *RevocationL
 }
 
 // whyRevoked says why the certificate that the TLS side of c showed can't be
-// relied on, or "".
-func (t *Tunnel) whyRevoked(c *conn) string {
+// relied on, or nil.
+func (t *Tunnel) whyRevoked(c *conn) *revocation {
 	why := c.settings.whyRevoked(c.session)
-	if why != "" {
+	if why != nil {
 		return why
 	}
 	for _, verified := range chainsOf(c.session) {
@@ -63,14 +74,13 @@ func (t *Tunnel) whyRevoked(c *conn) string {
 			switch {
 			case l == nil:
 			case l.RefuseExpired:
-				return fmt.Sprintf("may have been revoked: the CRL %s of %q has been out of date since %s; get a new one from the CA, or set crl_expired = \"warn\"",
-					l.Name, dn.Text(l.Issuer.Subject), chain.Minute(l.NextUpdate))
+				return &revocation{"*.crl_out_of_date", []string{"crl", l.Name, "issuer", strconv.Quote(dn.Text(l.Issuer.Subject)), "since", chain.Minute(l.NextUpdate)}}
 			default:
 				t.warnOutOfDate(c, l)
 			}
 		}
 	}
-	return ""
+	return nil
 }
 
 // warnOutOfDate warns once a second at the most.
@@ -81,27 +91,27 @@ func (t *Tunnel) warnOutOfDate(c *conn, l *RevocationList) {
 	}
 }
 
-// whyRevoked says what is revoked in all the chains of a session, or "" if one
+// whyRevoked says what is revoked in all the chains of a session, or nil if one
 // of them is good.
-func (s *settings) whyRevoked(session *tls.ConnectionState) (why string) {
+func (s *settings) whyRevoked(session *tls.ConnectionState) (why *revocation) {
 	for _, chain := range chainsOf(session) {
-		if why = s.revokedIn(chain); why == "" {
+		if why = s.revokedIn(chain); why == nil {
 			break
 		}
 	}
 	return why
 }
 
-func (s *settings) revokedIn(chain []*x509.Certificate) string {
+func (s *settings) revokedIn(chain []*x509.Certificate) *revocation {
 	for i, cert := range chain {
 		switch why := s.revoked(cert); {
-		case why != "" && i > 0:
-			return fmt.Sprintf("comes from the CA %q, whose certificate %s", dn.Text(cert.Subject), why)
-		case why != "":
+		case why != nil && i > 0:
+			return &revocation{"*.ca_revoked", append(why.values, "ca", strconv.Quote(dn.Text(cert.Subject)))}
+		case why != nil:
 			return why
 		}
 	}
-	return ""
+	return nil
 }
 
 // chainsOf are the chains that were verified. Where a pinned key alone counted,
@@ -127,11 +137,11 @@ func (r *relaying) abortIfRevoked(s *settings) {
 	if r.session == nil {
 		return
 	}
-	if why := s.whyRevoked(r.session); why != "" {
+	if why := s.whyRevoked(r.session); why != nil {
 		who := byTarget
 		if r.front.wire != nil {
 			who = byPeer
 		}
-		r.abort(&ending{interrupted, slog.LevelWarn, byTunnel, "the " + who + "'s certificate " + why, nil})
+		r.abort(&ending{interrupted, why.of(who, "the "+who+"'s certificate"), nil})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"log/slog"
 	"math/big"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,13 +57,17 @@ func TestRevoked(t *testing.T) {
 	for _, tt := range tests {
 		s := &settings{Settings: Settings{RevocationLists: tt.lists}}
 		session := &tls.ConnectionState{PeerCertificates: tt.chains[0], VerifiedChains: tt.chains}
-		if got := s.whyRevoked(session); got != tt.want {
+		got := ""
+		if why := s.whyRevoked(session); why != nil {
+			got = strings.TrimPrefix(why.of(byPeer, "it").What, "it ")
+		}
+		if got != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
 		}
 	}
 	// A pinned key alone counted.
 	s := &settings{Settings: Settings{RevocationLists: []*RevocationList{root.revoking("2")}}}
-	if s.whyRevoked(&tls.ConnectionState{PeerCertificates: []*x509.Certificate{direct}}) == "" {
+	if s.whyRevoked(&tls.ConnectionState{PeerCertificates: []*x509.Certificate{direct}}) == nil {
 		t.Error("without a verified chain, nothing is revoked")
 	}
 }
@@ -162,7 +167,7 @@ func TestRevokedWhileDialling(t *testing.T) {
 	r := &relaying{conn: c}
 	p.tunnels[0].addRelay(r)
 	p.tunnels[0].removeRelay(r)
-	if r.aborted == nil || r.aborted.reason != "the peer's "+revokedText {
+	if r.aborted == nil || r.aborted.What != "the peer's "+revokedText {
 		t.Errorf("got %+v", r.aborted)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
+	"tlstunnel/internal/diagnose"
 )
 
 // side is one end of a connection: the accepted or the dialled one.
@@ -67,7 +68,7 @@ func (s *side) receive(take taker) error {
 func (s *side) noteRejection(err error) {
 	var remote *net.OpError
 	switch {
-	case err == nil, s.wire == nil, s.wire.err != nil, err == io.EOF, isTimeout(err), strings.Contains(err.Error(), textDeclines):
+	case err == nil, s.wire == nil, s.wire.err != nil, err == io.EOF, diagnose.IsTimeout(err), strings.Contains(err.Error(), textDeclines):
 	case errors.As(err, &remote) && remote.Op == "remote error":
 	default:
 		s.rejected.Store(s.wire.sentAlert())

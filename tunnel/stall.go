@@ -16,15 +16,15 @@ const checksPerLimit = 8
 // free, at the most 2 MiB.
 type stall struct {
 	conn   *conn
-	expire func(reason string)
+	expire func(code string)
 
-	mu     sync.Mutex  // guards what follows
-	timer  *time.Timer // nil until there is a limit
-	done   bool
-	limit  time.Duration // 0: none
-	reason string
-	last   progress
-	since  time.Time // when last was new
+	mu    sync.Mutex  // guards what follows
+	timer *time.Timer // nil until there is a limit
+	done  bool
+	limit time.Duration // 0: none
+	code  string        // of the diagnosis, once it is over
+	last  progress
+	since time.Time // when last was new
 }
 
 type progress struct {
@@ -34,19 +34,19 @@ type progress struct {
 
 // watchStall returns a stall that calls expire when c makes no progress within
 // the limit that setLimit gives it. The caller must stop it.
-func watchStall(c *conn, expire func(reason string)) *stall {
+func watchStall(c *conn, expire func(code string)) *stall {
 	return &stall{conn: c, expire: expire}
 }
 
 // setLimit makes limit the one in force, counted from now, unless a tighter one
 // is; 0 changes nothing.
-func (s *stall) setLimit(limit time.Duration, reason string) {
+func (s *stall) setLimit(limit time.Duration, code string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if limit == 0 || s.limit != 0 && s.limit <= limit {
 		return
 	}
-	s.limit, s.reason = limit, reason
+	s.limit, s.code = limit, code
 	s.last, s.since = s.progress(), time.Now()
 	if s.timer == nil {
 		s.timer = time.AfterFunc(limit/checksPerLimit, s.check)
@@ -76,7 +76,7 @@ func (s *stall) check() {
 		s.last, s.since = p, now
 	}
 	if now.Sub(s.since) >= s.limit {
-		s.expire(s.reason)
+		s.expire(s.code)
 		return
 	}
 	s.timer.Reset(s.limit / checksPerLimit)

@@ -28,6 +28,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tlstunnel/internal/diagnose"
 	"tlstunnel/tunnel/pool"
 )
 
@@ -288,7 +289,7 @@ func (t *Tunnel) endRelays() {
 
 func (t *Tunnel) cutOff(r *relaying) {
 	t.cutShort.Store(true)
-	r.abort(interruption(byTunnel, "shutdown_grace is over", nil))
+	r.abort(&ending{interrupted, diagnose.New("tlstunnel.grace_over"), nil})
 }
 
 // addRelay is for a connection that begins to relay. Much may have changed since it

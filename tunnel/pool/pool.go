@@ -6,7 +6,7 @@
 //	p := pool.New(time.Now)
 //	p.Set([]string{"a:104", "b:104"})
 //	for _, target := range pool.Order(p, targets, Target.Name) {
-//		... p.Works(target.Name) or p.Failed(target.Name, "nothing listens there")
+//		... p.Works(target.Name) or p.Failed(target.Name, "target.refused", "nothing listens there")
 //	}
 package pool
 
@@ -35,7 +35,8 @@ type Pool struct {
 type place struct {
 	name   string
 	since  time.Time // when it went down; zero: it is up, or was never tried
-	reason string    // of the last failure
+	code   string    // of the last failure
+	reason string    // likewise
 
 	wait   time.Duration
 	again  time.Time // when it may be tried
@@ -89,19 +90,20 @@ func (p *Pool) Works(name string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if at := p.find(name); at != nil {
-		at.since, at.reason, at.wait, at.again = time.Time{}, "", 0, time.Time{}
+		at.since, at.code, at.reason, at.wait, at.again = time.Time{}, "", "", 0, time.Time{}
 	}
 }
 
-// Failed says that a place couldn't be reached, and why.
-func (p *Pool) Failed(name, reason string) {
+// Failed says that a place couldn't be reached, and why: by a code for programs, and in
+// words.
+func (p *Pool) Failed(name, code, reason string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	at, now := p.find(name), p.now()
 	if at == nil {
 		return
 	}
-	at.reason = reason
+	at.code, at.reason = code, reason
 	if at.since.IsZero() {
 		at.since = now
 	}
@@ -147,7 +149,8 @@ func (p *Pool) TryAll() {
 type State struct {
 	Name   string
 	Since  time.Time // when it went down; zero: it works, or was never tried
-	Reason string    // why it couldn't be reached the last time
+	Code   string    // why it couldn't be reached the last time
+	Reason string    // likewise, in words
 }
 
 // States are those of all places, in the order of preference.
@@ -156,7 +159,7 @@ func (p *Pool) States() []State {
 	defer p.mu.Unlock()
 	states := make([]State, len(p.places))
 	for i, at := range p.places {
-		states[i] = State{at.name, at.since, at.reason}
+		states[i] = State{at.name, at.since, at.code, at.reason}
 	}
 	return states
 }

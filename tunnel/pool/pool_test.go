@@ -24,13 +24,13 @@ func newPool(names ...string) (*Pool, *time.Time) {
 func TestOrder(t *testing.T) {
 	p, now := newPool("a", "b", "c")
 	wantOrder(t, p, "a", "b", "c")
-	p.Failed("a", "silent")
+	p.Failed("a", "target.no_answer", "silent")
 	wantOrder(t, p, "b", "c", "a")
 	*now = now.Add(time.Hour)
-	p.Failed("b", "silent")
+	p.Failed("b", "target.no_answer", "silent")
 	wantOrder(t, p, "c", "b", "a")
-	p.Failed("c", "silent")
-	p.Failed("a", "silent") // it is down since an hour all the same
+	p.Failed("c", "target.no_answer", "silent")
+	p.Failed("a", "target.no_answer", "silent") // it is down since an hour all the same
 	wantOrder(t, p, "b", "c", "a")
 	p.Works("a")
 	wantOrder(t, p, "a", "b", "c")
@@ -41,7 +41,7 @@ func TestBackOff(t *testing.T) {
 	if p.Try("a") {
 		t.Error("a place that works is tried")
 	}
-	p.Failed("a", "silent")
+	p.Failed("a", "target.no_answer", "silent")
 	for _, wait := range []time.Duration{1, 2, 4, 8, 16, 30, 30} {
 		*now = now.Add(wait*time.Second - 1)
 		if p.Try("a") {
@@ -55,7 +55,7 @@ func TestBackOff(t *testing.T) {
 			t.Fatal("two try it at once")
 		}
 		for range 100 { // all that fail together count once
-			p.Failed("a", "silent")
+			p.Failed("a", "target.no_answer", "silent")
 		}
 		p.Tried("a")
 	}
@@ -65,7 +65,7 @@ func TestBackOff(t *testing.T) {
 	}
 	p.Tried("a")
 	p.Works("a")
-	p.Failed("a", "silent")
+	p.Failed("a", "target.no_answer", "silent")
 	if *now = now.Add(minWait); !p.Try("a") {
 		t.Error("the back-off outlives that the place worked")
 	}
@@ -73,16 +73,16 @@ func TestBackOff(t *testing.T) {
 
 func TestSetKeepsWhatIsKnown(t *testing.T) {
 	p, now := newPool("a", "b")
-	p.Failed("a", "silent")
+	p.Failed("a", "target.no_answer", "silent")
 	down := *now
 	*now = now.Add(time.Hour)
 	p.Set([]string{"c", "a"})
 	wantOrder(t, p, "b", "c", "a") // it knows nothing of b
-	want := []State{{Name: "c"}, {"a", down, "silent"}}
+	want := []State{{Name: "c"}, {"a", down, "target.no_answer", "silent"}}
 	if got := p.States(); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	p.Failed("b", "it is gone")
+	p.Failed("b", "", "it is gone")
 	p.Works("b")
 	p.Tried("b")
 	if p.Try("b") || len(p.States()) != 2 {
