@@ -5,43 +5,71 @@ import (
 	"time"
 )
 
-// Bounds for the ends of the connections that we reject. Each of them costs a socket
-// and a goroutine with a small stack.
+// Bounds for the connections that we close with care. Each of them costs a socket and a
+// goroutine with a small stack.
 const (
-	maxLingering = 64 // at once, for each tunnel
+	maxLingering = 64 // at once, for each tunnel and each reason
 	lingerTime   = time.Second
-	lingerBytes  = 1 << 20
+	lingerBytes  = 1 << 20 // of a peer or target that was rejected
 )
+
+// lingering is why a connection is closed with care. Each has its own places, so that
+// strangers who are rejected can't take those of others.
+type lingering struct {
+	places chan struct{}
+	bytes  int // that are read at most
+}
+
+func newLingering(bytes int) lingering { return lingering{make(chan struct{}, maxLingering), bytes} }
 
 // hangUp closes s. Unless it has got all that was for it, with its end of stream, or
 // an alert, that is a reset: half a transfer must never look like a whole one.
 func (t *Tunnel) hangUp(s *side) {
-	if s.rejected.Load() {
-		t.closeLingering(s.tcp)
-	} else {
+	switch {
+	case s.rejected.Load():
+		t.closeLingering(s.tcp, t.rejected)
+	case s.tcp.quiet && s.mayBeReset():
+		t.closeLingering(s.tcp, t.answered)
+	default:
 		s.tcp.Close()
 	}
 }
 
-// closeLingering closes a connection so that the other end can read our alert. If bytes
-// of the other end are unread at a close, the system resets the connection, and many
-// programs see the reset before the alert. So closeLingering ends our stream and reads on
-// for a moment. A flood of rejected connections mustn't cost much: those above
+// mayBeReset reports whether a close of s can lose what s was sent last: bytes of the other
+// end are unread, or may still come before it has taken all. A plain side is read up to its
+// FIN. TLS ends with close_notify, and what comes after that is ignored (RFC 8446, section
+// 6.1).
+func (s *side) mayBeReset() bool {
+	if s.wire == nil || s.wire.finished {
+		return false
+	}
+	if unread(s.tcp.TCPConn) > 0 {
+		return true
+	}
+	state, ok := tcpStateOf(s.tcp.TCPConn)
+	return ok && !state.ended && unsent(s.tcp.TCPConn) > 0
+}
+
+// closeLingering closes a connection so that the other end gets what it was sent last. If bytes
+// of the other end are unread at a close, or come after it, the system resets the connection.
+// Then it throws away what the other end hasn't got yet, and many programs see the
+// reset before what they have got. So closeLingering ends our stream and reads on
+// for a moment. A flood of such connections mustn't cost much: those above
 // maxLingering are closed at once.
-func (t *Tunnel) closeLingering(c *source) {
+func (t *Tunnel) closeLingering(c *source, why lingering) {
 	c.endQuietly()
 	select {
-	case t.lingering <- struct{}{}:
+	case why.places <- struct{}{}:
 		t.running.Add(1)
-		go t.linger(c)
+		go t.linger(c, why)
 	default:
 		c.Close()
 	}
 }
 
-func (t *Tunnel) linger(c *source) {
+func (t *Tunnel) linger(c *source, why lingering) {
 	defer t.running.Done()
-	defer func() { <-t.lingering }()
+	defer func() { <-why.places }()
 	defer c.Close()
 	if c.CloseWrite() != nil {
 		return
@@ -49,7 +77,7 @@ func (t *Tunnel) linger(c *source) {
 	_ = c.SetReadDeadline(time.Now().Add(lingerTime))
 	stop := context.AfterFunc(t.setup, func() { _ = c.SetReadDeadline(time.Unix(0, 0)) })
 	defer stop()
-	left := lingerBytes
+	left := why.bytes
 	_ = c.receive(func(c *chunk, b []byte) (more bool) {
 		c.giveBack()
 		left -= len(b)

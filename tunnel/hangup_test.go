@@ -115,6 +115,81 @@ func (p *path) openRaw(t *testing.T) (raw *rawTLS, plain *end) {
 	return secureRaw(t, newEnd(accepted), serverTLS(), byTarget), front
 }
 
+// afterEnd makes a connection on which the TLS end has ended its stream and goes on sending. It
+// has been answered, and hasn't read the answer yet.
+func afterEnd(t *testing.T, mode string, version uint16, answer int64, edit func(secure *end, r *running)) (secure *end, sent chan error) {
+	t.Helper()
+	p := newPath(t, mode, func(s *Settings) {
+		if mode == "server" {
+			s.Front.MaxVersion = version
+		} else {
+			s.Targets[0].TLS.MaxVersion = version
+		}
+	})
+	secure, plain := p.open(t)
+	if mode == "client" {
+		secure, plain = plain, secure
+	}
+	edit(secure, p.tunnels[0])
+	sent = make(chan error, 1)
+	check(t, send(secure, 1000), secure.CloseWrite())
+	_ = secure.tcp.SetWriteDeadline(time.Now().Add(patience)) // crypto/tls has ended it
+	go func() {
+		_, err := secure.tcp.Write(noise()) // as no record of TLS begins
+		sent <- errors.Join(err, secure.tcp.CloseWrite())
+	}()
+	check(t, receiveAll(plain, 1000))
+	eventually(t, "it sends what nobody reads", func() bool {
+		r := p.tunnels[0].openRelays()
+		return len(r) == 1 && unread(r[0].sideWithTLS().tcp.TCPConn) > 0
+	})
+	check(t, send(plain, answer), plain.CloseWrite())
+	p.tunnels[0].logs.next(t, 0)
+	return secure, sent
+}
+
+func (c *conn) sideWithTLS() *side {
+	if c.front.wire != nil {
+		return c.front
+	}
+	return c.back
+}
+
+// What a side sends after its close_notify is ignored, and doesn't cost it the answer.
+func TestBytesAfterCloseNotify(t *testing.T) {
+	const answer = 200 << 10
+	for _, mode := range []string{"server", "client"} {
+		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+			t.Run(mode+"/"+tls.VersionName(version), func(t *testing.T) {
+				leakCheck(t)
+				secure, sent := afterEnd(t, mode, version, answer, func(*end, *running) {})
+				check(t, receiveAll(secure, answer), <-sent)
+			})
+		}
+	}
+	t.Run("while strangers are rejected", func(t *testing.T) {
+		leakCheck(t)
+		secure, sent := afterEnd(t, "server", tls.VersionTLS13, answer, func(_ *end, r *running) {
+			for range maxLingering {
+				r.rejected.places <- struct{}{}
+			}
+		})
+		check(t, receiveAll(secure, answer), <-sent)
+	})
+	t.Run("too many at once", func(t *testing.T) {
+		leakCheck(t)
+		secure, sent := afterEnd(t, "server", tls.VersionTLS13, answer, func(_ *end, r *running) {
+			for range maxLingering {
+				r.answered.places <- struct{}{}
+			}
+		})
+		if receiveAll(secure, answer) == nil {
+			t.Error("the connection wasn't closed at once")
+		}
+		<-sent
+	})
+}
+
 // A peer that asks for it can't hold more than its share, and not for long.
 func TestLingeringIsBounded(t *testing.T) {
 	rejected := func(t *testing.T, r *running) *end {
@@ -130,7 +205,7 @@ func TestLingeringIsBounded(t *testing.T) {
 		leakCheck(t)
 		r := newPath(t, "server", nil).tunnels[0]
 		for range maxLingering {
-			r.lingering <- struct{}{}
+			r.rejected.places <- struct{}{}
 		}
 		peer := rejected(t, r)
 		eventually(t, "the connection is closed at once", func() bool {
@@ -138,7 +213,7 @@ func TestLingeringIsBounded(t *testing.T) {
 			return err != nil
 		})
 		for range maxLingering {
-			<-r.lingering
+			<-r.rejected.places
 		}
 	})
 	t.Run("bytes", func(t *testing.T) {
@@ -153,7 +228,7 @@ func TestLingeringIsBounded(t *testing.T) {
 		leakCheck(t)
 		r := newPath(t, "server", nil).tunnels[0]
 		rejected(t, r)
-		eventually(t, "it isn't waited for any more", func() bool { return len(r.lingering) == 0 })
+		eventually(t, "it isn't waited for any more", func() bool { return len(r.rejected.places) == 0 })
 	})
 	t.Run("stop", func(t *testing.T) {
 		leakCheck(t)

@@ -18,6 +18,7 @@ type source struct {
 	writing writing
 	lost    error // what a write learned of the connection's end
 
+	quiet   bool          // endQuietly was called
 	written atomic.Bool   // since the look that found all of it acknowledged
 	probed  time.Duration // what keepAlive was given; 0: nothing, or it isn't for this connection
 }
@@ -32,7 +33,10 @@ func newSource(tcp *net.TCPConn) *source {
 
 // endQuietly is for when the other end has been told how its stream ends. A close
 // then lets the system deliver what it still has.
-func (s *source) endQuietly() { _ = s.SetLinger(-1) }
+func (s *source) endQuietly() {
+	_ = s.SetLinger(-1)
+	s.quiet = true
+}
 
 // taker takes over bytes, and the chunk that they are in, which it gives back. It
 // says whether it wants more.

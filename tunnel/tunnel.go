@@ -102,8 +102,8 @@ type Tunnel struct {
 	refusals *logLimiter
 	relayed  *logLimiter
 
-	// lingering has a place for each connection that [Tunnel.closeLingering] waits for.
-	lingering chan struct{}
+	// rejected and answered are why [Tunnel.closeLingering] may wait.
+	rejected, answered lingering
 
 	// setup ends when the tunnel begins to stop: what has relayed nothing yet
 	// is given up.
@@ -142,7 +142,8 @@ type settings struct {
 // New returns a tunnel that does as s says once [Tunnel.Serve] is called.
 func New(s Settings) *Tunnel {
 	t := &Tunnel{
-		lingering:  make(chan struct{}, maxLingering),
+		rejected:   newLingering(lingerBytes),
+		answered:   newLingering(maxDiscarded),
 		pending:    pending{groups: make(map[netip.Prefix]*group)},
 		placedFrom: make(map[netip.Prefix]int),
 		relays:     make(map[*relaying]struct{}),
