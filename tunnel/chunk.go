@@ -52,19 +52,33 @@ func (c *chunk) size() int { return len(c.b) - headroom }
 
 // pace is how much a direction reads at once. While it can't pass on a chunk, it
 // holds it, and a second one with the TLS records made of it. So chunks are small
-// until more has been passed on than the buffers of the system hold: then there is
-// somebody who reads. Before, they are large only while the system has room for them.
-// They are small again after one of them took long to pass on.
+// until there is somebody who reads: more has left the system's send buffer than the
+// system of a program that reads nothing takes. Before, they are large only while
+// the send buffer has room for them. They are small again after one of them took long
+// to pass on.
 type pace struct {
-	room   func() bool // whether a large chunk can be passed on without waiting; nil: unknown
-	early  bool        // the handshake isn't over: the other end has proved nothing
+	buffer func() sendBuffer // of the socket that the bytes go to; nil: unknown
+	early  bool              // the handshake isn't over: the other end has proved nothing
 	passed int64
-	full   bool // the last read filled at least a small chunk
+	stream int  // how many reads may bring less than a small chunk until this is no stream any more
+	isRead bool // the other end has taken more than it would without a reader
 }
 
+// sendBuffer is what the system has for a socket, in bytes of its memory. All that was
+// written and not yet acknowledged is held there.
+type sendBuffer struct{ size, held int }
+
+// unknownBuffer is for a system that doesn't tell: Linux has some 4 MiB.
+var unknownBuffer = sendBuffer{held: 8 << 20}
+
 const (
-	flowing  = 8 << 20 // Linux has some 4 MiB for a connection whose peer doesn't read
-	longPass = time.Second
+	// Linux takes 128 KB for a program that reads nothing, and more only as it reads.
+	takenUnread = 512 << 10
+	longPass    = time.Second
+
+	// A tunnel that is faster than the sender finds little now and then. If small chunks
+	// followed, it would find more and more often little.
+	shortReads = 16
 
 	earlyRead = 4 << 10 // a usual ClientHello, and a usual answer with two certificates
 )
@@ -74,24 +88,38 @@ func (p *pace) next() int {
 	switch {
 	case p.early:
 		return earlyRead
-	case p.full && (p.passed >= flowing || p.room != nil && p.room()):
+	case p.stream > 0 && (p.isRead || p.hasRoom()):
 		return chunkSize
 	default:
 		return smallChunk
 	}
 }
 
+// hasRoom reports whether a large chunk can be passed on without waiting. It sets isRead.
+func (p *pace) hasRoom() bool {
+	if p.buffer == nil {
+		return false
+	}
+	b := p.buffer()
+	p.isRead = p.passed-int64(b.held) > takenUnread
+	return p.isRead || b.size-b.held >= 2*chunkSize // what is held takes up to twice as much memory
+}
+
 // take has c, of which n bytes were read, passed on.
 func (p *pace) take(take taker, c *chunk, n int) (more bool) {
-	p.full = n >= smallChunk
+	if n >= smallChunk {
+		p.stream = shortReads
+	} else if p.stream > 0 {
+		p.stream--
+	}
+	p.passed += int64(n)
 	if c.size() == smallChunk {
-		p.passed += int64(n)
 		return take(c, c.b[headroom:headroom+n])
 	}
 	began := time.Now()
 	more = take(c, c.b[headroom:headroom+n])
 	if time.Since(began) > longPass {
-		p.passed = 0
+		p.passed, p.isRead = 0, false
 	}
 	return more
 }

@@ -54,25 +54,29 @@ func testPace(t *testing.T) {
 			t.Errorf("%s: got %d, want %d", what, got, size)
 		}
 	}
+	buffer := sendBuffer{held: 4 << 20}
+	p.buffer = func() sendBuffer { return buffer }
 	want("at first", smallChunk)
-	for range flowing/smallChunk - 1 {
+	for range (buffer.held + takenUnread) / smallChunk {
 		pass(chunkSize)
 	}
 	want("while the system's buffers may hold it all", smallChunk)
-	room := false
-	p.room = func() bool { return room }
-	want("while the system has no room", smallChunk)
-	room = true
-	want("while it has room", chunkSize)
-	room = false
-	pass(chunkSize)
-	pass(chunkSize)
+	buffer.size = buffer.held + 3*chunkSize
+	want("while the system has room", chunkSize)
+	buffer.size = buffer.held
+	want("while it has none", smallChunk)
+	buffer.held = 0
 	want("a stream that is read", chunkSize)
 	pass(100)
+	want("a stream that is slow for a moment", chunkSize)
+	for range shortReads {
+		pass(100)
+	}
 	want("small messages", smallChunk)
 	pass(chunkSize)
 	want("a stream again", chunkSize)
 	took = longPass + time.Millisecond
 	pass(chunkSize)
+	buffer.held = buffer.size
 	want("a reader that has stopped", smallChunk)
 }

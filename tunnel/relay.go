@@ -98,8 +98,8 @@ func (t *Tunnel) relay(c *conn) {
 			s.tcp.probed = c.settings.Keepalive
 		}
 	}
-	c.front.tcp.reading.pace.room = func() bool { return hasRoom(c.back.tcp.TCPConn) }
-	c.back.tcp.reading.pace.room = func() bool { return hasRoom(c.front.tcp.TCPConn) }
+	c.front.tcp.reading.pace.buffer = func() sendBuffer { return sendBufferOf(c.back.tcp.TCPConn) }
+	c.back.tcp.reading.pace.buffer = func() sendBuffer { return sendBufferOf(c.front.tcp.TCPConn) }
 	r.stall = watchStall(c, func(code string) { r.abort(&ending{interrupted, diagnose.New(code), nil}) })
 	r.stall.setLimit(c.settings.IdleTimeout, "tlstunnel.idle")
 	t.addRelay(r)

@@ -3,7 +3,9 @@ package tunnel
 import (
 	"encoding/binary"
 	"net"
+	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -52,15 +54,19 @@ func unsent(c *net.TCPConn) (n int) {
 // hasTakenAll reports whether the peer's system has all that was written to c.
 func hasTakenAll(c *net.TCPConn) bool { return unsent(c) == 0 }
 
-// hasRoom reports whether the kernel takes a large chunk for the peer of c at once. What
-// it holds takes up to twice as much of its buffer, which grows as the peer takes bytes.
-func hasRoom(c *net.TCPConn) (ok bool) {
+// sendBufferOf is that of c. Go's scheduler isn't told of the system call, see rawIO.
+func sendBufferOf(c *net.TCPConn) (b sendBuffer) {
+	b = unknownBuffer // Linux before 4.12
 	onSocket(c, func(fd int) {
-		buffer, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF)
-		held, heldErr := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
-		ok = err == nil && heldErr == nil && buffer >= 2*(held+chunkSize)
+		var info [unix.SK_MEMINFO_VARS]uint32
+		size := uint32(unsafe.Sizeof(info))
+		_, _, errno := syscall.RawSyscall6(syscall.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_MEMINFO,
+			uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
+		if errno == 0 {
+			b = sendBuffer{size: int(info[unix.SK_MEMINFO_SNDBUF]), held: int(info[unix.SK_MEMINFO_WMEM_QUEUED])}
+		}
 	})
-	return ok
+	return b
 }
 
 // takeError is why a connection is dead. The kernel tells that only once, and each

@@ -33,5 +33,5 @@ func takeError(*net.TCPConn) error { return nil }
 // alertWaits is true where the system doesn't tell.
 func alertWaits(*net.TCPConn) bool { return true }
 
-// hasRoom isn't known.
-func hasRoom(*net.TCPConn) bool { return false }
+// sendBufferOf isn't known.
+func sendBufferOf(*net.TCPConn) sendBuffer { return unknownBuffer }
