@@ -1,73 +1,353 @@
 package main
 
 import (
+	"fmt"
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
-	"path/filepath"
+	"maps"
+	"os"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/fstest"
 )
 
-// mayImport says who may import whom: packages of ours alone, "." is main. What
-// isn't listed may import none.
+// mayImport says which packages and libraries each package may import, beside the
+// standard library. "." is main. A library stands for all that is below its path. A
+// package without a line, and a line without an import, is a mistake.
 var mayImport = map[string][]string{
-	".":                   {"internal/cli"},
-	"internal/cli":        {"installer", "service", "pki", "pki/certfile", "internal/bench", "internal/config", "internal/control", "internal/logging", "internal/osservice", "internal/atomicfile", "internal/dn", "internal/quote", "internal/tuning"},
+	".": {"internal/cli"},
+
+	"installer": {
+		"service", "pki", "pki/certfile", "internal/atomicfile", "internal/config", "internal/dn", "internal/filerights", "internal/osservice",
+		"golang.org/x/sys",
+	},
+	"pki": {
+		"pki/certfile", "internal/atomicfile", "internal/chain", "internal/dn", "internal/filerights", "internal/quote", "internal/strength",
+		"golang.org/x/crypto/acme", "golang.org/x/sys", "software.sslmate.com/src/go-pkcs12",
+	},
+	"pki/certfile": {
+		"internal/chain", "internal/dn", "internal/quote", "internal/strength",
+		"github.com/youmark/pkcs8", "software.sslmate.com/src/go-pkcs12",
+	},
+	"service": {
+		"tunnel", "pki", "pki/certfile", "internal/atomicfile", "internal/config", "internal/control", "internal/dn", "internal/filerights",
+		"internal/logging", "internal/osservice", "internal/quote", "internal/tuning",
+		"github.com/coreos/go-systemd/v22", "github.com/fsnotify/fsnotify", "golang.org/x/sys",
+	},
+	"tunnel": {
+		"tunnel/pool", "internal/chain", "internal/diagnose", "internal/dn", "internal/strength",
+		"golang.org/x/crypto/cryptobyte", "golang.org/x/sys",
+	},
+	"tunnel/pool": nil,
+
+	"internal/atomicfile": {"internal/filerights", "golang.org/x/sys"},
 	"internal/bench":      {"service"},
-	"installer":           {"service", "pki", "pki/certfile", "internal/config", "internal/osservice", "internal/atomicfile", "internal/filerights", "internal/dn", "internal/quote"},
-	"service":             {"tunnel", "pki", "pki/certfile", "internal/config", "internal/control", "internal/logging", "internal/osservice", "internal/atomicfile", "internal/filerights", "internal/dn", "internal/quote", "internal/tuning"},
-	"pki":                 {"pki/certfile", "internal/atomicfile", "internal/chain", "internal/filerights", "internal/dn", "internal/quote", "internal/strength"},
-	"pki/certfile":        {"internal/chain", "internal/dn", "internal/quote", "internal/strength"},
-	"tunnel":              {"tunnel/pool", "internal/chain", "internal/diagnose", "internal/dn", "internal/quote", "internal/strength"},
-	"tunnel/pool":         nil,
-	"internal/logging":    {"internal/config", "internal/atomicfile", "internal/filerights", "internal/quote"},
-	"internal/control":    {"internal/config", "internal/osservice"},
-	"internal/osservice":  {"internal/config", "internal/logging"},
-	"internal/testkit":    nil,
-	"internal/config":     {"internal/quote"},
-	"internal/atomicfile": {"internal/filerights"},
-	"internal/filerights": nil,
 	"internal/chain":      {"internal/dn"},
-	"internal/diagnose":   {"internal/chain", "internal/dn", "internal/quote", "internal/strength"},
+	"internal/cli": {
+		"installer", "service", "pki", "pki/certfile", "internal/atomicfile", "internal/bench", "internal/config", "internal/control",
+		"internal/dn", "internal/logging", "internal/osservice", "internal/quote", "internal/tuning",
+		"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/sys", "golang.org/x/term",
+	},
+	"internal/config":     {"internal/quote", "github.com/BurntSushi/toml", "golang.org/x/sys"},
+	"internal/control":    {"internal/config", "internal/osservice", "github.com/Microsoft/go-winio", "golang.org/x/sys"},
+	"internal/diagnose":   {"golang.org/x/sys"},
 	"internal/dn":         nil,
-	"internal/strength":   nil,
-	"internal/tuning":     nil,
-	"internal/quote":      nil,
+	"internal/filerights": {"golang.org/x/sys"},
+	"internal/interop":    nil,
+	"internal/logging": {
+		"internal/atomicfile", "internal/config", "internal/filerights", "internal/quote",
+		"golang.org/x/sys", "gopkg.in/natefinch/lumberjack.v2",
+	},
+	"internal/osservice": {"internal/config", "internal/logging", "github.com/kardianos/service", "golang.org/x/sys"},
+	"internal/quote":     nil,
+	"internal/strength":  nil,
+	"internal/testkit":   nil,
+	"internal/tuning":    {"golang.org/x/sys"},
+
+	"packaging/test/peer":     nil,
+	"packaging/test/wine-scm": {"golang.org/x/sys"},
 }
 
-// TestImports keeps the layers apart: the data plane knows no files, the config
-// no certificates, and nobody the command line.
-func TestImports(t *testing.T) {
-	seen := map[string]bool{}
-	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
-			return err
+// testsMayImport is what the _test.go files of a package may import besides. All of them
+// may import internal/testkit, and nothing else may.
+var testsMayImport = map[string][]string{
+	".":                  {"internal/config", "service"},
+	"internal/cli":       {"github.com/rogpeppe/go-internal/testscript"},
+	"internal/interop":   {"internal/atomicfile", "internal/cli", "pki", "golang.org/x/crypto/acme", "golang.org/x/sys"},
+	"internal/osservice": {"internal/atomicfile"},
+	"pki":                {"github.com/youmark/pkcs8"},
+}
+
+// neverReach is what a package must not import, nor by way of others, whatever the tables
+// say.
+var neverReach = map[string][]string{
+	"tunnel":             {"internal/config", "pki", "service"},
+	"service":            {"installer", "internal/cli"},
+	"installer":          {"internal/cli"},
+	"internal/osservice": {"service"},
+}
+
+// quiet are packages that start no goroutine and write no log, nor does what they import
+// of ours: the caller decides what runs, and what is said.
+var quiet = []string{"internal/sock", "internal/tlsio", "internal/diagnose", "tunnel/route", "tunnel/starttls"}
+
+// TestLayout keeps the layers apart.
+func TestLayout(t *testing.T) {
+	for _, fault := range layoutFaults(os.DirFS(".")) {
+		t.Error(fault)
+	}
+}
+
+// layoutFaults finds what in a tree of packages isn't as the tables say.
+func layoutFaults(tree fs.FS) (faults []string) {
+	packages, err := readPackages(tree)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	report := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
+	for _, name := range slices.Sorted(maps.Keys(packages)) {
+		p := packages[name]
+		rule, listed := mayImport[name]
+		if !listed {
+			report("package %s isn't in mayImport", name)
 		}
-		pkg := filepath.ToSlash(filepath.Dir(path))
-		seen[pkg] = true
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		for _, i := range p.imports {
+			if !covers(rule, i.name) {
+				report("%s: %s must not import %s", i.at, name, i.name)
+			}
+		}
+		for _, i := range p.testImports {
+			if i.name != name && i.name != "internal/testkit" && !covers(rule, i.name) && !covers(testsMayImport[name], i.name) {
+				report("%s: the tests of %s must not import %s", i.at, name, i.name)
+			}
+		}
+		for other, by := range reach(packages, name) {
+			if slices.ContainsFunc(neverReach[name], func(never string) bool { return isBelow(other, never) }) {
+				report("%s must never reach %s, which %s imports", name, other, by)
+			}
+			if slices.Contains(quiet, name) && packages[other] != nil {
+				for _, noise := range packages[other].noise {
+					report("%s must be quiet, and %s", name, noise)
+				}
+			}
+		}
+	}
+	return append(faults, staleRules(packages)...)
+}
+
+// staleRules finds what the tables allow and no file does.
+func staleRules(packages map[string]*goPackage) (faults []string) {
+	unused := func(table, name string, rule []string, imports []anImport) {
+		for _, allowed := range rule {
+			if !slices.ContainsFunc(imports, func(i anImport) bool { return covers([]string{allowed}, i.name) }) {
+				faults = append(faults, fmt.Sprintf("%s lets %s import %s, which it doesn't", table, name, allowed))
+			}
+		}
+	}
+	for table, rules := range map[string]map[string][]string{"mayImport": mayImport, "testsMayImport": testsMayImport} {
+		for name, rule := range rules {
+			switch p := packages[name]; {
+			case p == nil:
+				faults = append(faults, fmt.Sprintf("%s has package %s, which isn't there", table, name))
+			case table == "mayImport":
+				unused(table, name, rule, p.imports)
+			default:
+				unused(table, name, rule, p.testImports)
+			}
+		}
+	}
+	slices.Sort(faults)
+	return faults
+}
+
+// covers says whether a rule has the import. Only a library, which has a host name in its
+// path, stands for what is below it.
+func covers(rule []string, name string) bool {
+	return slices.ContainsFunc(rule, func(allowed string) bool {
+		return name == allowed || isLibrary(allowed) && isBelow(name, allowed)
+	})
+}
+
+func isBelow(name, top string) bool { return name == top || strings.HasPrefix(name, top+"/") }
+
+func isLibrary(name string) bool {
+	host, _, _ := strings.Cut(name, "/")
+	return strings.Contains(strings.TrimPrefix(host, "."), ".")
+}
+
+// goPackage is what its files say, whichever system they are for.
+type goPackage struct {
+	imports, testImports []anImport
+	noise                []string // where it starts a goroutine or logs
+}
+
+// anImport is of a library or, without "tlstunnel/", of ours.
+type anImport struct{ at, name string }
+
+// reach gives what a package imports of ours, itself and by way of others, each with the
+// one that imports it.
+func reach(packages map[string]*goPackage, from string) map[string]string {
+	found := map[string]string{from: ""}
+	for todo := []string{from}; len(todo) > 0; todo = todo[1:] {
+		p := packages[todo[0]]
+		if p == nil {
+			continue
+		}
+		for _, i := range p.imports {
+			if _, seen := found[i.name]; !seen {
+				found[i.name] = todo[0]
+				todo = append(todo, i.name)
+			}
+		}
+	}
+	return found
+}
+
+// readPackages reads the Go files of our module.
+func readPackages(tree fs.FS) (map[string]*goPackage, error) {
+	packages := map[string]*goPackage{}
+	err := fs.WalkDir(tree, ".", func(file string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		for _, imported := range file.Imports {
-			name, err := strconv.Unquote(imported.Path.Value)
-			if err != nil {
-				return err
+		if d.IsDir() {
+			_, other := fs.Stat(tree, path.Join(file, "go.mod"))
+			if file != "." && (other == nil || strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata") {
+				return fs.SkipDir
 			}
-			ours, ok := strings.CutPrefix(name, "tlstunnel/")
-			if ok && !slices.Contains(mayImport[pkg], ours) {
-				t.Errorf("%s imports %s", path, name)
-			}
+			return nil
 		}
-		return nil
+		if !strings.HasSuffix(file, ".go") {
+			return nil
+		}
+		text, err := fs.ReadFile(tree, file)
+		if err != nil {
+			return err
+		}
+		name := path.Dir(file)
+		if packages[name] == nil {
+			packages[name] = &goPackage{}
+		}
+		return packages[name].read(file, text)
 	})
+	return packages, err
+}
+
+func (p *goPackage) read(name string, text []byte) error {
+	positions := token.NewFileSet()
+	file, err := parser.ParseFile(positions, name, text, parser.SkipObjectResolution)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	if !seen["tunnel"] || !seen["internal/cli"] {
-		t.Errorf("looked at %v only", seen)
+	isTest := strings.HasSuffix(name, "_test.go")
+	for _, spec := range file.Imports {
+		imported, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			return err
+		}
+		ours, isOurs := strings.CutPrefix(imported, "tlstunnel/")
+		switch {
+		case isTest && (isOurs || isLibrary(imported)):
+			p.testImports = append(p.testImports, anImport{name, ours})
+		case isOurs || isLibrary(imported):
+			p.imports = append(p.imports, anImport{name, ours})
+		}
 	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		if what := noiseOf(n); what != "" && !isTest {
+			p.noise = append(p.noise, positions.Position(n.Pos()).String()+" "+what)
+		}
+		return true
+	})
+	return nil
+}
+
+// noiseOf knows the go statement, sync.WaitGroup.Go, and the AfterFunc of context and time;
+// and what of log and log/slog writes lines, which a level doesn't.
+func noiseOf(n ast.Node) string {
+	switch n := n.(type) {
+	case *ast.GoStmt:
+		return "starts a goroutine"
+	case *ast.SelectorExpr:
+		of, _ := n.X.(*ast.Ident)
+		switch {
+		case n.Sel.Name == "Go" || n.Sel.Name == "AfterFunc":
+			return "starts a goroutine"
+		case of != nil && (of.Name == "log" || of.Name == "slog") && !strings.HasPrefix(n.Sel.Name, "Level"):
+			return "logs"
+		}
+	}
+	return ""
+}
+
+// TestLayoutFaults: each kind of broken rule is found.
+func TestLayoutFaults(t *testing.T) {
+	whole := wholeTree()
+	if faults := layoutFaults(whole); len(faults) > 0 {
+		t.Fatalf("a tree as the tables have it: %q", faults)
+	}
+	for _, tt := range []struct{ file, text, want string }{
+		{"tunnel/x.go", `import _ "tlstunnel/internal/quote/x"`, "tunnel/x.go: tunnel must not import internal/quote/x"},
+		{"tunnel/x.go", `import _ "tlstunnel/internal/config"`, "tunnel must never reach internal/config, which tunnel imports"},
+		{"internal/chain/x.go", `import _ "tlstunnel/pki/certfile"`, "tunnel must never reach pki/certfile, which internal/chain imports"},
+		{"internal/logging/x_windows.go", `import _ "tlstunnel/service"`, "internal/osservice must never reach service, which internal/logging imports"},
+		{"service/x.go", `import _ "github.com/kardianos/service"`, "service/x.go: service must not import github.com/kardianos/service"},
+		{"service/x.go", `import _ "example.com/new"`, "service/x.go: service must not import example.com/new"},
+		{"pki/x.go", `import _ "tlstunnel/internal/testkit"`, "pki/x.go: pki must not import internal/testkit"},
+		{"pki/x_test.go", `import _ "tlstunnel/service"`, "pki/x_test.go: the tests of pki must not import service"},
+		{"internal/new/x.go", "", "package internal/new isn't in mayImport"},
+		{"internal/sock/x.go", "func f() { go f() }", "internal/sock must be quiet, and internal/sock/x.go:2:12 starts a goroutine"},
+		{"internal/sock/x.go", "func f() { group.Go(f) }", "internal/sock must be quiet, and internal/sock/x.go:2:12 starts a goroutine"},
+		{"internal/sock/x.go", "var level = slog.LevelInfo; var logger *slog.Logger", "internal/sock must be quiet, and internal/sock/x.go:2:41 logs"},
+		{"internal/sock/x.go", `import _ "tlstunnel/internal/logging"`, "internal/sock must be quiet, and internal/logging/y.go:2:12 logs"},
+	} {
+		tree := maps.Clone(whole)
+		tree["internal/logging/y.go"] = &fstest.MapFile{Data: []byte("package x\nfunc f() { log.Print() }")}
+		tree[tt.file] = &fstest.MapFile{Data: []byte("package x\n" + tt.text)}
+		if faults := layoutFaults(tree); !slices.Contains(faults, tt.want) {
+			t.Errorf("%s with %s: got %q, want %q", tt.file, tt.text, faults, tt.want)
+		}
+	}
+	for file, want := range map[string]string{
+		"internal/quote/x.go":     "mayImport has package internal/quote, which isn't there",
+		"internal/logging/x.go":   "mayImport lets internal/logging import gopkg.in/natefinch/lumberjack.v2, which it doesn't",
+		"internal/cli/x_test.go":  "testsMayImport lets internal/cli import github.com/rogpeppe/go-internal/testscript, which it doesn't",
+		"internal/osservice/x.go": "mayImport lets internal/osservice import internal/config, which it doesn't",
+	} {
+		tree := maps.Clone(whole)
+		tree[file] = &fstest.MapFile{Data: []byte("package x")}
+		if strings.Contains(want, "isn't there") {
+			delete(tree, file)
+		}
+		if faults := layoutFaults(tree); !slices.Contains(faults, want) {
+			t.Errorf("%s: got %q, want %q", file, faults, want)
+		}
+	}
+}
+
+// wholeTree has a package for each line of the tables, which imports all that it may.
+func wholeTree() fstest.MapFS {
+	tree := fstest.MapFS{}
+	write := func(file string, rule []string) {
+		text := "package x\n"
+		for _, name := range rule {
+			if !isLibrary(name) {
+				name = "tlstunnel/" + name
+			}
+			text += fmt.Sprintf("import _ %q\n", name)
+		}
+		tree[file] = &fstest.MapFile{Data: []byte(text)}
+	}
+	for name, rule := range mayImport {
+		write(path.Join(name, "x.go"), rule)
+	}
+	for name, rule := range testsMayImport {
+		write(path.Join(name, "x_test.go"), rule)
+	}
+	return tree
 }
