@@ -5,12 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"tlstunnel/internal/atomicfile"
+	"tlstunnel/internal/config"
 	"tlstunnel/internal/dn"
+	"tlstunnel/internal/osservice"
 	"tlstunnel/service"
 )
 
@@ -19,8 +23,8 @@ func (a *app) initCommand() *cobra.Command {
 		Use:   "init",
 		Short: "Write a commented config and make the CA and certificate, if absent",
 		Long: `Write a commented config, and make the CA and the server certificate as its [pki]
-table says. What exists already is kept as it is. A PKI that is gone is made anew by
-init alone, with another CA, which every client then needs.`,
+table says. What exists already is kept as it is. If the PKI is gone, only init makes it
+anew, with another CA, which every client then needs.`,
 		Example: "  tlstunnel init --config ./config.toml",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.init(cmd.Context()) },
@@ -54,10 +58,50 @@ func (a *app) init(ctx context.Context) error {
 	}
 	fmt.Fprintf(a.stdout, `
 CA fingerprint (SHA-256): %s
-Give ca.crt to the other side. Keep ca.key to yourself: whoever has it can pose
-as any of your servers.
-`, dn.Fingerprint(store.CA))
+Give ca.crt to the other side. Keep ca.key to yourself: somebody who has it can
+pose as any of your servers.
+
+Now put your tunnels into
+%s, then:
+
+`, dn.Fingerprint(store.CA), a.configFile)
+	a.showCommands("check", a.nextCommand())
 	return nil
+}
+
+// nextCommand is how the config comes into use: by the service, if it is installed and
+// this is its config.
+func (a *app) nextCommand() string {
+	if file, err := filepath.Abs(a.configFile); err != nil || file != config.SystemConfig() {
+		return "run"
+	}
+	switch state, err := new(osservice.Manager).State(); {
+	case err != nil:
+		return "run" // the service manager can't be asked: there is none
+	case state == osservice.NotInstalled:
+		return "install"
+	case state == osservice.Running:
+		return "reload"
+	default:
+		return "start"
+	}
+}
+
+// showCommands shows commands to be typed as this one was.
+func (a *app) showCommands(names ...string) {
+	sudo, config := "", ""
+	if os.Getenv("SUDO_USER") != "" {
+		sudo = "sudo "
+	}
+	if a.configGiven {
+		config = " --config " + a.configFile
+		if strings.Contains(a.configFile, " ") {
+			config = ` --config "` + a.configFile + `"`
+		}
+	}
+	for _, name := range names {
+		fmt.Fprintf(a.stdout, "  %stlstunnel %s%s\n", sudo, name, config)
+	}
 }
 
 // writeExample writes the commented config if there is none.

@@ -87,10 +87,7 @@ func (a *app) install(ctx context.Context, o installer.Options, dryRun bool) err
 	if err := installer.Apply(steps, dryRun, a.showStep); err != nil || dryRun {
 		return err
 	}
-	sudo, next := "", "start"
-	if os.Getenv("SUDO_USER") != "" {
-		sudo = "sudo "
-	}
+	next := "start"
 	if state, err := new(osservice.Manager).State(); err == nil && state == osservice.Running {
 		next = "restart"
 	}
@@ -98,9 +95,8 @@ func (a *app) install(ctx context.Context, o installer.Options, dryRun bool) err
 The service is installed and starts with this machine. Now put your tunnels into
 %s, then:
 
-  %stlstunnel check
-  %stlstunnel %s
-`, o.Config, sudo, sudo, next)
+`, o.Config)
+	a.showCommands("check", next)
 	return nil
 }
 
