@@ -102,23 +102,22 @@ func (h host) userStep() Step {
 // removeAccountStep removes what groupStep and userStep have made, or a package, and
 // keeps the account of somebody else with that name.
 func (h host) removeAccountStep() Step {
-	if why := h.foreignAccount(); why != "" {
-		return Step{
-			Name:  fmt.Sprintf("remove user and group %q", accountName),
-			Extra: true,
-			Do: func() error {
-				return fmt.Errorf("both are kept, as the user isn't the one that `tlstunnel install` makes: %s; remove it yourself if nobody needs it", why)
-			},
-		}
-	}
+	foreign := h.foreignAccount()
 	return Step{
-		Name: fmt.Sprintf("remove user and group %q", accountName),
+		Name:  fmt.Sprintf("remove user and group %q", accountName),
+		Extra: foreign != "",
+		Check: func() error {
+			if foreign == "" {
+				return nil
+			}
+			return fmt.Errorf("both are kept, as the user isn't the one that `tlstunnel install` makes: %s; remove it yourself if nobody needs it", foreign)
+		},
 		Done: func() (bool, error) {
 			_, userErr := user.Lookup(accountName)
 			_, groupErr := user.LookupGroup(accountName)
 			hasUser, err1 := found(userErr)
 			hasGroup, err2 := found(groupErr)
-			return !hasUser && !hasGroup, errors.Join(err1, err2)
+			return foreign == "" && !hasUser && !hasGroup, errors.Join(err1, err2)
 		},
 		Do: func() error {
 			if _, err := user.Lookup(accountName); err == nil {

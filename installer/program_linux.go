@@ -1,10 +1,7 @@
 package installer
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,46 +39,6 @@ func (h host) programPlace(program string) (string, error) {
 		if path == filepath.Dir(path) {
 			return program, nil
 		}
-	}
-}
-
-// programStep copies the program to where the service can run it. A program
-// that runs from there goes on with the old file.
-func (h host) programStep(from, to string) Step {
-	path := h.root + to
-	var old []byte // nil: there was none
-	return Step{
-		Name: fmt.Sprintf("program %q", to),
-		Done: func() (bool, error) {
-			there, err := os.ReadFile(path)
-			if errors.Is(err, fs.ErrNotExist) {
-				return false, nil
-			}
-			if err != nil {
-				return false, err
-			}
-			ours, err := os.ReadFile(from)
-			return bytes.Equal(there, ours), err
-		},
-		Do: func() error {
-			ours, err := os.ReadFile(from)
-			if err != nil {
-				return err
-			}
-			there, err := os.ReadFile(path)
-			if err == nil {
-				old = there
-			} else if !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
-			return replaceProgram(path, ours)
-		},
-		Undo: func() error {
-			if old == nil {
-				return os.Remove(path)
-			}
-			return replaceProgram(path, old)
-		},
 	}
 }
 

@@ -1,7 +1,6 @@
 package installer
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -35,48 +34,6 @@ func programPlace(program string) (string, error) {
 func inFolder(path, folder string) bool {
 	folder += `\`
 	return len(path) > len(folder) && strings.EqualFold(path[:len(folder)], folder)
-}
-
-// programStep copies the program.
-func programStep(from, to string) Step {
-	var old []byte // nil: there was none
-	return Step{
-		Name: fmt.Sprintf("program %q", to),
-		Done: func() (bool, error) {
-			there, err := os.ReadFile(to)
-			if errors.Is(err, fs.ErrNotExist) {
-				return false, nil
-			}
-			if err != nil {
-				return false, err
-			}
-			ours, err := os.ReadFile(from)
-			return bytes.Equal(there, ours), err
-		},
-		Do: func() error {
-			ours, err := os.ReadFile(from)
-			if err != nil {
-				return err
-			}
-			if err := os.Mkdir(filepath.Dir(to), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-				return err
-			}
-			if old, err = os.ReadFile(to); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
-			return replaceProgram(to, ours)
-		},
-		Undo: func() error {
-			if old != nil {
-				return replaceProgram(to, old)
-			}
-			if err := os.Remove(to); err != nil {
-				return err
-			}
-			_ = os.Remove(filepath.Dir(to)) // fails when there is more in it
-			return nil
-		},
-	}
 }
 
 // replaceProgram puts a program in the place of one that may run: Windows lets

@@ -18,6 +18,11 @@ type Step struct {
 	// Done reports whether there is nothing to do; nil is never.
 	Done func() (bool, error)
 
+	// Check says why Do mustn't be done, in a dry run as well; nil is for no reason. A
+	// step without Do has it alone, to look whether what Name says is so after the
+	// steps before it; a dry run doesn't look. Check changes nothing.
+	Check func() error
+
 	// Do makes it so. Undo takes back what Do did, and nothing else; nil when
 	// there is nothing to take back.
 	Do, Undo func() error
@@ -35,7 +40,7 @@ const (
 	Planned State = "would do" // in a dry run
 	Present State = "present"  // it was there already
 	Done    State = "done"
-	Warning State = "warning" // an extra step failed
+	Warning State = "warning" // an extra step failed, or its check did
 	Failed  State = "failed"
 	Undone  State = "undone" // since a later one failed
 )
@@ -69,11 +74,21 @@ func (s Step) apply(dryRun bool) (State, error) {
 			return Present, nil
 		}
 	}
+	if dryRun && s.Do == nil {
+		return Planned, nil
+	}
+	if s.Check != nil {
+		if err := s.Check(); err != nil {
+			return s.failure(), err
+		}
+	}
 	if dryRun {
 		return Planned, nil
 	}
-	if err := s.Do(); err != nil {
-		return s.failure(), err
+	if s.Do != nil {
+		if err := s.Do(); err != nil {
+			return s.failure(), err
+		}
 	}
 	return Done, nil
 }

@@ -22,6 +22,12 @@ func TestApply(t *testing.T) {
 	extra.Extra = true
 	unsure := step("u", false, nil, nil)
 	unsure.Done = func() (bool, error) { return false, broken }
+	look := step("look", false, nil, nil)
+	look.Do, look.Undo, look.Check = nil, nil, func() error { log = append(log, "check look"); return nil }
+	refused := step("r", false, nil, nil)
+	refused.Check = func() error { return broken }
+	kept := refused
+	kept.Extra = true
 	a, b, c := step("a", false, nil, nil), step("b", true, nil, nil), step("c", false, nil, broken)
 	bad := step("bad", false, broken, nil)
 
@@ -38,6 +44,14 @@ func TestApply(t *testing.T) {
 			[]string{"a would do", "b present", "c would do"}, ""},
 		{"an extra that fails is a warning", []Step{extra, a}, false,
 			[]string{"do x", "x warning", "do a", "a done"}, ""},
+		{"a check that fails comes before anything is done", []Step{kept, a}, false,
+			[]string{"r warning", "do a", "a done"}, ""},
+		{"in a dry run too", []Step{refused, a}, true,
+			[]string{"r failed"}, "r: broken"},
+		{"a step may be a check alone", []Step{a, look}, false,
+			[]string{"do a", "a done", "check look", "look done"}, ""},
+		{"which a dry run leaves out", []Step{a, look}, true,
+			[]string{"a would do", "look would do"}, ""},
 		{"a failure undoes what was done", []Step{a, b, bad, c}, false,
 			[]string{"do a", "a done", "b present", "do bad", "bad failed", "undo a", "a undone"}, "bad: broken"},
 		{"undoing goes on after a failure", []Step{a, c, unsure}, false,

@@ -98,7 +98,7 @@ func accessStep(o Options) Step {
 	return Step{
 		Name:  "the service can use all that its config names",
 		Extra: true,
-		Do: func() error {
+		Check: func() error {
 			cfg, err := loadConfig(o.Config)
 			if err != nil {
 				return err
@@ -154,12 +154,13 @@ func removeStep(what, path string) Step {
 func removeConfigStep(path string) Step {
 	s := removeStep("config", path)
 	s.Extra = true
-	s.Do = func() error {
+	s.Check = func() error {
 		if _, err := loadConfig(path); err != nil {
 			return fmt.Errorf("%q is kept, as it doesn't look like a config of tlstunnel: %w", path, err)
 		}
-		return os.Remove(path)
+		return nil
 	}
+	s.Do = func() error { return os.Remove(path) }
 	return s
 }
 

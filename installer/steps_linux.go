@@ -41,7 +41,7 @@ func installSteps(ctx context.Context, o Options) ([]Step, error) {
 		h.folderStep(configFolder), h.folderStep(stateFolder), h.folderStep(logFolder),
 	}
 	if program != o.Program {
-		steps = append(steps, h.programStep(o.Program, program))
+		steps = append(steps, programStep(o.Program, h.root+program))
 	}
 	steps = append(steps, configStep(o), h.readableStep(o.Config), pkiStep(ctx, o))
 	if text, err := os.ReadFile(osservice.UnitFile); err == nil && len(text) > 0 && string(text) != m.Unit {

@@ -255,14 +255,14 @@ func TestProgram(t *testing.T) {
 		check(t, err)
 		return string(data)
 	}
-	if states, err := apply(h.programStep(from, to), broken); err == nil || content() != "old" {
+	if states, err := apply(programStep(from, h.root+to), broken); err == nil || content() != "old" {
 		t.Errorf("got %v, %v, %q", states, err, content())
 	}
-	if states, err := apply(h.programStep(from, to)); err != nil || content() != "new" || states[0] != Done {
+	if states, err := apply(programStep(from, h.root+to)); err != nil || content() != "new" || states[0] != Done {
 		t.Errorf("got %v, %v, %q", states, err, content())
 	}
 	checkSetting(t, h.root+to, setting{"", 0o755, account{}})
-	if states, err := apply(h.programStep(from, to)); err != nil || states[0] != Present {
+	if states, err := apply(programStep(from, h.root+to)); err != nil || states[0] != Present {
 		t.Errorf("again: got %v, %v", states, err)
 	}
 	if left, err := os.ReadDir(filepath.Dir(h.root + to)); err != nil || len(left) != 1 {

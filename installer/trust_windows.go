@@ -42,7 +42,7 @@ func trustSteps(cas []*x509.Certificate) ([]Step, error) {
 	})
 	return append(steps, Step{
 		Name: "CA found in " + rootStore,
-		Do: func() error {
+		Check: func() error {
 			for _, ca := range cas {
 				if found, err := isRoot(ca); !found || err != nil {
 					return errors.Join(err, fmt.Errorf("the CA %q isn't in %s: perhaps a group policy keeps it out", dn.Text(ca.Subject), rootStore))
@@ -64,7 +64,7 @@ func untrustSteps(cas []*x509.Certificate) ([]Step, error) {
 	})
 	return append(steps, Step{
 		Name: "no CA of ours in " + rootStore,
-		Do: func() error {
+		Check: func() error {
 			for _, ca := range gone {
 				found, err := isRoot(ca)
 				if err != nil {
