@@ -69,10 +69,12 @@ func withoutService(configFile string, silent error, manager AskManager) Status 
 		st.State = state
 	}
 	switch {
-	case err == nil && state != StateRunning:
-		st.problem(Down, "the service is %s", state)
 	case errors.Is(silent, fs.ErrPermission):
 		st.problem(Unknown, "how the service does is unknown: %s", silent)
+	case errors.Is(silent, control.ErrNotRunning) && control.MayBeOthers(configFile):
+		st.problem(Unknown, "another user may run tlstunnel with this config, and only that user gets an answer: ask as that user")
+	case err == nil && state != StateRunning:
+		st.problem(Down, "the service is %s", state)
 	case err == nil:
 		st.problem(Unknown, "the service is running, but doesn't answer: %s", silent)
 	case errors.Is(silent, control.ErrNotRunning):

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/logging"
+	"tlstunnel/internal/testkit"
 )
 
 // TestLogFailureInStatus: a service whose log file can't be written isn't healthy, until
@@ -44,5 +45,29 @@ func TestLogFailureInStatus(t *testing.T) {
 	log.Info("hello")
 	if st := await(OK); st.LogError != "" {
 		t.Errorf("got %+v", st)
+	}
+}
+
+// TestStatusOfAnotherUser: that a service of another user can't be asked is no reason to
+// call it down, whatever the service manager knows of the installed one.
+func TestStatusOfAnotherUser(t *testing.T) {
+	temp := testkit.ShortTempDir(t)
+	t.Setenv("TMPDIR", temp)
+	t.Setenv("RUNTIME_DIRECTORY", filepath.Join(temp, "tlstunnel-12345"))
+	check(t, os.Mkdir(filepath.Join(temp, "tlstunnel-12345"), 0o700))
+	s := startService(t, serverTunnel("a", "127.0.0.1:0", "127.0.0.1:1", ""))
+	defer s.serveControl().Close()
+	if st := Examine(t.Context(), s.cfg.File, noManager); st.Source != SourceService {
+		t.Fatalf("as its user: %+v", st)
+	}
+	t.Setenv("RUNTIME_DIRECTORY", filepath.Join(temp, "ours"))
+	for name, manager := range map[string]AskManager{
+		"no service manager": noManager,
+		"not installed":      func() (string, error) { return "not installed", nil },
+	} {
+		st := Examine(t.Context(), s.cfg.File, manager)
+		if st.Verdict != Unknown || len(st.Problems) != 1 || !strings.Contains(st.Problems[0], "ask as that user") {
+			t.Errorf("%s: got %+v, want %s", name, st.Health, Unknown)
+		}
 	}
 }
