@@ -28,14 +28,18 @@ var mayImport = map[string][]string{
 	},
 	"pki": {
 		"pki/certfile", "internal/atomicfile", "internal/chain", "internal/dn", "internal/filerights", "internal/quote", "internal/strength",
-		"golang.org/x/crypto/acme", "golang.org/x/sys", "software.sslmate.com/src/go-pkcs12",
+		"golang.org/x/sys", "software.sslmate.com/src/go-pkcs12",
+	},
+	"pki/acme": {
+		"pki", "pki/certfile", "internal/atomicfile", "internal/backoff", "internal/chain", "internal/dn", "internal/filerights", "internal/quote",
+		"golang.org/x/crypto/acme",
 	},
 	"pki/certfile": {
 		"internal/chain", "internal/dn", "internal/quote", "internal/strength",
 		"github.com/youmark/pkcs8", "software.sslmate.com/src/go-pkcs12",
 	},
 	"service": {
-		"tunnel", "pki", "pki/certfile", "internal/atomicfile", "internal/config", "internal/control", "internal/dn", "internal/filerights",
+		"tunnel", "pki", "pki/acme", "pki/certfile", "internal/atomicfile", "internal/backoff", "internal/config", "internal/control", "internal/dn", "internal/filerights",
 		"internal/logging", "internal/osservice", "internal/quote", "internal/tuning",
 		"github.com/coreos/go-systemd/v22", "github.com/fsnotify/fsnotify", "golang.org/x/sys",
 	},
@@ -46,6 +50,7 @@ var mayImport = map[string][]string{
 	"tunnel/pool": nil,
 
 	"internal/atomicfile": {"internal/filerights", "golang.org/x/sys"},
+	"internal/backoff":    nil,
 	"internal/bench":      {"service"},
 	"internal/chain":      {"internal/dn"},
 	"internal/cli": {
@@ -78,7 +83,7 @@ var mayImport = map[string][]string{
 var testsMayImport = map[string][]string{
 	".":                  {"internal/config", "service"},
 	"internal/cli":       {"github.com/rogpeppe/go-internal/testscript"},
-	"internal/interop":   {"internal/atomicfile", "internal/cli", "pki", "golang.org/x/crypto/acme", "golang.org/x/sys"},
+	"internal/interop":   {"internal/atomicfile", "internal/cli", "pki/acme", "golang.org/x/crypto/acme", "golang.org/x/sys"},
 	"internal/osservice": {"internal/atomicfile"},
 	"pki":                {"github.com/youmark/pkcs8"},
 }

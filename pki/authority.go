@@ -51,7 +51,7 @@ func lockAuthority(ctx context.Context, dir string, now time.Time) (*Authority, 
 	if _, err := l.openCA(now); err != nil { // so that no other folder gets a lock file
 		return nil, adviseRights(err)
 	}
-	unlock, err := lock(ctx, dir)
+	unlock, err := Lock(ctx, dir)
 	if err != nil {
 		return nil, adviseRights(err)
 	}
@@ -190,7 +190,7 @@ func (a *Authority) Issue(r Request, keyType, out string) (*x509.Certificate, []
 	if err := makeRoom(out, a.dir, targets...); err != nil {
 		return nil, nil, err
 	}
-	key, err := generateKey(keyType)
+	key, err := GenerateKey(keyType)
 	if err != nil {
 		return nil, nil, err
 	}

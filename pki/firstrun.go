@@ -25,7 +25,7 @@ func (s Settings) makeMissing(ctx context.Context, now time.Time) ([]string, err
 	if err := atomicfile.MkdirAll(s.Dir, atomicfile.Secret); err != nil {
 		return nil, adviseRights(err)
 	}
-	unlock, err := lock(ctx, s.Dir)
+	unlock, err := Lock(ctx, s.Dir)
 	if err != nil {
 		return nil, adviseRights(err)
 	}

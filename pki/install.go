@@ -168,7 +168,7 @@ func (in *Installation) Install(ctx context.Context, lockDir string) (files []st
 	if _, err := os.Stat(lockDir); err != nil {
 		lockDir = filepath.Dir(place.KeyFile)
 	}
-	unlock, err := lock(ctx, lockDir)
+	unlock, err := Lock(ctx, lockDir)
 	if err != nil {
 		return nil, err
 	}

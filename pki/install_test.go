@@ -43,7 +43,7 @@ func newCompany(t *testing.T) *company {
 // issue lets the last CA that there is sign.
 func (c *company) issue(t *testing.T, name string, change func(*x509.Certificate)) (*x509.Certificate, crypto.Signer) {
 	t.Helper()
-	key, err := generateKey("ecdsa-p256")
+	key, err := GenerateKey("ecdsa-p256")
 	if err != nil {
 		t.Fatal(err)
 	}

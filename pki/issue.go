@@ -55,7 +55,7 @@ func issuerOf(pair tls.Certificate) issuer {
 }
 
 func (s Settings) newCA(commonName string, pathLen int, now time.Time) (issuer, error) {
-	key, err := generateKey(s.KeyType)
+	key, err := GenerateKey(s.KeyType)
 	if err != nil {
 		return issuer{}, err
 	}
@@ -80,7 +80,7 @@ func caCommonName(host, date string) string {
 }
 
 func (s Settings) newServer(ca issuer, m machine, now time.Time) (*x509.Certificate, crypto.Signer, error) {
-	key, err := generateKey(s.KeyType)
+	key, err := GenerateKey(s.KeyType)
 	if err != nil {
 		return nil, nil, err
 	}

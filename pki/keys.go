@@ -52,7 +52,8 @@ func checkKeyType(keyType string) error {
 	return nil
 }
 
-func generateKey(keyType string) (crypto.Signer, error) {
+// GenerateKey makes a key of a type in [KeyTypes].
+func GenerateKey(keyType string) (crypto.Signer, error) {
 	key, err := keyTypes[keyType]()
 	if err != nil {
 		return nil, fmt.Errorf("generating an %s key: %w", keyType, err)

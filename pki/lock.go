@@ -17,10 +17,10 @@ const lockPoll = 20 * time.Millisecond // a first run with ECDSA keys takes abou
 // let two in.
 func LockFile(dir string) string { return filepath.Join(dir, ".lock") }
 
-// lock waits until this process is the only one that makes files in dir. The
+// Lock waits until this process is the only one that makes files in dir. The
 // kernel gives the lock back when a process dies. It is polled for, because a
 // blocking call can't be ended by ctx.
-func lock(ctx context.Context, dir string) (unlock func(), err error) {
+func Lock(ctx context.Context, dir string) (unlock func(), err error) {
 	path := LockFile(dir)
 	f, err := atomicfile.OpenSecret(path)
 	if err != nil {

@@ -411,7 +411,7 @@ func TestFailureWhilePublishing(t *testing.T) {
 
 func TestLockObeysContext(t *testing.T) {
 	dir := t.TempDir()
-	unlock, err := lock(t.Context(), dir)
+	unlock, err := Lock(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -116,7 +116,7 @@ func (s Settings) renew(ctx context.Context, now time.Time, opts RenewOptions) (
 	if _, err := Open(s.Dir, now); errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
-	unlock, err := lock(ctx, s.Dir)
+	unlock, err := Lock(ctx, s.Dir)
 	if err != nil {
 		return "", adviseRights(err)
 	}
@@ -148,7 +148,7 @@ func (s Settings) replaceServer(ctx context.Context, l layout, store *Store, now
 	}
 	key := store.Server.PrivateKey.(crypto.Signer)
 	if newKey {
-		if key, err = generateKey(s.KeyType); err != nil {
+		if key, err = GenerateKey(s.KeyType); err != nil {
 			return err
 		}
 	}

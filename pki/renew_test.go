@@ -208,7 +208,7 @@ func TestClockIsBehind(t *testing.T) {
 // TestNotRenewed: a start that can't renew an expired certificate opens it as it is.
 func TestNotRenewed(t *testing.T) {
 	first := ensure(t, nil)
-	unlock, err := lock(t.Context(), first.Dir) // a command that is suspended
+	unlock, err := Lock(t.Context(), first.Dir) // a command that is suspended
 	if err != nil {
 		t.Fatal(err)
 	}

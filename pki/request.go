@@ -41,7 +41,7 @@ func NewCSR(r Request, keyType, out, pkiDir string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding the subject: %w", err)
 	}
-	key, err := generateKey(keyType)
+	key, err := GenerateKey(keyType)
 	if err != nil {
 		return nil, err
 	}

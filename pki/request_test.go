@@ -53,7 +53,7 @@ func makeCSR(t *testing.T, template *x509.CertificateRequest, key crypto.Signer)
 
 func newKey(t *testing.T, keyType string) crypto.Signer {
 	t.Helper()
-	key, err := generateKey(keyType)
+	key, err := GenerateKey(keyType)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -285,7 +285,7 @@ func csrChild(s Settings) error {
 }
 
 func signChild(s Settings) error {
-	key, err := generateKey("ecdsa-p256")
+	key, err := GenerateKey("ecdsa-p256")
 	if err != nil {
 		return err
 	}

@@ -91,7 +91,7 @@ func (s Settings) rotate(ctx context.Context, now time.Time, rotating bool, step
 	if _, err := Open(s.Dir, now); errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	unlock, err := lock(ctx, s.Dir)
+	unlock, err := Lock(ctx, s.Dir)
 	if err != nil {
 		return adviseRights(err)
 	}

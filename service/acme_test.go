@@ -1,15 +1,26 @@
 package service
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"tlstunnel/pki/acme"
+	"tlstunnel/pki/certfile"
 )
 
 // TestACMEHeld: a CA that has had too many requests isn't asked again before the
@@ -30,14 +41,14 @@ func TestACMEHeld(t *testing.T) {
 		data := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Certificate().Raw})
 		check(t, replaceFile(filepath.Join(dir, "root.crt"), string(data)))
 	})
-	s.log.await(t, msgACMEFailed)
+	s.log.await(t, acme.MsgFailed)
 	if c := s.reload(text); len(c.Unchanged) != 1 {
 		t.Errorf("got %+v", c)
 	}
 	if _, err := s.tryDial("a", s.tlsConfig()); err == nil {
 		t.Error("got in without a certificate")
 	}
-	s.log.await(t, errNoCertificate.Error())
+	s.log.await(t, acme.ErrNone.Error())
 	got := s.Status().Tunnels[0].ACME
 	if got == nil || !strings.Contains(got.Failure, `the CA says "too many" (429 rateLimited)`) || time.Until(got.Next) < time.Hour {
 		t.Errorf("got %+v", got)
@@ -45,4 +56,50 @@ func TestACMEHeld(t *testing.T) {
 	if n := asked.Load(); n != 1 {
 		t.Errorf("asked %d times", n)
 	}
+}
+
+// TestACMEPortTaken: another program has the port of the challenge.
+func TestACMEPortTaken(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	defer l.Close()
+	address := l.Addr().String()
+	_, err = listenForChallenge(address)
+	begin := "listening on http_listen " + strconv.Quote(address) + " for the challenge: "
+	const end = ": stop the program that has the port, or set http_listen to another one and have port 80 forwarded to it"
+	if err == nil || !strings.HasPrefix(err.Error(), begin) || !strings.HasSuffix(err.Error(), end) {
+		t.Errorf("got %v, want %s…%s", err, begin, end)
+	}
+}
+
+// TestACMEKeepsExpired: a start shows an expired certificate until there is another, as
+// the peer may not mind.
+func TestACMEKeepsExpired(t *testing.T) {
+	began := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	cfg := load(t, serverTunnel("a", "127.0.0.1:1", "127.0.0.1:9", "acme = { directory = 'https://ca.example/dir', domains = 'pacs.clinic.example' }"))
+	cfg.PKI.Dir = t.TempDir()
+	putCertificate(t, acmeOf(cfg, cfg.Tunnels[0].ACME).CertFile(), began, began.Add(3*time.Hour), "pacs.clinic.example")
+	for _, at := range []time.Duration{time.Hour, 4 * time.Hour, -10000 * time.Hour} {
+		tunnels, problems := translate(cfg, nil, began.Add(at))
+		cert := tunnels[0].acme.Certificate()
+		if cert == nil || problems.Err() != nil || (len(problems) > 0) != (at != time.Hour) {
+			t.Errorf("%v: got %v, problems %v", at, cert, problems)
+		}
+	}
+}
+
+// putCertificate makes the file of an order.
+func putCertificate(t *testing.T, file string, begin, end time.Time, name string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	check(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: begin, NotAfter: end, DNSNames: []string{name}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	check(t, err)
+	cert, err := x509.ParseCertificate(der)
+	check(t, err)
+	data, err := certfile.EncodeKey(key)
+	check(t, err)
+	check(t, os.MkdirAll(filepath.Dir(file), 0o700))
+	check(t, os.WriteFile(file, append(data, certfile.EncodeCertificates(cert)...), 0o600))
 }

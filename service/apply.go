@@ -37,7 +37,7 @@ func (s *Service) apply(ctx context.Context, p plan) error {
 		case !r.sameAs(&p.tunnels[i]):
 			s.change(r, p.tunnels[i])
 		default:
-			r.acme.tryAgain()
+			r.acme.TryAgain()
 		}
 	}
 	for _, r := range s.tunnels {
@@ -54,12 +54,12 @@ func (s *Service) apply(ctx context.Context, p plan) error {
 
 // change makes t what r does with new connections.
 func (s *Service) change(r *running, t prepared) {
-	r.acme.stop()
+	r.acme.Stop()
 	s.mu.Lock()
 	r.prepared = t
 	s.mu.Unlock()
 	r.tunnel.Apply(r.settings)
-	r.acme.start(s.log)
+	r.acme.Start(s.log.With("tunnel", r.config.Name))
 }
 
 // publish makes next the tunnels of the service, and logs which of them are newly
@@ -137,7 +137,7 @@ func (s *Service) start(r *running) {
 			"socket", at, "hint", "see ListenStream and BindIPv6Only in the .socket unit")
 	}
 	s.serving.Go(func() { s.serve(r.tunnel, r.listener) })
-	r.acme.start(s.log)
+	r.acme.Start(s.log.With("tunnel", r.config.Name))
 }
 
 func (s *Service) serve(t *tunnel.Tunnel, l net.Listener) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tlstunnel/pki"
+	"tlstunnel/pki/acme"
 )
 
 const twoYears = 2 * 365 * 24 * time.Hour
@@ -67,7 +68,7 @@ func TestClockJumps(t *testing.T) {
 	s := startService(t, serverTunnel("pacs", "127.0.0.1:0", greeter(t, "one"), ""))
 	var offset atomic.Int64
 	s.clockOffset = func() time.Duration { return time.Duration(offset.Load()) }
-	s.noteRenewal(time.Time{}, errNoCertificate, time.Now().Add(twoYears))
+	s.noteRenewal(time.Time{}, acme.ErrNone, time.Now().Add(twoYears))
 	renewAhead(t, pkiSettings(s.cfg))
 	check(t, s.refresh(t.Context(), "test"))
 	s.supervised()

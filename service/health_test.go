@@ -12,6 +12,7 @@ import (
 
 	"tlstunnel/internal/config"
 	"tlstunnel/internal/control"
+	"tlstunnel/pki/acme"
 	"tlstunnel/tunnel"
 )
 
@@ -51,7 +52,7 @@ func TestVerdict(t *testing.T) {
 		{"expires", one(func(s *TunnelStatus) { s.Expires = day(3) }), Degraded, `tunnel "pacs": the certificate expires on 2026-11-28 12:00:00`},
 		{"not valid yet", one(func(s *TunnelStatus) { s.Begins, s.Expires = day(1), day(100) }), Degraded, `tunnel "pacs": the certificate isn't valid before 2026-11-26 12:00:00`},
 		{"expires later", one(func(s *TunnelStatus) { s.Expires = day(8) }), OK, ""},
-		{"no certificate", one(func(s *TunnelStatus) { s.ACME = new(ACMEStatus) }), Degraded,
+		{"no certificate", one(func(s *TunnelStatus) { s.ACME = new(acme.Status) }), Degraded,
 			`tunnel "pacs": there is no certificate yet, the CA is being asked for one: nobody can connect`},
 		{"target down", one(func(s *TunnelStatus) {
 			s.Targets = []tunnel.TargetState{{Address: "a:104"}, {Address: "b:104", DownSince: day(-1), LastError: "nothing listens"}}
@@ -92,7 +93,7 @@ func TestStatusACME(t *testing.T) {
 		{now, "too many; the CA is asked again at 2026-11-25 14:00:30, or at once by `tlstunnel reload`"},
 		{now.Add(2 * time.Hour), "too many; the CA is asked again at 2026-11-25 14:00:30, and not before 2026-11-25 14:00:00 by `tlstunnel reload` either, as the CA wants"},
 	} {
-		st := Status{Health: newHealth(), Tunnels: []TunnelStatus{{Name: "pacs", ACME: &ACMEStatus{
+		st := Status{Health: newHealth(), Tunnels: []TunnelStatus{{Name: "pacs", ACME: &acme.Status{
 			Failure: "too many", Next: now.Add(2*time.Hour + 30*time.Second), NotBefore: tt.notBefore}}}}
 		st.judge(now)
 		if len(st.Problems) != 1 || !strings.HasSuffix(st.Problems[0], tt.want) {

@@ -1,6 +1,9 @@
 package service
 
-import "tlstunnel/internal/logging"
+import (
+	"tlstunnel/internal/logging"
+	"tlstunnel/pki/acme"
+)
 
 // Messages of the log that several places need.
 const (
@@ -13,7 +16,6 @@ const (
 	msgRenewalFailed  = "server certificate not renewed"
 	msgCRLFailed      = "CRL not signed anew"
 	msgReloadRefused  = "reload refused, nothing was changed"
-	msgACMEFailed     = "no new certificate, the CA is asked again later"
 	msgRefreshed      = "files read anew"
 	msgExpiry         = "a certificate expires soon, or isn't valid now"
 	msgRefreshRefused = "not all files could be read anew"
@@ -34,17 +36,17 @@ var Messages = logging.Messages{
 	msgReloadRefused:     logging.EventReloadRefused,
 	msgExpiry:            logging.EventExpiry,
 	msgConfig:            logging.EventConfig,
-	msgACMEFailed:        logging.EventACME,
+	acme.MsgFailed:       logging.EventACME,
 	msgRefreshRefused:    logging.EventRefresh,
 	logging.FatalMessage: logging.EventFatal,
 
-	"starting":                        0,
-	"listening":                       0,
-	"stopping":                        0,
-	"tunnel stopped":                  0,
-	msgRefreshed:                      0,
-	"asking the CA for a certificate": 0,
-	"new certificate":                 0,
+	"starting":       0,
+	"listening":      0,
+	"stopping":       0,
+	"tunnel stopped": 0,
+	msgRefreshed:     0,
+	acme.MsgOrdering: 0,
+	acme.MsgNew:      0,
 	"systemd has opened another address than listen has":                             0,
 	"made a new CA or server certificate; keep ca.key safe, and give clients ca.crt": 0,
 	"shutdown_grace was over before all connections had ended":                       0,

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"tlstunnel/internal/backoff"
 	"tlstunnel/internal/config"
 	"tlstunnel/internal/dn"
 	"tlstunnel/pki"
@@ -20,6 +21,9 @@ const (
 	// a timer for the day itself would miss both.
 	lookEvery = 10 * time.Minute
 )
+
+// renewalRetry is for failures in a row.
+var renewalRetry = backoff.Doubling{First: time.Minute, Most: 6 * time.Hour}
 
 // lookPatience is how long a look may wait for a command that holds the PKI, as one
 // that somebody has suspended does for ever. It is less than the watchdog's time.
@@ -121,7 +125,7 @@ func (s *Service) noteRenewal(due time.Time, err error, now time.Time) {
 		return
 	}
 	s.renewal.failures++
-	wait := pki.BackOff(s.renewal.failures, rand.Float64())
+	wait := renewalRetry.Spread(s.renewal.failures, rand.Float64())
 	s.renewal.Error, s.renewal.Retry = err.Error(), now.Add(wait)
 	s.log.Error(msgRenewalFailed, "err", err, "retry", wait)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"tlstunnel/internal/backoff"
 	"tlstunnel/internal/config"
 )
 
@@ -15,13 +16,9 @@ import (
 // this machine doesn't have yet. Time may mend all of that, so it is tried again
 // for as long as it takes. The other tunnels run meanwhile.
 
-// The distance between attempts doubles from firstAttempt to lastAttempt: short
-// enough for an address to be used soon after it has come, and long enough for a
-// file to be read each time.
-const (
-	firstAttempt = time.Second
-	lastAttempt  = 10 * time.Second
-)
+// attempts are short enough for an address to be used soon after it has come, and long
+// enough for a file to be read each time.
+var attempts = backoff.Doubling{First: time.Second, Most: 10 * time.Second}
 
 // LeftOut is why a tunnel of the config doesn't run.
 type LeftOut struct {
@@ -47,13 +44,8 @@ func (o *leftOut) again(problems config.Problems, now time.Time) *leftOut {
 	if o != nil && o.Attempts > 0 {
 		next.Since, next.Attempts = o.Since, o.Attempts+1
 	}
-	next.Next = now.Add(attemptAfter(next.Attempts))
+	next.Next = now.Add(attempts.After(next.Attempts))
 	return &next
-}
-
-// attemptAfter is how long to wait after so many attempts that failed.
-func attemptAfter(failures int) time.Duration {
-	return min(firstAttempt<<min(failures-1, 10), lastAttempt) // 2^10 seconds are more than that
 }
 
 // attempt opens the socket of t, number i of cfg, or says in the result why t is
@@ -169,7 +161,7 @@ func (s *Service) leftOutNames() []string {
 func (s *Service) logLeftOut(r *running, before *leftOut) {
 	switch {
 	case r.out != nil && (before == nil || before.Reason != r.out.Reason):
-		s.log.Error(msgLeftOut, "tunnel", r.config.Name, "err", r.out.problems.Err(), "retry_every", lastAttempt)
+		s.log.Error(msgLeftOut, "tunnel", r.config.Name, "err", r.out.problems.Err(), "retry_every", attempts.Most)
 	case r.out == nil && before != nil && before.Attempts > 0:
 		s.log.Info(msgLetIn, "tunnel", r.config.Name, "after", time.Since(before.Since).Round(time.Second), "attempts", before.Attempts)
 	}

@@ -213,7 +213,7 @@ func TestLeftOutReload(t *testing.T) {
 // TestAttemptAfter: within 20 s of an address coming, whenever that is.
 func TestAttemptAfter(t *testing.T) {
 	for failures, want := range map[int]time.Duration{1: time.Second, 2: 2 * time.Second, 4: 8 * time.Second, 5: 10 * time.Second, 1 << 40: 10 * time.Second} {
-		if got := attemptAfter(failures); got != want {
+		if got := attempts.After(failures); got != want {
 			t.Errorf("after %d: %v, want %v", failures, got, want)
 		}
 	}

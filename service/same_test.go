@@ -6,38 +6,38 @@ import (
 	"testing"
 
 	"tlstunnel/internal/config"
-	"tlstunnel/pki"
+	"tlstunnel/pki/acme"
 )
 
 // TestSameAs: two tunnels are the same if their configs, files and CAs are, and differ by
 // each field of those, whatever field comes next.
 func TestSameAs(t *testing.T) {
-	of := func(cfg config.Tunnel, ca pki.ACME) *prepared {
-		return &prepared{config: cfg, acme: &acmeCert{ACME: ca}}
+	of := func(cfg config.Tunnel, ca acme.Settings) *prepared {
+		return &prepared{config: cfg, acme: &acme.Source{Settings: ca}}
 	}
-	if !of(filled[config.Tunnel](), filled[pki.ACME]()).sameAs(of(filled[config.Tunnel](), filled[pki.ACME]())) {
+	if !of(filled[config.Tunnel](), filled[acme.Settings]()).sameAs(of(filled[config.Tunnel](), filled[acme.Settings]())) {
 		t.Error("the same isn't the same")
 	}
 	cfg := filled[config.Tunnel]()
 	eachChange(reflect.ValueOf(&cfg).Elem(), "config", func(field string) {
-		if of(cfg, pki.ACME{}).sameAs(of(filled[config.Tunnel](), pki.ACME{})) {
+		if of(cfg, acme.Settings{}).sameAs(of(filled[config.Tunnel](), acme.Settings{})) {
 			t.Errorf("%s is another, and not seen", field)
 		}
 	})
-	ca := filled[pki.ACME]()
+	ca := filled[acme.Settings]()
 	eachChange(reflect.ValueOf(&ca).Elem(), "acme", func(field string) {
-		if of(config.Tunnel{}, ca).sameAs(of(config.Tunnel{}, filled[pki.ACME]())) {
+		if of(config.Tunnel{}, ca).sameAs(of(config.Tunnel{}, filled[acme.Settings]())) {
 			t.Errorf("%s is another, and not seen", field)
 		}
 	})
 	if (&prepared{read: [32]byte{1}}).sameAs(new(prepared)) {
 		t.Error("other files aren't seen")
 	}
-	if (&prepared{acme: new(acmeCert)}).sameAs(new(prepared)) != (new(prepared)).sameAs(&prepared{acme: new(acmeCert)}) {
+	if (&prepared{acme: new(acme.Source)}).sameAs(new(prepared)) != (new(prepared)).sameAs(&prepared{acme: new(acme.Source)}) {
 		t.Error("it depends on the order")
 	}
 	one, two := config.Tunnel{ALPN: []string{"a b"}}, config.Tunnel{ALPN: []string{"a", "b"}}
-	if of(one, pki.ACME{}).sameAs(of(two, pki.ACME{})) {
+	if of(one, acme.Settings{}).sameAs(of(two, acme.Settings{})) {
 		t.Errorf("%q and %q look alike when printed, and aren't the same", one.ALPN, two.ALPN)
 	}
 }

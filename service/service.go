@@ -230,7 +230,7 @@ func (s *Service) drain(r *running) {
 	grace, cancel := context.WithTimeout(context.Background(), s.cfg.ShutdownGrace)
 	s.draining.Go(func() {
 		defer cancel()
-		r.acme.stop()
+		r.acme.Stop()
 		if err := r.tunnel.Shutdown(grace); err != nil {
 			s.log.Warn("shutdown_grace was over before all connections had ended", "tunnel", r.config.Name)
 		}

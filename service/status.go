@@ -7,6 +7,7 @@ import (
 	"tlstunnel/internal/config"
 	"tlstunnel/internal/tuning"
 	"tlstunnel/pki"
+	"tlstunnel/pki/acme"
 	"tlstunnel/tunnel"
 )
 
@@ -47,7 +48,7 @@ type TunnelStatus struct {
 	Expires time.Time `json:"expires,omitzero"` // likewise
 
 	// How it got on with its CA, when that is a public one.
-	ACME *ACMEStatus `json:"acme,omitempty"`
+	ACME *acme.Status `json:"acme,omitempty"`
 
 	// How it gets on with its targets and peers.
 	Targets  []tunnel.TargetState `json:"targets,omitempty"`
@@ -99,7 +100,7 @@ func (r *running) status() TunnelStatus {
 		return t
 	}
 	t.Listen, t.Stats = listenText(r.config.Listen, r.listener.Addr()), r.tunnel.Stats()
-	t.Begins, t.Expires, t.ACME = r.begins(), r.expires(), r.acme.status()
+	t.Begins, t.Expires, t.ACME = r.begins(), r.expires(), r.acme.Status()
 	t.Targets, t.Failures = r.tunnel.Targets(), r.tunnel.Failures()
 	return t
 }
@@ -123,7 +124,7 @@ func (st *Status) offline(cfg *config.Config, now time.Time) config.Problems {
 // begins is when the last of the certificates that the tunnel shows begins, zero if
 // it shows none.
 func (p prepared) begins() (last time.Time) {
-	if cert := p.acme.certificate(); cert != nil {
+	if cert := p.acme.Certificate(); cert != nil {
 		return cert.Leaf.NotBefore
 	}
 	for _, cert := range p.shown {
@@ -137,7 +138,7 @@ func (p prepared) begins() (last time.Time) {
 // expires is when the first of the certificates that the tunnel shows ends, zero
 // if it shows none.
 func (p prepared) expires() (first time.Time) {
-	if cert := p.acme.certificate(); cert != nil {
+	if cert := p.acme.Certificate(); cert != nil {
 		return cert.Leaf.NotAfter
 	}
 	for _, cert := range p.shown {

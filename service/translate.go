@@ -12,6 +12,7 @@ import (
 	"tlstunnel/internal/config"
 	"tlstunnel/internal/dn"
 	"tlstunnel/pki"
+	"tlstunnel/pki/acme"
 	"tlstunnel/tunnel"
 )
 
@@ -34,7 +35,7 @@ type prepared struct {
 	shown    []*x509.Certificate // what it proves its identity with
 	trusted  []*x509.Certificate // the CAs, but for those of the operating system
 	expiring config.Problems     // warnings about those that end soon
-	acme     *acmeCert           // where it gets its certificate, nil if it has one
+	acme     *acme.Source        // where it gets its certificate, nil if it has one
 	problems config.Problems     // why it can't run: its files, or our own PKI
 	warnings config.Problems     // about its files, but for those in expiring
 }
@@ -102,7 +103,7 @@ func translateOne(cfg *config.Config, i int, store *pki.Store, now time.Time) pr
 // sameAs reports whether p does the same as o: both were made from the same values of the
 // config and the same files. By reflection it compares fields that don't exist yet, too.
 func (p *prepared) sameAs(o *prepared) bool {
-	return p.read == o.read && reflect.DeepEqual(p.config, o.config) && reflect.DeepEqual(p.acme.terms(), o.acme.terms())
+	return p.read == o.read && reflect.DeepEqual(p.config, o.config) && reflect.DeepEqual(p.acme.Terms(), o.acme.Terms())
 }
 
 // translator turns one tunnel of a config into what package tunnel takes, and
@@ -118,7 +119,7 @@ type translator struct {
 	trusted  []*x509.Certificate // the CAs, but for those of the operating system
 	shown    []*x509.Certificate
 	expiring config.Problems
-	acme     *acmeCert
+	acme     *acme.Source
 	problems config.Problems
 
 	unreadable []string // those of the files that say what is revoked

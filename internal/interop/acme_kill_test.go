@@ -23,10 +23,10 @@ import (
 	"time"
 
 	"tlstunnel/internal/atomicfile"
-	"tlstunnel/pki"
+	"tlstunnel/pki/acme"
 )
 
-// asOrder in the environment, a [pki.ACME] in JSON, makes the test binary order a
+// asOrder in the environment, a [acme.Settings] in JSON, makes the test binary order a
 // certificate by it, and end at the step that killAt says.
 const (
 	asOrder = "TLSTUNNEL_INTEROP_ORDER"
@@ -35,7 +35,7 @@ const (
 
 // order prints each step: a change of the disk, or a request to the CA.
 func order(text string) int {
-	var a pki.ACME
+	var a acme.Settings
 	if err := json.Unmarshal([]byte(text), &a); err != nil {
 		fmt.Println(err)
 		return 1
@@ -69,8 +69,8 @@ func TestACMEKill(t *testing.T) {
 	p := preparePebble(t)
 	p.env = []string{"PEBBLE_VA_ALWAYS_VALID=1", "PEBBLE_WFE_NONCEREJECT=0", "PEBBLE_AUTHZREUSE=100"}
 	p.start(t, "127.0.0.1:1", "127.0.0.1:1")
-	in := func(dir string) pki.ACME {
-		return pki.ACME{Dir: dir, KeyType: "ecdsa-p256", Directory: "https://" + p.address + "/dir", DirectoryCA: p.root.cert,
+	in := func(dir string) acme.Settings {
+		return acme.Settings{Dir: dir, KeyType: "ecdsa-p256", Directory: "https://" + p.address + "/dir", DirectoryCA: p.root.cert,
 			Domains: []string{"localhost"}, Challenge: "tls-alpn-01"}
 	}
 	done := t.TempDir()
@@ -117,7 +117,7 @@ func TestACMEKill(t *testing.T) {
 }
 
 // orderSteps counts them.
-func orderSteps(t *testing.T, in func(string) pki.ACME, kind, done string) int {
+func orderSteps(t *testing.T, in func(string) acme.Settings, kind, done string) int {
 	t.Helper()
 	a := in(t.TempDir())
 	prepareOrder(t, kind, done, a)
@@ -128,7 +128,7 @@ func orderSteps(t *testing.T, in func(string) pki.ACME, kind, done string) int {
 	return len(output)
 }
 
-func prepareOrder(t *testing.T, kind, done string, a pki.ACME) {
+func prepareOrder(t *testing.T, kind, done string, a acme.Settings) {
 	t.Helper()
 	if kind == "renewal" {
 		if err := os.CopyFS(a.Dir, os.DirFS(done)); err != nil {
@@ -138,7 +138,7 @@ func prepareOrder(t *testing.T, kind, done string, a pki.ACME) {
 }
 
 // runOrder orders in a process of its own.
-func runOrder(t *testing.T, a pki.ACME, kill int) (steps []string, err error) {
+func runOrder(t *testing.T, a acme.Settings, kill int) (steps []string, err error) {
 	t.Helper()
 	text, err := json.Marshal(a)
 	if err != nil {

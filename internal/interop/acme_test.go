@@ -23,9 +23,9 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/crypto/acme"
+	protocol "golang.org/x/crypto/acme"
 
-	"tlstunnel/pki"
+	"tlstunnel/pki/acme"
 )
 
 // pebble is the ACME server of Let's Encrypt's own tests.
@@ -307,7 +307,7 @@ func TestACMEClock(t *testing.T) {
 	tun := startServer(t, startEcho(t), p.table(""))
 	tun.wantFailure(t, 1)
 	p.start(t, tun.addr, "127.0.0.1:1")
-	a := pki.ACME{Dir: t.TempDir(), KeyType: "ecdsa-p256", Directory: "https://" + p.address + "/dir", DirectoryCA: p.root.cert,
+	a := acme.Settings{Dir: t.TempDir(), KeyType: "ecdsa-p256", Directory: "https://" + p.address + "/dir", DirectoryCA: p.root.cert,
 		Domains: []string{"localhost"}, Challenge: "tls-alpn-01"}
 	for _, tt := range []struct {
 		skew time.Duration
@@ -356,7 +356,7 @@ func (p *pebble) deactivate(t *testing.T, tun *tunnel) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := &acme.Client{Key: key.(crypto.Signer), DirectoryURL: "https://" + p.address + "/dir", HTTPClient: p.client(t)}
+	client := &protocol.Client{Key: key.(crypto.Signer), DirectoryURL: "https://" + p.address + "/dir", HTTPClient: p.client(t)}
 	if err := client.DeactivateReg(t.Context()); err != nil {
 		t.Fatal(err)
 	}

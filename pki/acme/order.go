@@ -1,4 +1,4 @@
-package pki
+package acme
 
 import (
 	"cmp"
@@ -16,12 +16,13 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/crypto/acme"
+	protocol "golang.org/x/crypto/acme"
 
 	"tlstunnel/internal/atomicfile"
 	"tlstunnel/internal/chain"
 	"tlstunnel/internal/dn"
 	"tlstunnel/internal/filerights"
+	"tlstunnel/pki"
 	"tlstunnel/pki/certfile"
 )
 
@@ -31,15 +32,15 @@ type HTTPAnswerer func(path, body string) (undo func(), err error)
 
 // ordering is one conversation with a CA.
 type ordering struct {
-	ACME
+	Settings
 	now    func() time.Time
 	answer HTTPAnswerer
-	client *acme.Client
+	client *protocol.Client
 	clocks *clocks
 	domain string // whose challenge is under way
 }
 
-func (a ACME) newOrdering(now func() time.Time, answer HTTPAnswerer) (*ordering, error) {
+func (a Settings) newOrdering(now func() time.Time, answer HTTPAnswerer) (*ordering, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, Time: now}
 	if a.DirectoryCA != "" {
 		certs, err := certfile.LoadCertificates(a.DirectoryCA)
@@ -59,7 +60,7 @@ func (a ACME) newOrdering(now func() time.Time, answer HTTPAnswerer) (*ordering,
 	transport.TLSClientConfig, transport.DisableKeepAlives = config, true
 	transport.MaxResponseHeaderBytes = maxACMEHeaders
 	clocks := &clocks{RoundTripper: wary{transport}, now: now}
-	return &ordering{ACME: a, now: now, answer: answer, clocks: clocks, client: &acme.Client{
+	return &ordering{Settings: a, now: now, answer: answer, clocks: clocks, client: &protocol.Client{
 		Key:          key,
 		DirectoryURL: a.Directory,
 		HTTPClient:   &http.Client{Transport: clocks, Timeout: 30 * time.Second},
@@ -79,7 +80,7 @@ func retryBadNonce(n int, _ *http.Request, resp *http.Response) time.Duration {
 }
 
 // accountKey is made once, and never sent.
-func (a ACME) accountKey() (crypto.Signer, error) {
+func (a Settings) accountKey() (crypto.Signer, error) {
 	file := a.accountFile()
 	keys, err := certfile.ReadKeys(file, "")
 	if err == nil {
@@ -88,7 +89,7 @@ func (a ACME) accountKey() (crypto.Signer, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	key, err := generateKey("ecdsa-p256") // every CA takes it
+	key, err := pki.GenerateKey("ecdsa-p256") // every CA takes it
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +111,7 @@ func (o *ordering) order(ctx context.Context) (data []byte, err error) {
 	if err := o.register(ctx); err != nil {
 		return nil, err
 	}
-	order, err := o.client.AuthorizeOrder(ctx, acme.DomainIDs(o.Domains...))
+	order, err := o.client.AuthorizeOrder(ctx, protocol.DomainIDs(o.Domains...))
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +124,7 @@ func (o *ordering) order(ctx context.Context) (data []byte, err error) {
 	if order, err = o.client.WaitOrder(ctx, order.URI); err != nil {
 		return nil, err
 	}
-	key, err := generateKey(o.keyType())
+	key, err := pki.GenerateKey(o.keyType())
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +140,7 @@ func (o *ordering) order(ctx context.Context) (data []byte, err error) {
 }
 
 // keyType is ECDSA for Ed25519, which no public CA takes.
-func (a ACME) keyType() string {
+func (a Settings) keyType() string {
 	if a.KeyType == "ed25519" {
 		return "ecdsa-p256"
 	}
@@ -178,7 +179,7 @@ func (o *ordering) encode(key crypto.Signer, ders [][]byte) ([]byte, error) {
 }
 
 // checkIssued verifies a chain as a peer does that trusts the CAs in it, and that
-// [ACME.Load] will take it.
+// [Settings.Load] will take it.
 func checkIssued(certs []*x509.Certificate, now time.Time) error {
 	leaf := certs[0]
 	switch name := dn.Text(leaf.Subject); {
@@ -209,13 +210,13 @@ func checkIssued(certs []*x509.Certificate, now time.Time) error {
 // register finds our account or makes it.
 func (o *ordering) register(ctx context.Context) error {
 	account, err := o.client.GetReg(ctx, "")
-	if err == nil && account.Status != acme.StatusValid {
+	if err == nil && account.Status != protocol.StatusValid {
 		return errAccount(account.Status)
 	}
-	if !errors.Is(err, acme.ErrNoAccount) {
+	if !errors.Is(err, protocol.ErrNoAccount) {
 		return err
 	}
-	account = &acme.Account{}
+	account = &protocol.Account{}
 	if o.Email != "" {
 		account.Contact = []string{"mailto:" + o.Email}
 	}
@@ -224,9 +225,9 @@ func (o *ordering) register(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		account.ExternalAccountBinding = &acme.ExternalAccountBinding{KID: o.EABKid, Key: key}
+		account.ExternalAccountBinding = &protocol.ExternalAccountBinding{KID: o.EABKid, Key: key}
 	}
-	_, err = o.client.Register(ctx, account, acme.AcceptTOS)
+	_, err = o.client.Register(ctx, account, protocol.AcceptTOS)
 	return err
 }
 
@@ -238,7 +239,7 @@ func (e errAccount) Error() string { return "the account is " + string(e) }
 // authorize shows that a domain is ours.
 func (o *ordering) authorize(ctx context.Context, url string) error {
 	authz, err := o.client.GetAuthorization(ctx, url)
-	if err != nil || authz.Status == acme.StatusValid {
+	if err != nil || authz.Status == protocol.StatusValid {
 		return err
 	}
 	// The CA's word becomes the name of a file.
@@ -263,7 +264,7 @@ func (o *ordering) authorize(ctx context.Context, url string) error {
 	return fmt.Errorf("the CA doesn't offer the challenge %q for %q: set another one", o.Challenge, o.domain)
 }
 
-func (o *ordering) answerTo(challenge *acme.Challenge) (undo func(), err error) {
+func (o *ordering) answerTo(challenge *protocol.Challenge) (undo func(), err error) {
 	if o.Challenge == "http-01" {
 		body, err := o.client.HTTP01ChallengeResponse(challenge.Token)
 		if err != nil {

@@ -1,4 +1,4 @@
-package pki
+package acme
 
 import (
 	"context"
@@ -11,21 +11,21 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/crypto/acme"
+	protocol "golang.org/x/crypto/acme"
 
 	"tlstunnel/internal/quote"
 	"tlstunnel/pki/certfile"
 )
 
-// ACMEError is why there is no new certificate, and what to do.
-type ACMEError struct {
+// Error is why there is no new certificate, and what to do.
+type Error struct {
 	Text       string
 	RetryAfter time.Duration // that the CA has asked for; 0 if it hasn't
 	Err        error
 }
 
-func (e *ACMEError) Error() string { return e.Text }
-func (e *ACMEError) Unwrap() error { return e.Err }
+func (e *Error) Error() string { return e.Text }
+func (e *Error) Unwrap() error { return e.Err }
 
 // clocks compares our clock with that of the CA, which each of its answers has.
 type clocks struct {
@@ -62,9 +62,9 @@ func (c *clocks) check() error {
 
 // explain adds to what went wrong what to do about it.
 func (o *ordering) explain(err error) error {
-	e := &ACMEError{Err: err}
-	if problem, ok := errors.AsType[*acme.Error](err); ok {
-		e.RetryAfter, _ = acme.RateLimit(problem)
+	e := &Error{Err: err}
+	if problem, ok := errors.AsType[*protocol.Error](err); ok {
+		e.RetryAfter, _ = protocol.RateLimit(problem)
 		if at, err := http.ParseTime(problem.Header.Get("Retry-After")); err == nil {
 			e.RetryAfter = at.Sub(o.now())
 		} else if s, err := time.ParseDuration(problem.Header.Get("Retry-After") + "s"); err == nil {
@@ -82,14 +82,14 @@ func (o *ordering) explain(err error) error {
 // reason says what went wrong, in the CA's own words where there are some, and
 // what to do about it.
 func (o *ordering) reason(err error) (text, advice string) {
-	if failed, ok := errors.AsType[*acme.AuthorizationError](err); ok {
+	if failed, ok := errors.AsType[*protocol.AuthorizationError](err); ok {
 		for _, err := range failed.Errors {
-			if problem, ok := errors.AsType[*acme.Error](err); ok {
+			if problem, ok := errors.AsType[*protocol.Error](err); ok {
 				return fmt.Sprintf("the CA couldn't make sure that %q is ours: %s", o.domain, problem.Detail), o.challengeAdvice(kindOf(problem))
 			}
 		}
 	}
-	if problem, ok := errors.AsType[*acme.Error](err); ok {
+	if problem, ok := errors.AsType[*protocol.Error](err); ok {
 		return fmt.Sprintf("the CA says %q (%d %s)", problem.Detail, problem.StatusCode, kindOf(problem)), o.advice(kindOf(problem), problem.StatusCode)
 	}
 	if _, ok := errors.AsType[errAccount](err); ok {
@@ -98,7 +98,7 @@ func (o *ordering) reason(err error) (text, advice string) {
 	return err.Error(), o.networkAdvice(err)
 }
 
-func kindOf(problem *acme.Error) string {
+func kindOf(problem *protocol.Error) string {
 	return strings.TrimPrefix(problem.ProblemType, "urn:ietf:params:acme:error:")
 }
 

@@ -1,4 +1,4 @@
-package service
+package acme
 
 import (
 	"context"
@@ -14,40 +14,41 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
-	"tlstunnel/pki"
+	"tlstunnel/internal/testkit"
 )
 
 // calendar is a CA, and the clock of a machine, which goes only when the machine
 // waits.
 type calendar struct {
-	*acmeCert
+	*Source
 	t     *testing.T
 	now   time.Time
 	skew  time.Duration                   // how far its clock is before ours
 	fails func(at time.Time, n int) error // the n-th attempt, from 1 on
 	asked []time.Time
-	log   *logText
+	log   *testkit.Log
 }
 
 // certLife is short for the sake of the looks, one a minute.
 const certLife = 3 * time.Hour
 
 func newCalendar(t *testing.T, jitter float64) *calendar {
-	c := &calendar{t: t, now: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), log: new(logText),
+	c := &calendar{t: t, now: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), log: new(testkit.Log),
 		fails: func(time.Time, int) error { return nil }}
-	c.acmeCert = &acmeCert{
-		ACME:   pki.ACME{Dir: t.TempDir(), Directory: "https://ca.example/dir", Domains: []string{"pacs.clinic.example"}},
-		jitter: jitter, now: func() time.Time { return c.now }, order: c.issue,
+	c.Source = &Source{
+		Settings: Settings{Dir: t.TempDir(), Directory: "https://ca.example/dir", Domains: []string{"pacs.clinic.example"}},
+		jitter:   jitter, now: func() time.Time { return c.now }, order: c.issue,
 	}
-	check(t, os.MkdirAll(filepath.Dir(c.CertFile()), 0o700))
+	testkit.Check(t, os.MkdirAll(filepath.Dir(c.CertFile()), 0o700))
 	return c
 }
 
-// issue is [pki.ACME.Renew].
-func (c *calendar) issue(context.Context, func() time.Time, func(tls.Certificate) bool, pki.HTTPAnswerer) (tls.Certificate, error) {
+// issue is [Settings.Renew].
+func (c *calendar) issue(context.Context, func() time.Time, func(tls.Certificate) bool, HTTPAnswerer) (tls.Certificate, error) {
 	c.asked = append(c.asked, c.now)
 	if err := c.fails(c.now, len(c.asked)); err != nil {
 		return tls.Certificate{}, err
@@ -60,15 +61,15 @@ func (c *calendar) issue(context.Context, func() time.Time, func(tls.Certificate
 func (c *calendar) put() {
 	c.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	check(c.t, err)
+	testkit.Check(c.t, err)
 	begin := c.now.Add(c.skew)
 	template := &x509.Certificate{SerialNumber: big.NewInt(begin.Unix()), NotBefore: begin, NotAfter: begin.Add(certLife), DNSNames: c.Domains}
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	check(c.t, err)
+	testkit.Check(c.t, err)
 	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
-	check(c.t, err)
+	testkit.Check(c.t, err)
 	data := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
-	check(c.t, os.WriteFile(c.CertFile(), append(data, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})...), 0o600))
+	testkit.Check(c.t, os.WriteFile(c.CertFile(), append(data, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})...), 0o600))
 }
 
 // pass lets so much time pass.
@@ -78,7 +79,7 @@ func (c *calendar) pass(d time.Duration) {
 	for end := c.now.Add(d); !c.now.After(end); {
 		c.look(c.t.Context(), log)
 		wait := c.nextLook()
-		if wait <= 0 || wait > acmeLook {
+		if wait <= 0 || wait > lookEvery {
 			c.t.Fatalf("at %v: looks again in %v", c.now, wait)
 		}
 		c.now = c.now.Add(wait)
@@ -120,7 +121,7 @@ func TestACMERenewals(t *testing.T) {
 // than the CA wants, and a success ends the row.
 func TestACMERetries(t *testing.T) {
 	down := errors.New("connection refused")
-	later := func(d time.Duration) error { return &pki.ACMEError{Text: "too many", RetryAfter: d} }
+	later := func(d time.Duration) error { return &Error{Text: "too many", RetryAfter: d} }
 	for _, tt := range []struct {
 		name string
 		errs []error
@@ -145,8 +146,8 @@ func TestACMERetries(t *testing.T) {
 		for i, failures := range tt.row {
 			least, most := 2*time.Hour-time.Second, 2*time.Hour // a certificate has whole seconds
 			if failures > 0 {
-				least, _ = pki.RetryIn(failures, 0, tt.errs[i], 0)
-				most, _ = pki.RetryIn(failures, 1, tt.errs[i], 0)
+				least, _ = RetryIn(failures, 0, tt.errs[i], 0)
+				most, _ = RetryIn(failures, 1, tt.errs[i], 0)
 			}
 			if got[i] < least || got[i] > most {
 				t.Errorf("%s: wait %d: got %v, want %v to %v", tt.name, i+1, got[i], least, most)
@@ -165,14 +166,14 @@ func TestACMEReload(t *testing.T) {
 	}{
 		{nil, 0, 2 * time.Hour},
 		{errors.New("connection refused"), 0, 0},
-		{&pki.ACMEError{Text: "too many", RetryAfter: 2 * time.Hour}, 2 * time.Hour, 2 * time.Hour},
-		{&pki.ACMEError{Text: "too many", RetryAfter: time.Second}, time.Second, time.Second},
+		{&Error{Text: "too many", RetryAfter: 2 * time.Hour}, 2 * time.Hour, 2 * time.Hour},
+		{&Error{Text: "too many", RetryAfter: time.Second}, time.Second, time.Second},
 	} {
 		c := newCalendar(t, 0)
 		c.fails = func(time.Time, int) error { return tt.err }
 		c.pass(0)
 		first := c.asked[0]
-		if got := c.status().NotBefore; tt.notBefore == 0 && !got.IsZero() || tt.notBefore > 0 && !got.Equal(first.Add(tt.notBefore)) {
+		if got := c.Status().NotBefore; tt.notBefore == 0 && !got.IsZero() || tt.notBefore > 0 && !got.Equal(first.Add(tt.notBefore)) {
 			t.Errorf("%v: not before %v", tt.err, got)
 		}
 		c.mayTry()
@@ -191,17 +192,17 @@ func TestACMEOtherClock(t *testing.T) {
 	if got := len(c.asked); got > 7 {
 		t.Errorf("asked %d times in an hour", got)
 	}
-	c.log.await(t, "is due for renewal already: check the clock of this machine")
+	c.log.Await(t, "is due for renewal already: check the clock of this machine")
 
 	c = newCalendar(t, 0)
 	c.pass(time.Hour)
 	c.now = c.now.Add(4 * time.Hour) // it has slept, and the certificate has ended
-	c.pass(acmeLook)
+	c.pass(lookEvery)
 	if len(c.asked) != 2 {
 		t.Errorf("asked %d times, want a second time after the sleep", len(c.asked))
 	}
 	c.now = c.now.Add(-time.Hour) // set back by less than the clocks may differ
-	c.pass(acmeLook)
+	c.pass(lookEvery)
 	if len(c.asked) != 2 {
 		t.Errorf("asked %d times, want none for a clock set back a little", len(c.asked))
 	}
@@ -212,10 +213,10 @@ func TestACMEOtherClock(t *testing.T) {
 func TestACMEOther(t *testing.T) {
 	c := newCalendar(t, 1)
 	c.pass(130 * time.Minute)
-	first := c.certificate().Leaf
+	first := c.Certificate().Leaf
 	c.put()
-	c.pass(acmeLook)
-	if second := c.certificate().Leaf; second.Equal(first) {
+	c.pass(lookEvery)
+	if second := c.Certificate().Leaf; second.Equal(first) {
 		t.Error("the new certificate isn't shown")
 	}
 	c.pass(2 * time.Hour)
@@ -233,10 +234,10 @@ func TestACMEAskedForYears(t *testing.T) {
 		if n == 1 {
 			return nil
 		}
-		return &pki.ACMEError{Text: "too many", RetryAfter: 10 * 365 * 24 * time.Hour}
+		return &Error{Text: "too many", RetryAfter: 10 * 365 * 24 * time.Hour}
 	}
 	c.pass(30 * time.Hour)
-	end := c.certificate().Leaf.NotAfter
+	end := c.Certificate().Leaf.NotAfter
 	before, after := 0, 0
 	for i, at := range c.asked[1:] {
 		if at.Before(end) {
@@ -251,7 +252,7 @@ func TestACMEAskedForYears(t *testing.T) {
 	if before < 2 || after < 3 || before+after > 30 {
 		t.Errorf("asked %d times before the end, %d times after it", before, after)
 	}
-	if st := c.status(); st.NotBefore.Sub(c.now) > 6*time.Hour {
+	if st := c.Status(); st.NotBefore.Sub(c.now) > 6*time.Hour {
 		t.Errorf("not before %v, at %v", st.NotBefore, c.now)
 	}
 }
@@ -265,24 +266,19 @@ func TestACMEClockWasAhead(t *testing.T) {
 	c.pass(time.Hour)
 	n := len(c.asked)
 	c.now = c.now.Add(-2 * 365 * 24 * time.Hour)
-	c.pass(acmeLook)
+	c.pass(lookEvery)
 	if len(c.asked) == n {
 		t.Error("not asked again")
 	}
 }
 
-// TestACMEKeepsExpired: a start shows an expired certificate until there is another, as
-// the peer may not mind.
-func TestACMEKeepsExpired(t *testing.T) {
-	c := newCalendar(t, 0)
-	c.put()
-	cfg := load(t, serverTunnel("a", "127.0.0.1:1", "127.0.0.1:9", "acme = { directory = 'https://ca.example/dir', domains = 'pacs.clinic.example' }"))
-	cfg.PKI.Dir = c.Dir
-	for _, at := range []time.Duration{time.Hour, 4 * time.Hour, -10000 * time.Hour} {
-		tunnels, problems := translate(cfg, nil, c.now.Add(at))
-		cert := tunnels[0].acme.certificate()
-		if cert == nil || problems.Err() != nil || (len(problems) > 0) != (at != time.Hour) {
-			t.Errorf("%v: got %v, problems %v", at, cert, problems)
+// TestACMENobodyAsked: a stranger gets no certificate of a challenge.
+func TestACMENobodyAsked(t *testing.T) {
+	a := NewSource(Settings{Dir: t.TempDir(), Directory: "https://ca.example/dir", Domains: []string{"pacs.clinic.example"}}, nil)
+	for _, name := range []string{"pacs.clinic.example", "other.example", "../x"} {
+		_, err := a.GetConfigForClient(&tls.ClientHelloInfo{SupportedProtos: []string{"acme-tls/1"}, ServerName: name})
+		if want := "no CA has been asked to check the name " + strconv.Quote(name); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package pki
+package acme
 
 import (
 	"bytes"
@@ -16,6 +16,7 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -23,6 +24,8 @@ import (
 	"time"
 
 	"tlstunnel/internal/chain"
+	"tlstunnel/internal/testkit"
+	"tlstunnel/pki"
 	"tlstunnel/pki/certfile"
 )
 
@@ -40,13 +43,13 @@ type faultyCA struct {
 	last  []*x509.Certificate
 }
 
-func newFaultyCA(t *testing.T) (*faultyCA, ACME) {
+func newFaultyCA(t *testing.T) (*faultyCA, Settings) {
 	ca := &faultyCA{t: t, answer: func(string, http.ResponseWriter, *http.Request) bool { return false }}
 	ca.Server = httptest.NewTLSServer(http.HandlerFunc(ca.serve))
 	t.Cleanup(ca.Close)
 	dir := t.TempDir()
 	root := writeFile(t, filepath.Join(dir, "root.crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Certificate().Raw}))
-	return ca, ACME{Dir: dir, KeyType: "ecdsa-p256", Directory: ca.URL + "/directory", DirectoryCA: root, Domains: []string{"a.example"}, Challenge: "http-01"}
+	return ca, Settings{Dir: dir, KeyType: "ecdsa-p256", Directory: ca.URL + "/directory", DirectoryCA: root, Domains: []string{"a.example"}, Challenge: "http-01"}
 }
 
 func (ca *faultyCA) serve(w http.ResponseWriter, r *http.Request) {
@@ -101,6 +104,41 @@ func renewAlways(tls.Certificate) bool { return true }
 
 func testNow() time.Time { return now }
 
+var now = time.Date(2026, 11, 23, 7, 40, 0, 0, time.UTC)
+
+// issuer is a certificate with its key.
+type issuer struct {
+	cert *x509.Certificate
+	key  crypto.Signer
+}
+
+func newKey(t *testing.T, keyType string) crypto.Signer {
+	t.Helper()
+	key, err := pki.GenerateKey(keyType)
+	testkit.Check(t, err)
+	return key
+}
+
+func writeFile(t *testing.T, path string, data []byte) string {
+	t.Helper()
+	testkit.Check(t, os.WriteFile(path, data, 0o600))
+	return path
+}
+
+func readFile(t *testing.T, path string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	testkit.Check(t, err)
+	return data
+}
+
+func globFiles(t *testing.T, dir, pattern string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, pattern))
+	testkit.Check(t, err)
+	return files
+}
+
 // madeBy makes a certificate, with a key of its own where none is given.
 func madeBy(t *testing.T, public crypto.PublicKey, by issuer, change func(*x509.Certificate)) issuer {
 	t.Helper()
@@ -121,10 +159,10 @@ func madeBy(t *testing.T, public crypto.PublicKey, by issuer, change func(*x509.
 	if by.cert == nil {
 		by = issuer{template, key}
 	}
-	cert, err := sign(template, public, by)
-	if err != nil {
-		t.Fatal(err)
-	}
+	der, err := x509.CreateCertificate(rand.Reader, template, by.cert, public, by.key)
+	testkit.Check(t, err)
+	cert, err := x509.ParseCertificate(der)
+	testkit.Check(t, err)
 	return issuer{cert, key}
 }
 
@@ -207,10 +245,8 @@ func TestACMEKeepsTheGood(t *testing.T) {
 			if len(cert.Certificate) > 1 && chain.SignedBy(cert.Leaf, other.cert) {
 				t.Error("the chain isn't in order")
 			}
-			for _, file := range fileNames(t, filepath.Join(a.Dir, "acme")) {
-				if strings.HasSuffix(file, ".tmp") {
-					t.Errorf("left behind: %s", file)
-				}
+			if left := globFiles(t, filepath.Join(a.Dir, "acme"), ".*.tmp"); len(left) > 0 {
+				t.Errorf("left behind: %q", left)
 			}
 		})
 	}

@@ -1,4 +1,4 @@
-package pki
+package acme
 
 import (
 	"crypto/tls"
@@ -11,6 +11,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tlstunnel/internal/testkit"
+	"tlstunnel/pki/certfile"
 )
 
 // TestRenewAt: after two thirds of any life, spread over a twelfth.
@@ -31,22 +34,11 @@ func TestRenewAt(t *testing.T) {
 	}
 }
 
-// TestBackOff: from half a minute to 6 hours, never at once and never later.
-func TestBackOff(t *testing.T) {
-	for failures, most := range map[int]time.Duration{
-		1: time.Minute, 2: 2 * time.Minute, 8: 128 * time.Minute, 9: 256 * time.Minute, 10: 6 * time.Hour, 1000000: 6 * time.Hour,
-	} {
-		if least, got := BackOff(failures, 0), BackOff(failures, 1); least != most/2 || got != most {
-			t.Errorf("%d: got %v to %v, want %v to %v", failures, least, got, most/2, most)
-		}
-	}
-}
-
 // TestRetryIn: not before the CA wants, but it can't want more than the certificate
 // allows.
 func TestRetryIn(t *testing.T) {
 	const day = 24 * time.Hour
-	after := func(d time.Duration) error { return &ACMEError{RetryAfter: d} }
+	after := func(d time.Duration) error { return &Error{RetryAfter: d} }
 	for _, tt := range []struct {
 		failures          int
 		err               error
@@ -72,7 +64,7 @@ func TestRetryIn(t *testing.T) {
 }
 
 func TestACMEFiles(t *testing.T) {
-	a := ACME{Dir: "/pki", Directory: "https://ca.example:8443/dir", Domains: []string{"b.example", "a.example"}}
+	a := Settings{Dir: "/pki", Directory: "https://ca.example:8443/dir", Domains: []string{"b.example", "a.example"}}
 	other := a
 	other.Domains = []string{"b.example"}
 	same := a
@@ -89,7 +81,7 @@ func TestACMEFiles(t *testing.T) {
 // TestACMELoad: none yet, one that is all right, one of which our clock is before
 // its time, and one that has expired.
 func TestACMELoad(t *testing.T) {
-	a := ACME{Dir: t.TempDir(), Directory: "https://ca.example/dir", Domains: []string{"pacs.clinic.example"}}
+	a := Settings{Dir: t.TempDir(), Directory: "https://ca.example/dir", Domains: []string{"pacs.clinic.example"}}
 	if _, err := a.Load(now); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
@@ -99,10 +91,11 @@ func TestACMELoad(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(a.Dir, "acme"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	store := ensure(t, func(s *Settings) { s.CertValidity = time.Hour })
-	l := layoutOf(store.Dir)
-	writeFile(t, a.CertFile(), append(readFile(t, l.serverKey), readFile(t, l.serverCert)...))
-	begin, end := store.Server.Leaf.NotBefore, store.Server.Leaf.NotAfter
+	leaf := madeBy(t, nil, issuer{}, func(c *x509.Certificate) { c.DNSNames = a.Domains })
+	key, err := certfile.EncodeKey(leaf.key)
+	testkit.Check(t, err)
+	writeFile(t, a.CertFile(), append(key, certfile.EncodeCertificates(leaf.cert)...))
+	begin, end := leaf.cert.NotBefore, leaf.cert.NotAfter
 	for _, tt := range []struct {
 		now  time.Time
 		want string
@@ -122,13 +115,13 @@ func TestACMELoad(t *testing.T) {
 // TestEABKey: as CAs give it out; what is wrong with it never shows it.
 func TestEABKey(t *testing.T) {
 	dir := t.TempDir()
-	misunderstood := ACME{EABKid: "kid-1", EABKeyFile: filepath.Join(dir, "zWNDZM6eQGHWpSRTPal5e/IUYFTu7EajVIoguysqZ9wG4")}
+	misunderstood := Settings{EABKid: "kid-1", EABKeyFile: filepath.Join(dir, "zWNDZM6eQGHWpSRTPal5e/IUYFTu7EajVIoguysqZ9wG4")}
 	want := fmt.Sprintf("reading eab_key_file: file does not exist: nothing below %q has that name; it must be the name of a file, and the secret is in that file", dir)
 	if err := misunderstood.CheckEAB(); err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	file := filepath.Join(dir, "eab.key")
-	a := ACME{EABKid: "kid-1", EABKeyFile: file}
+	a := Settings{EABKid: "kid-1", EABKeyFile: file}
 	for text, good := range map[string]bool{
 		"zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG4\r\n": true,
 		"_-_-":     true,

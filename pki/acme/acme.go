@@ -1,11 +1,18 @@
-package pki
+// Package acme gets a tunnel's certificate from a CA that speaks ACME (RFC 8555), such as
+// Let's Encrypt: it orders the certificate, renews it at its time, and hands it to the
+// handshakes. Several processes, or machines that share the folder, order once for all. It
+// doesn't decide who is asked for what: that is in [Settings].
+//
+//	source := acme.NewSource(settings, listen)
+//	config.GetCertificate, config.GetConfigForClient = source.GetCertificate, source.GetConfigForClient
+//	source.Start(log)
+package acme
 
 import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io/fs"
 	"net/url"
@@ -17,12 +24,13 @@ import (
 
 	"tlstunnel/internal/atomicfile"
 	"tlstunnel/internal/filerights"
+	"tlstunnel/pki"
 	"tlstunnel/pki/certfile"
 )
 
-// ACME says how a certificate is got from a CA that speaks ACME (RFC 8555). To
+// Settings say how a certificate is got from a CA that speaks ACME (RFC 8555). To
 // ask for one is to agree to the CA's terms of service.
-type ACME struct {
+type Settings struct {
 	Dir     string // the folder of the PKI; the files are in acme/ there
 	KeyType string // one of [KeyTypes]
 
@@ -44,13 +52,13 @@ const maxClockSkew = time.Hour
 // CertFile is the file of the certificate with its chain and its private key. Who
 // asks the same CA for the same names has the same file: several machines share
 // the folder that way.
-func (a ACME) CertFile() string {
+func (a Settings) CertFile() string {
 	domains := slices.Sorted(slices.Values(a.Domains))
 	return a.file(a.Domains[0], ".pem", append(domains, a.Directory)...)
 }
 
 // accountFile is the file of the account's private key.
-func (a ACME) accountFile() string {
+func (a Settings) accountFile() string {
 	host := "ca"
 	if u, err := url.Parse(a.Directory); err == nil {
 		host = u.Hostname()
@@ -59,7 +67,7 @@ func (a ACME) accountFile() string {
 }
 
 // file is named for people, and told apart by what else it depends on.
-func (a ACME) file(name, extension string, on ...string) string {
+func (a Settings) file(name, extension string, on ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(on, "\n")))
 	name = strings.ReplaceAll(name, ":", "_") // an IPv6 address, on Windows
 	return filepath.Join(a.Dir, "acme", fmt.Sprintf("%s-%x%s", name, sum[:4], extension))
@@ -67,7 +75,7 @@ func (a ACME) file(name, extension string, on ...string) string {
 
 // Load reads the certificate that was got last. The error wraps [fs.ErrNotExist]
 // when there is none yet. One that has expired is an error.
-func (a ACME) Load(now time.Time) (tls.Certificate, error) {
+func (a Settings) Load(now time.Time) (tls.Certificate, error) {
 	file := a.CertFile()
 	pair, err := certfile.LoadKeyPair(file, "", "")
 	if err != nil {
@@ -80,46 +88,20 @@ func (a ACME) Load(now time.Time) (tls.Certificate, error) {
 	return pair, certfile.CheckValidity(file, pair.Leaf, now, "a new one is ordered by itself")
 }
 
-// RenewAt is when a certificate is to be renewed: after two thirds of its life
-// and up to a twelfth of it more, by jitter from 0 to 1. So not all machines ask
-// at once, those that share a folder included: the first one does it for all.
-func RenewAt(cert tls.Certificate, jitter float64) time.Time {
-	life := cert.Leaf.NotAfter.Sub(cert.Leaf.NotBefore)
-	return cert.Leaf.NotBefore.Add(life*2/3 + time.Duration(jitter*float64(life/12)))
-}
-
-// RetryIn is how long to wait after so many failures in a row: as [BackOff] says, and
-// at least as long as the CA has asked for. But a CA that names a day in ten years gets
-// no more than half of what is left of the certificate that we have, or 6 hours when it
-// has ended or there is none. Asked is that time, zero if the CA has named none.
-func RetryIn(failures int, jitter float64, err error, left time.Duration) (wait, asked time.Duration) {
-	wait = BackOff(failures, jitter)
-	if e, ok := errors.AsType[*ACMEError](err); ok && e.RetryAfter > 0 {
-		most := mostWait
-		if left > 0 {
-			most = left / 2
-		}
-		asked = min(e.RetryAfter, most)
-		// Not below it, and not all at the very same time.
-		wait = max(wait, asked+time.Duration(jitter*float64(firstWait)))
-	}
-	return wait, asked
-}
-
-// Renew makes sure that there is a certificate in [ACME.CertFile] that isn't due,
+// Renew makes sure that there is a certificate in [Settings.CertFile] that isn't due,
 // and returns it. Several processes may call it at once: one asks the CA, the
 // others wait for it, as long as ctx lets them, and take the file. Due tells
 // whether a certificate is to be replaced. Answer is for http-01; what to answer
-// with tls-alpn-01 is known by [ACME.LoadChallenge].
+// with tls-alpn-01 is known by [Settings.LoadChallenge].
 //
-// An error of the CA, or on the way to it, is an [*ACMEError]. The certificate
+// An error of the CA, or on the way to it, is an [*Error]. The certificate
 // that is there is never worse off for it.
-func (a ACME) Renew(ctx context.Context, now func() time.Time, due func(tls.Certificate) bool, answer HTTPAnswerer) (tls.Certificate, error) {
+func (a Settings) Renew(ctx context.Context, now func() time.Time, due func(tls.Certificate) bool, answer HTTPAnswerer) (tls.Certificate, error) {
 	dir := filepath.Join(a.Dir, "acme")
 	if err := atomicfile.MkdirAll(dir, atomicfile.Secret); err != nil {
 		return tls.Certificate{}, err
 	}
-	unlock, err := lock(ctx, dir)
+	unlock, err := pki.Lock(ctx, dir)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
@@ -148,7 +130,7 @@ func (a ACME) Renew(ctx context.Context, now func() time.Time, due func(tls.Cert
 // domain with the application protocol "acme-tls/1" (RFC 8737). The error wraps
 // [fs.ErrNotExist] when no CA should. It is a file so that of several machines
 // that share the folder any may be asked.
-func (a ACME) LoadChallenge(domain string) (tls.Certificate, error) {
+func (a Settings) LoadChallenge(domain string) (tls.Certificate, error) {
 	domain = strings.ToLower(domain)
 	if !slices.Contains(a.Domains, domain) {
 		return tls.Certificate{}, fmt.Errorf("%q isn't one of the domains: %w", domain, fs.ErrNotExist)
@@ -159,7 +141,9 @@ func (a ACME) LoadChallenge(domain string) (tls.Certificate, error) {
 
 const challengeExt = ".challenge"
 
-func (a ACME) challengeFile(domain string) string { return a.file(domain, challengeExt, a.Directory) }
+func (a Settings) challengeFile(domain string) string {
+	return a.file(domain, challengeExt, a.Directory)
+}
 
 // removeOrderLeftovers is for what killed processes left: temporary files, which may
 // hold keys, and answers that no CA waits for. The caller holds the lock that every
@@ -181,7 +165,7 @@ func removeOrderLeftovers(dir string) error {
 }
 
 // CheckEAB says what is wrong with the file of the external account binding.
-func (a ACME) CheckEAB() error {
+func (a Settings) CheckEAB() error {
 	if a.EABKeyFile == "" {
 		return nil
 	}
@@ -190,7 +174,7 @@ func (a ACME) CheckEAB() error {
 }
 
 // readEABKey reads the key of the external account binding, as CAs give it out.
-func (a ACME) readEABKey() ([]byte, error) {
+func (a Settings) readEABKey() ([]byte, error) {
 	data, err := certfile.ReadSecret("eab_key_file", a.EABKeyFile, maxEABKey)
 	if err != nil {
 		return nil, err
