@@ -83,6 +83,7 @@ var mayImport = map[string][]string{
 var testsMayImport = map[string][]string{
 	".":                  {"internal/config", "service"},
 	"internal/cli":       {"github.com/rogpeppe/go-internal/testscript"},
+	"internal/control":   {"internal/filerights"},
 	"internal/interop":   {"internal/atomicfile", "internal/cli", "pki/acme", "golang.org/x/crypto/acme", "golang.org/x/sys"},
 	"internal/osservice": {"internal/atomicfile"},
 	"pki":                {"github.com/youmark/pkcs8"},
