@@ -46,6 +46,7 @@ func (t *Tunnel) startTLS(ctx context.Context, c *conn, s *side, role func(net.C
 	ctx = context.WithValue(ctx, termsKey{}, s.terms)
 	if s.name == byTarget {
 		config = markHello(config)
+		limitSessions(config, time.Now)
 	}
 	tlsConn := role(s.wire, config)
 	h := &handshaking{ctx: ctx, origin: origin(addrPort(s.tcp.RemoteAddr()).Addr()), flight: flightOf(tlsConn)}

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestTicketLife: a ticket is good for a day, in TLS 1.2 also if it is used meanwhile, and
-// so is what a client remembers.
+// TestTicketLife: a session can be resumed for a day after the full handshake, however often
+// it is, by what a server takes and by what a client remembers.
 func TestTicketLife(t *testing.T) {
 	leakCheck(t)
 	long := testCA().issue(serverName, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(90 * 24 * time.Hour) })
@@ -24,7 +24,8 @@ func TestTicketLife(t *testing.T) {
 		steps   []step
 	}{
 		{"TLS 1.3", tls.VersionTLS13, false, []step{{0, false}, {24*hour - minute, true}, {24 * hour, false}, {hour, true}}},
-		{"TLS 1.3, used meanwhile", tls.VersionTLS13, false, []step{{0, false}, {23 * hour, true}, {23 * hour, true}, {24 * hour, false}}},
+		{"TLS 1.3, used meanwhile", tls.VersionTLS13, false, []step{{0, false}, {23 * hour, true}, {hour - minute, true}, {minute, false}, {23 * hour, true}, {hour, false}}},
+		{"TLS 1.3 client, used meanwhile", tls.VersionTLS13, true, []step{{0, false}, {23 * hour, true}, {hour - minute, true}, {minute, false}, {23 * hour, true}, {hour, false}}},
 		{"TLS 1.2", tls.VersionTLS12, false, []step{{0, false}, {23 * hour, true}, {hour, false}, {hour, true}}},
 		{"TLS 1.3 client", tls.VersionTLS13, true, []step{{0, false}, {24*hour - minute, true}, {24 * hour, false}, {hour, true}}},
 		{"TLS 1.2 client", tls.VersionTLS12, true, []step{{0, false}, {24*hour - minute, true}, {24 * hour, false}, {hour, true}}},
@@ -36,18 +37,43 @@ func TestTicketLife(t *testing.T) {
 			server, client := serverTLS(), clientTLS()
 			server.Certificates[0], server.MaxVersion = long, tt.version
 			client.ClientSessionCache = tls.NewLRUClientSessionCache(0)
-			if tt.client {
-				limitSessions(client, clock)
-			} else {
+			if !tt.client {
 				limitTickets(server, clock)
 			}
 			for i, step := range tt.steps {
 				now = now.Add(step.after)
-				if got := resumes(t, server, client); got != step.resumed {
+				one := client.Clone()
+				if tt.client {
+					limitSessions(one, clock)
+				}
+				if got := resumes(t, server, one); got != step.resumed {
 					t.Errorf("connection %d: resumed is %v", i+1, got)
 				}
 			}
 		})
+	}
+}
+
+// TestTicketLifeAfterRefusal: a client whose session the server doesn't take begins anew.
+func TestTicketLifeAfterRefusal(t *testing.T) {
+	leakCheck(t)
+	now := time.Now()
+	clock := func() time.Time { return now }
+	server, client := serverTLS(), clientTLS()
+	client.ClientSessionCache = tls.NewLRUClientSessionCache(0)
+	limitTickets(server, clock)
+	if resumes(t, server, client) || !resumes(t, server, client) {
+		t.Fatal("a session isn't resumed")
+	}
+	now = now.Add(23 * time.Hour)
+	server = serverTLS() // with new keys, as after a restart
+	limitTickets(server, clock)
+	if resumes(t, server, client) {
+		t.Fatal("a ticket of other keys was taken")
+	}
+	now = now.Add(23 * time.Hour)
+	if !resumes(t, server, client) {
+		t.Error("the session isn't good for a day")
 	}
 }
 

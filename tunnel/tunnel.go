@@ -180,7 +180,6 @@ func (t *Tunnel) Apply(s Settings) {
 		if target.TLS != nil {
 			next.Targets[i].TLS = noteRequest(target.TLS)
 			demandStrength(next.Targets[i].TLS)
-			limitSessions(next.Targets[i].TLS, time.Now)
 		}
 	}
 	for _, r := range s.Allow {
