@@ -19,6 +19,7 @@ import (
 	"unicode/utf8"
 
 	"tlstunnel/internal/atomicfile"
+	"tlstunnel/internal/date"
 	"tlstunnel/internal/dn"
 	"tlstunnel/internal/filerights"
 	"tlstunnel/internal/quote"
@@ -251,7 +252,7 @@ func (a *Authority) certify(r Request, key crypto.PublicKey) (*x509.Certificate,
 	asked, end := a.now.Add(r.Validity), a.ca.cert.NotAfter
 	if r.Exact && asked.After(end) {
 		return nil, fmt.Errorf("the CA ends on %s, and no certificate outlives it: at most %d days from now",
-			certfile.Date(end), int(end.Sub(a.now).Hours()/24))
+			date.Time(end), int(end.Sub(a.now).Hours()/24))
 	}
 	if r.Server {
 		asked = endOf(a.now, r.Validity)
@@ -308,7 +309,7 @@ func (a *Authority) Find(nameOrSerial string) (Issued, error) {
 	}
 	var serials []string
 	for _, i := range named {
-		serials = append(serials, fmt.Sprintf("%s (until %s)", i.Serial, certfile.Date(i.NotAfter)))
+		serials = append(serials, fmt.Sprintf("%s (until %s)", i.Serial, date.Time(i.NotAfter)))
 	}
 	return Issued{}, fmt.Errorf("%q: several certificates have this name: say the serial number of the one: %s", nameOrSerial, strings.Join(serials, ", "))
 }

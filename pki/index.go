@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/atomicfile"
+	"tlstunnel/internal/date"
 	"tlstunnel/internal/dn"
 	"tlstunnel/internal/filerights"
 	"tlstunnel/internal/quote"
@@ -90,7 +91,7 @@ func RevokedInIndex(dir string, issuer *x509.Certificate) (map[string]string, er
 	revoked := map[string]string{}
 	for _, i := range index {
 		if serial, ok := new(big.Int).SetString(i.Serial, 16); ok && !i.Revoked.IsZero() && i.Issuer == hex.EncodeToString(issuer.SubjectKeyId) {
-			revoked[serial.String()] = fmt.Sprintf("on %s: %s", certfile.Date(i.Revoked), i.Reason)
+			revoked[serial.String()] = fmt.Sprintf("on %s: %s", date.Time(i.Revoked), i.Reason)
 		}
 	}
 	return revoked, nil

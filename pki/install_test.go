@@ -146,9 +146,9 @@ func TestInstallErrors(t *testing.T) {
 		want   string
 	}{
 		{"expired", func(c *x509.Certificate) { c.NotAfter = now.Add(-time.Minute) },
-			`certificate "DIR/leaf.crt" expired on 2026-11-23 07:39:00 UTC: ask its CA for a new one`},
+			`certificate "DIR/leaf.crt" expired on 2026-11-23 07:39:00 +00:00: ask its CA for a new one`},
 		{"future", func(c *x509.Certificate) { c.NotBefore = now.Add(time.Hour) },
-			`certificate "DIR/leaf.crt" isn't valid before 2026-11-23 08:40:00 UTC, and the clock says 2026-11-23 07:40:00 UTC: check the clock of this machine; if it is right, ask its CA for a new one`},
+			`certificate "DIR/leaf.crt" isn't valid before 2026-11-23 08:40:00 +00:00, and the clock says 2026-11-23 07:40:00 +00:00: check the clock of this machine; if it is right, ask its CA for a new one`},
 		{"ca", func(c *x509.Certificate) { c.IsCA = true },
 			`certificate "DIR/leaf.crt" is that of a CA, and isn't for a tunnel: install one that the CA has issued, or name it as ca or client_ca`},
 		{"client", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} },
@@ -169,7 +169,7 @@ func TestInstallErrors(t *testing.T) {
 	c.middle, c.middleKey = c.issue(t, "middle", func(ca *x509.Certificate) { ca.IsCA, ca.NotAfter = true, now.Add(-time.Minute) })
 	c.leaf, _ = c.issue(t, "leaf", func(*x509.Certificate) {})
 	_, err := c.prepare(c.leaf, c.middle)
-	want := `the chain in "DIR/bundle.pem" is of no use: "CN=middle" expired on 2026-11-23 07:39:00 UTC: get the present chain from the CA`
+	want := `the chain in "DIR/bundle.pem" is of no use: "CN=middle" expired on 2026-11-23 07:39:00 +00:00: get the present chain from the CA`
 	if got := outcome(c.dir, nil, err); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -243,8 +243,8 @@ func TestCheckCAs(t *testing.T) {
 		want string
 	}{
 		{[]*x509.Certificate{expired, c.root}, "<nil>"},
-		{[]*x509.Certificate{expired, future}, `certificate "ca.crt" expired on 2026-11-23 07:39:00 UTC: get the present one from the CA, or remove this one`},
-		{[]*x509.Certificate{future}, `certificate "ca.crt" isn't valid before 2026-11-23 08:40:00 UTC, and the clock says 2026-11-23 07:40:00 UTC: check the clock of this machine; if it is right, get the present one from the CA, or remove this one`},
+		{[]*x509.Certificate{expired, future}, `certificate "ca.crt" expired on 2026-11-23 07:39:00 +00:00: get the present one from the CA, or remove this one`},
+		{[]*x509.Certificate{future}, `certificate "ca.crt" isn't valid before 2026-11-23 08:40:00 +00:00, and the clock says 2026-11-23 07:40:00 +00:00: check the clock of this machine; if it is right, get the present one from the CA, or remove this one`},
 		{[]*x509.Certificate{weak}, `certificate "ca.crt" has a weak key, RSA with 1024 bits: one with at least 2048 is needed`},
 	} {
 		if got := fmt.Sprint(certfile.CheckCAs("ca.crt", test.cas, now)); got != test.want {
@@ -423,9 +423,9 @@ func TestWhyUntrusted(t *testing.T) {
 	old.leaf, _ = old.issue(t, "leaf", func(*x509.Certificate) {})
 	trusted.AddCert(old.root)
 	for want, certs := range map[string][]*x509.Certificate{
-		`it has no names (SANs) at all, and so isn't for "leaf.example": a new one with that name is needed`:                                                                                                               change(func(leaf *x509.Certificate) { leaf.DNSNames = nil }),
-		`"CN=leaf" isn't meant for TLS servers, but for TLS client (extended key usage): have one issued with the extended usage "TLS server"`:                                                                             change(func(leaf *x509.Certificate) { leaf.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }),
-		`"CN=middle" is valid from 2026-11-23 06:40 UTC to 2026-11-23 07:39 UTC, and here it is 2026-11-23 07:40 UTC: the server's administrator puts the present certificate of that CA into the file of its certificate`: {old.leaf, old.middle},
+		`it has no names (SANs) at all, and so isn't for "leaf.example": a new one with that name is needed`:                                                                                                                                 change(func(leaf *x509.Certificate) { leaf.DNSNames = nil }),
+		`"CN=leaf" isn't meant for TLS servers, but for TLS client (extended key usage): have one issued with the extended usage "TLS server"`:                                                                                               change(func(leaf *x509.Certificate) { leaf.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }),
+		`"CN=middle" is valid from 2026-11-23 06:40:00 +00:00 to 2026-11-23 07:39:00 +00:00, and here it is 2026-11-23 07:40:00 +00:00: the server's administrator puts the present certificate of that CA into the file of its certificate`: {old.leaf, old.middle},
 		`its chain can't be verified: x509: unhandled critical extension`: change(func(leaf *x509.Certificate) {
 			leaf.ExtraExtensions = []pkix.Extension{{Id: []int{1, 2, 3, 4}, Critical: true, Value: []byte{5, 0}}}
 		}),

@@ -27,6 +27,8 @@ const (
 
 var now = time.Date(2026, 11, 23, 7, 40, 0, 0, time.UTC)
 
+func init() { time.Local = time.UTC } // messages have local time
+
 func TestMain(m *testing.M) {
 	thisMachine = func(context.Context) machine {
 		return machine{

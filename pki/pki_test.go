@@ -287,7 +287,7 @@ func TestOpenChecks(t *testing.T) {
 		}, now,
 			`certificate "DIR/ca.crt" isn't that of a CA: restore "DIR/ca.crt" and "DIR/ca.key" from a backup`},
 		{"CA expired", nil, now.AddDate(21, 0, 0),
-			`certificate "DIR/ca.crt" expired on 2046-11-18 07:40:00 UTC: delete "DIR/ca.key", "DIR/ca.crt", "DIR/server.key" and "DIR/server.crt"; ` + "`tlstunnel init`" + ` then makes a new CA, and every client needs the new "DIR/ca.crt"`},
+			`certificate "DIR/ca.crt" expired on 2046-11-18 07:40:00 +00:00: delete "DIR/ca.key", "DIR/ca.crt", "DIR/server.key" and "DIR/server.crt"; ` + "`tlstunnel init`" + ` then makes a new CA, and every client needs the new "DIR/ca.crt"`},
 		{"clock is slow", nil, now.Add(-2 * time.Hour), "made:"},
 		{"half an hour slow", nil, now.Add(-30 * time.Minute), "made:"},
 	} {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/atomicfile"
+	"tlstunnel/internal/date"
 	"tlstunnel/internal/filerights"
 	"tlstunnel/pki/certfile"
 )
@@ -44,7 +45,7 @@ func (s Settings) renewalDue(ctx context.Context, store *Store, now time.Time) (
 		return now, reason
 	}
 	if isAhead(leaf, store.CA, now) {
-		return now, "it isn't valid before " + certfile.Date(leaf.NotBefore) + ": the clock was ahead when it was made"
+		return now, "it isn't valid before " + date.Time(leaf.NotBefore) + ": the clock was ahead when it was made"
 	}
 	if missing := s.missingNames(thisMachine(ctx), leaf); len(missing) > 0 {
 		return now, "it lacks " + strings.Join(missing, ", ")
@@ -242,7 +243,7 @@ func (s Settings) renewUnusable(ctx context.Context, now time.Time) (string, err
 	}
 	if _, err := Renew(ctx, s, now, RenewOptions{}); err != nil {
 		return "", fmt.Errorf("renewing certificate %q, which is valid from %s to %s: %w",
-			layoutOf(s.Dir).serverCert, certfile.Date(leaf.NotBefore), certfile.Date(leaf.NotAfter), err)
+			layoutOf(s.Dir).serverCert, date.Time(leaf.NotBefore), date.Time(leaf.NotAfter), err)
 	}
 	return layoutOf(s.Dir).serverCert, nil
 }

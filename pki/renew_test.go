@@ -171,7 +171,7 @@ func TestClockWasAhead(t *testing.T) {
 		t.Fatalf("begins on %v", leaf.NotBefore)
 	}
 	at, reason, err := NextRenewal(t.Context(), s, now)
-	if want := "it isn't valid before 2028-11-22 06:40:00 UTC: the clock was ahead when it was made"; err != nil || !at.Equal(now) || reason != want {
+	if want := "it isn't valid before 2028-11-22 06:40:00 +00:00: the clock was ahead when it was made"; err != nil || !at.Equal(now) || reason != want {
 		t.Errorf("got %v, %q, %v, want %q", at, reason, err, want)
 	}
 	store, created, err := Ensure(t.Context(), s, now)
@@ -193,7 +193,7 @@ func TestClockIsBehind(t *testing.T) {
 	if err != nil || len(created) > 0 || !store.Server.Leaf.Equal(first.Server.Leaf) {
 		t.Fatalf("got %q, %v", created, err)
 	}
-	const want = `isn't valid before 2026-11-23 06:40:00 UTC, and the clock says 1970-01-01 00:00:05 UTC: check the clock of this machine; if it is right, delete `
+	const want = `isn't valid before 2026-11-23 06:40:00 +00:00, and the clock says 1970-01-01 00:00:05 +00:00: check the clock of this machine; if it is right, delete `
 	if warnings := strings.Join(store.Warnings, "; "); !strings.Contains(warnings, want) {
 		t.Errorf("got %q", warnings)
 	}
@@ -219,7 +219,7 @@ func TestNotRenewed(t *testing.T) {
 	if err != nil || !store.Server.Leaf.Equal(first.Server.Leaf) {
 		t.Fatal(err)
 	}
-	if warnings := strings.Join(store.Warnings, "; "); !strings.Contains(warnings, `server.crt", which is valid from 2026-11-23 06:40:00 UTC to 2027-11-23 07:40:00 UTC: waiting for another tlstunnel`) {
+	if warnings := strings.Join(store.Warnings, "; "); !strings.Contains(warnings, `server.crt", which is valid from 2026-11-23 06:40:00 +00:00 to 2027-11-23 07:40:00 +00:00: waiting for another tlstunnel`) {
 		t.Errorf("got %q", warnings)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"tlstunnel/internal/date"
 	"tlstunnel/internal/quote"
 	"tlstunnel/tunnel"
 )
@@ -61,7 +62,7 @@ func (st *Status) judge(now time.Time) {
 		st.problem(Degraded, "the last reload was refused, the service goes on with the config before it: %s", st.LastReload.Error)
 	}
 	if st.Renewal != nil && st.Renewal.Error != "" {
-		st.problem(Degraded, "the renewal of the server certificate failed, and is tried again on %s: %s", moment(st.Renewal.Retry), st.Renewal.Error)
+		st.problem(Degraded, "the renewal of the server certificate failed, and is tried again on %s: %s", date.Time(st.Renewal.Retry), st.Renewal.Error)
 	}
 	if st.LogError != "" {
 		st.problem(Degraded, "the log file %q can't be written, and the tunnels go on without it: %s", st.Log, st.LogError)
@@ -80,26 +81,26 @@ func (st *Status) judge(now time.Time) {
 func (st *Status) judgeTunnel(t *TunnelStatus, now time.Time) {
 	if out := t.LeftOut; out != nil {
 		st.problem(Degraded, "tunnel %q is left out since %s: %s; it was tried %s, and is tried again all the while",
-			t.Name, moment(out.Since), quote.Text(out.Reason), times(out.Attempts))
+			t.Name, date.Time(out.Since), quote.Text(out.Reason), times(out.Attempts))
 		return
 	}
 	if t.ACME != nil && t.ACME.Failure != "" {
 		sooner := ", or at once by `tlstunnel reload`"
 		if at := t.ACME.NotBefore; now.Before(at) {
-			sooner = fmt.Sprintf(", and not before %s by `tlstunnel reload` either, as the CA wants", moment(at))
+			sooner = fmt.Sprintf(", and not before %s by `tlstunnel reload` either, as the CA wants", date.Time(at))
 		}
-		st.problem(Degraded, "tunnel %q: %s; the CA is asked again at %s%s", t.Name, quote.Text(t.ACME.Failure), moment(t.ACME.Next), sooner)
+		st.problem(Degraded, "tunnel %q: %s; the CA is asked again at %s%s", t.Name, quote.Text(t.ACME.Failure), date.Time(t.ACME.Next), sooner)
 	} else if t.ACME != nil && t.Expires.IsZero() {
 		st.problem(Degraded, "tunnel %q: there is no certificate yet, the CA is being asked for one: nobody can connect", t.Name)
 	}
 	switch left := t.Expires.Sub(now); {
 	case now.Before(t.Begins):
-		st.problem(Degraded, "tunnel %q: the certificate isn't valid before %s", t.Name, moment(t.Begins))
+		st.problem(Degraded, "tunnel %q: the certificate isn't valid before %s", t.Name, date.Time(t.Begins))
 	case t.Expires.IsZero() || left >= unhealthyBefore:
 	case left <= 0:
-		st.problem(Degraded, "tunnel %q: the certificate expired on %s", t.Name, moment(t.Expires))
+		st.problem(Degraded, "tunnel %q: the certificate expired on %s", t.Name, date.Time(t.Expires))
 	default:
-		st.problem(Degraded, "tunnel %q: the certificate expires on %s", t.Name, moment(t.Expires))
+		st.problem(Degraded, "tunnel %q: the certificate expires on %s", t.Name, date.Time(t.Expires))
 	}
 	st.judgeTargets(t)
 	if row := t.Failures.PeerRow; row.Count >= rowToIll {
@@ -121,11 +122,11 @@ func (st *Status) judgeTargets(t *TunnelStatus) {
 	for _, target := range t.Targets {
 		if !target.DownSince.IsZero() {
 			down = true
-			st.problem(Degraded, "tunnel %q: target %q is down since %s: %s", t.Name, target.Address, moment(target.DownSince), quote.Text(target.LastError))
+			st.problem(Degraded, "tunnel %q: target %q is down since %s: %s", t.Name, target.Address, date.Time(target.DownSince), quote.Text(target.LastError))
 		}
 		for _, address := range target.Addresses {
 			st.note("tunnel %q: of target %q, the address %q is down since %s, others work: %s",
-				t.Name, target.Address, address.Address, moment(address.DownSince), quote.Text(address.LastError))
+				t.Name, target.Address, address.Address, date.Time(address.DownSince), quote.Text(address.LastError))
 		}
 	}
 	if row := t.Failures.TargetRow; row.Count >= rowToIll && !down {
@@ -135,7 +136,7 @@ func (st *Status) judgeTargets(t *TunnelStatus) {
 
 func rowText(row tunnel.Failure) string {
 	return fmt.Sprintf("the last %d connections failed, from %s to %s, the last one with %q: %s",
-		row.Count, moment(row.Since), moment(row.Time), row.Address, quote.Text(row.Reason))
+		row.Count, date.Time(row.Since), date.Time(row.Time), row.Address, quote.Text(row.Reason))
 }
 
 // LeftOut are the tunnels that don't run.
@@ -157,7 +158,7 @@ func (st *Status) LastFailures() (all []string) {
 		}{{"peer", t.Failures.Peer}, {"target", t.Failures.Target}} {
 			if side.last.Count > 0 {
 				all = append(all, fmt.Sprintf("tunnel %q, %s %q, at %s, %d in all: %s",
-					t.Name, side.name, side.last.Address, moment(side.last.Time), side.last.Count, side.last.Reason))
+					t.Name, side.name, side.last.Address, date.Time(side.last.Time), side.last.Count, side.last.Reason))
 			}
 		}
 	}
@@ -165,4 +166,3 @@ func (st *Status) LastFailures() (all []string) {
 }
 
 // moment is a time as people read it.
-func moment(t time.Time) string { return t.Local().Format(time.DateTime) }

@@ -18,7 +18,7 @@ import (
 
 // TestVerdict: what each thing that is wrong makes of the verdict, and says.
 func TestVerdict(t *testing.T) {
-	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.Local)
+	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 	day := func(n int) time.Time { return now.AddDate(0, 0, n) }
 	row := func(n int64) tunnel.Failure {
 		return tunnel.Failure{Count: n, Since: day(-1), Time: now, Address: "192.0.2.1:4000", Reason: "it refused the certificate"}
@@ -44,25 +44,25 @@ func TestVerdict(t *testing.T) {
 		{"reload refused", func(st *Status) { st.LastReload = &ReloadResult{Error: "wrong"} }, Degraded,
 			"the last reload was refused, the service goes on with the config before it: wrong"},
 		{"renewal", func(st *Status) { st.Renewal = &RenewalStatus{Error: "the disk is full", Retry: now} }, Degraded,
-			"the renewal of the server certificate failed, and is tried again on 2026-11-25 12:00:00: the disk is full"},
+			"the renewal of the server certificate failed, and is tried again on 2026-11-25 12:00:00 +00:00: the disk is full"},
 		{"left out", one(func(s *TunnelStatus) { s.LeftOut = out }), Degraded,
-			`tunnel "pacs" is left out since 2026-11-24 12:00:00: no such address; it was tried 7 times, and is tried again all the while`},
+			`tunnel "pacs" is left out since 2026-11-24 12:00:00 +00:00: no such address; it was tried 7 times, and is tried again all the while`},
 		{"all left out", func(st *Status) { st.Tunnels = []TunnelStatus{{Name: "a", LeftOut: out}, {Name: "b", LeftOut: out}} }, Down, "no tunnel listens"},
-		{"expired", one(func(s *TunnelStatus) { s.Expires = day(-1) }), Degraded, `tunnel "pacs": the certificate expired on 2026-11-24 12:00:00`},
-		{"expires", one(func(s *TunnelStatus) { s.Expires = day(3) }), Degraded, `tunnel "pacs": the certificate expires on 2026-11-28 12:00:00`},
-		{"not valid yet", one(func(s *TunnelStatus) { s.Begins, s.Expires = day(1), day(100) }), Degraded, `tunnel "pacs": the certificate isn't valid before 2026-11-26 12:00:00`},
+		{"expired", one(func(s *TunnelStatus) { s.Expires = day(-1) }), Degraded, `tunnel "pacs": the certificate expired on 2026-11-24 12:00:00 +00:00`},
+		{"expires", one(func(s *TunnelStatus) { s.Expires = day(3) }), Degraded, `tunnel "pacs": the certificate expires on 2026-11-28 12:00:00 +00:00`},
+		{"not valid yet", one(func(s *TunnelStatus) { s.Begins, s.Expires = day(1), day(100) }), Degraded, `tunnel "pacs": the certificate isn't valid before 2026-11-26 12:00:00 +00:00`},
 		{"expires later", one(func(s *TunnelStatus) { s.Expires = day(8) }), OK, ""},
 		{"no certificate", one(func(s *TunnelStatus) { s.ACME = new(acme.Status) }), Degraded,
 			`tunnel "pacs": there is no certificate yet, the CA is being asked for one: nobody can connect`},
 		{"target down", one(func(s *TunnelStatus) {
 			s.Targets = []tunnel.TargetState{{Address: "a:104"}, {Address: "b:104", DownSince: day(-1), LastError: "nothing listens"}}
-		}), Degraded, `tunnel "pacs": target "b:104" is down since 2026-11-24 12:00:00: nothing listens`},
+		}), Degraded, `tunnel "pacs": target "b:104" is down since 2026-11-24 12:00:00 +00:00: nothing listens`},
 		{"one address of a target", one(func(s *TunnelStatus) {
 			s.Targets = []tunnel.TargetState{{Address: "a:104", Addresses: []tunnel.TargetState{{Address: "[::1]:104", DownSince: day(-1)}}}}
 		}), OK, ""},
 		{"two in a row", one(func(s *TunnelStatus) { s.Failures.PeerRow, s.Failures.TargetRow = row(2), row(2) }), OK, ""},
 		{"three peers in a row", one(func(s *TunnelStatus) { s.Failures.PeerRow = row(3) }), Degraded,
-			`tunnel "pacs": no peer gets in: the last 3 connections failed, from 2026-11-24 12:00:00 to 2026-11-25 12:00:00, the last one with "192.0.2.1:4000": it refused the certificate`},
+			`tunnel "pacs": no peer gets in: the last 3 connections failed, from 2026-11-24 12:00:00 +00:00 to 2026-11-25 12:00:00 +00:00, the last one with "192.0.2.1:4000": it refused the certificate`},
 		{"three times the target", one(func(s *TunnelStatus) { s.Failures.TargetRow = row(3) }), Degraded,
 			`tunnel "pacs": nothing comes back from the target: the last 3 connections failed,`},
 		{"strangers", one(func(s *TunnelStatus) { s.Failures.Peer = row(1000) }), OK, ""},
@@ -84,14 +84,14 @@ func TestVerdict(t *testing.T) {
 
 // TestStatusACME: a reload is advised only where it helps.
 func TestStatusACME(t *testing.T) {
-	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.Local)
+	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 	for _, tt := range []struct {
 		notBefore time.Time
 		want      string
 	}{
-		{time.Time{}, "too many; the CA is asked again at 2026-11-25 14:00:30, or at once by `tlstunnel reload`"},
-		{now, "too many; the CA is asked again at 2026-11-25 14:00:30, or at once by `tlstunnel reload`"},
-		{now.Add(2 * time.Hour), "too many; the CA is asked again at 2026-11-25 14:00:30, and not before 2026-11-25 14:00:00 by `tlstunnel reload` either, as the CA wants"},
+		{time.Time{}, "too many; the CA is asked again at 2026-11-25 14:00:30 +00:00, or at once by `tlstunnel reload`"},
+		{now, "too many; the CA is asked again at 2026-11-25 14:00:30 +00:00, or at once by `tlstunnel reload`"},
+		{now.Add(2 * time.Hour), "too many; the CA is asked again at 2026-11-25 14:00:30 +00:00, and not before 2026-11-25 14:00:00 +00:00 by `tlstunnel reload` either, as the CA wants"},
 	} {
 		st := Status{Health: newHealth(), Tunnels: []TunnelStatus{{Name: "pacs", ACME: &acme.Status{
 			Failure: "too many", Next: now.Add(2*time.Hour + 30*time.Second), NotBefore: tt.notBefore}}}}

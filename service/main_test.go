@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"time"
 )
 
 // TestMain keeps the tests out of the folders that an installed service has, and of those
 // of the user.
 func TestMain(m *testing.M) {
+	time.Local = time.UTC // messages have local time
 	dir, err := os.MkdirTemp("", "tlstunnel-service-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

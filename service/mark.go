@@ -10,6 +10,7 @@ import (
 
 	"tlstunnel/internal/atomicfile"
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/date"
 	"tlstunnel/pki"
 )
 
@@ -47,7 +48,7 @@ func lostPKI(cfg *config.Config) error {
 	for _, mark := range PKIMarks(cfg) {
 		if info, err := os.Lstat(mark); err == nil {
 			return fmt.Errorf("the PKI that was in %q is gone (there since %s, says %q), and no other is made in its place by itself, as every client would need the new CA: mount its disk, or restore the folder from a backup, or let `tlstunnel init` make a new CA",
-				cfg.PKI.Dir, info.ModTime().Local().Format(time.DateOnly), mark)
+				cfg.PKI.Dir, date.Day(info.ModTime()), mark)
 		}
 	}
 	return nil

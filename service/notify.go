@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+
+	"tlstunnel/internal/date"
 )
 
 // What the service manager is told (sd_notify(3)). Without systemd nobody
@@ -38,7 +40,7 @@ func (s *Service) summary() string {
 		text += ", left out: " + strings.Join(out, " ")
 	}
 	if first := st.firstExpiry(); !first.IsZero() {
-		text += ", first certificate expires on " + first.Local().Format(time.DateOnly)
+		text += ", first certificate expires on " + date.Day(first)
 	}
 	return text
 }

@@ -56,7 +56,7 @@ func (s *Service) lookAfterCertificates(ctx context.Context, now time.Time) {
 	if needsPKI(cfg) && !now.Before(retry) {
 		renewed, due, err := renewIfDue(patience, pkiSettings(cfg), now)
 		if renewed != "" {
-			s.log.Info(msgRenewed, "reason", renewed, "due", due)
+			s.log.Info(msgRenewed, "reason", renewed, "due", due.Local())
 			err = s.refresh(ctx, "certificate renewed")
 		}
 		if ctx.Err() != nil {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"tlstunnel/internal/date"
 	"tlstunnel/pki"
 )
 
@@ -156,9 +157,9 @@ func TestEndSoon(t *testing.T) {
 	}{
 		{end(31), end(10), end(100), ""},
 		{end(10), end(11), end(100), begin + "renew it"},
-		{end(-1), end(11), end(100), `the certificate "CN=pacs" expired on ` + end(-1).NotAfter.Local().Format(time.DateTime) + ", and peers refuse it: renew it"},
-		{begins, end(11), end(100), `the certificate "CN=pacs" isn't valid before ` + begins.NotBefore.Local().Format(time.DateTime) +
-			", and here it is " + now.Local().Format(time.DateTime) + ": peers refuse it until then, unless it is this machine's clock that is wrong"},
+		{end(-1), end(11), end(100), `the certificate "CN=pacs" expired on ` + date.Time(end(-1).NotAfter) + ", and peers refuse it: renew it"},
+		{begins, end(11), end(100), `the certificate "CN=pacs" isn't valid before ` + date.Time(begins.NotBefore) +
+			", and here it is " + date.Time(now) + ": peers refuse it until then, unless it is this machine's clock that is wrong"},
 		{end(10), end(10), end(10), begin + "its CA ends with it, `tlstunnel ca rotate` makes the next one"},
 		{end(10), end(10), end(100), begin + "it should have renewed itself, `tlstunnel cert renew` does it or says why not"},
 	} {

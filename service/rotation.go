@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/date"
 	"tlstunnel/internal/dn"
 	"tlstunnel/pki"
 )
@@ -51,7 +52,7 @@ func caEndText(store *pki.Store, now time.Time) string {
 		return ""
 	}
 	text := fmt.Sprintf("our own CA %q expires on %s, in %d days, and with it all its certificates: ",
-		dn.Text(store.CA.Subject), store.CA.NotAfter.Local().Format(time.DateOnly), left/(24*time.Hour))
+		dn.Text(store.CA.Subject), date.Day(store.CA.NotAfter), left/(24*time.Hour))
 	if store.Next != nil {
 		return text + "end the rotation that is under way with `tlstunnel ca rotate --finish`"
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/date"
 	"tlstunnel/internal/dn"
 	"tlstunnel/pki/certfile"
 )
@@ -98,14 +99,14 @@ func (tr *translator) endSoon(cert *x509.Certificate) string {
 			remedy = "; a running service renews it by itself, and so does `tlstunnel cert renew`"
 		}
 		return fmt.Sprintf("the certificate %q isn't valid before %s, and here it is %s: peers refuse it until then, unless it is this machine's clock that is wrong%s",
-			dn.Text(cert.Subject), cert.NotBefore.Local().Format(time.DateTime), tr.now.Local().Format(time.DateTime), remedy)
+			dn.Text(cert.Subject), date.Time(cert.NotBefore), date.Time(tr.now), remedy)
 	}
 	if left >= expirySoon || own && left >= cert.NotAfter.Sub(cert.NotBefore)/4 {
 		return ""
 	}
-	text := fmt.Sprintf("the certificate %q expires on %s, in %d days: ", dn.Text(cert.Subject), cert.NotAfter.Local().Format(time.DateOnly), left/(24*time.Hour))
+	text := fmt.Sprintf("the certificate %q expires on %s, in %d days: ", dn.Text(cert.Subject), date.Day(cert.NotAfter), left/(24*time.Hour))
 	if left < 0 {
-		text = fmt.Sprintf("the certificate %q expired on %s, and peers refuse it: ", dn.Text(cert.Subject), cert.NotAfter.Local().Format(time.DateTime))
+		text = fmt.Sprintf("the certificate %q expired on %s, and peers refuse it: ", dn.Text(cert.Subject), date.Time(cert.NotAfter))
 	}
 	switch {
 	case !own:

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"time"
 
-	"tlstunnel/internal/chain"
+	"tlstunnel/internal/date"
 	"tlstunnel/internal/diagnose"
 	"tlstunnel/internal/dn"
 )
@@ -74,7 +74,7 @@ func (t *Tunnel) whyRevoked(c *conn) *revocation {
 			switch {
 			case l == nil:
 			case l.RefuseExpired:
-				return &revocation{"*.crl_out_of_date", []string{"crl", l.Name, "issuer", strconv.Quote(dn.Text(l.Issuer.Subject)), "since", chain.Minute(l.NextUpdate)}}
+				return &revocation{"*.crl_out_of_date", []string{"crl", l.Name, "issuer", strconv.Quote(dn.Text(l.Issuer.Subject)), "since", date.Time(l.NextUpdate)}}
 			default:
 				t.warnOutOfDate(c, l)
 			}

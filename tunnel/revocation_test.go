@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"tlstunnel/internal/chain"
+	"tlstunnel/internal/date"
 )
 
 // revoking is a list of the CA that revokes the serial numbers.
@@ -185,7 +185,7 @@ func TestListOutOfDate(t *testing.T) {
 		{"never", RevocationList{Issuer: testCA().cert, RefuseExpired: true}, "", false},
 		{"not yet", RevocationList{Issuer: testCA().cert, NextUpdate: future, RefuseExpired: true}, "", false},
 		{"refuse", RevocationList{Issuer: testCA().cert, NextUpdate: past, RefuseExpired: true},
-			`the peer's certificate may have been revoked: the CRL old.crl of "CN=Clinic CA" has been out of date since ` + chain.Minute(past) + `; get a new one from the CA, or set crl_expired = "warn"`, false},
+			`the peer's certificate may have been revoked: the CRL old.crl of "CN=Clinic CA" has been out of date since ` + date.Time(past) + `; get a new one from the CA, or set crl_expired = "warn"`, false},
 		{"warn", RevocationList{Issuer: testCA().cert, NextUpdate: past}, "", true},
 		{"of another CA", RevocationList{Issuer: other.cert, NextUpdate: past, RefuseExpired: true}, "", false},
 		{"revoked", RevocationList{Issuer: testCA().cert, NextUpdate: past, Revoked: testCA().revoking("2").Revoked},

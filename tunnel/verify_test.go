@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"tlstunnel/internal/chain"
+	"tlstunnel/internal/date"
 )
 
 // What the client tunnel says of a target that it doesn't trust, or can't speak
@@ -57,9 +57,9 @@ func TestTargetIsVerified(t *testing.T) {
 		})), nil, byTunnel, refused +
 			`expected the name "pacs.clinic.example", but it is for "a", "b", "c", "d", "e", "f", "g", "h", "i", "j" and 1 others; if this is the right machine, set server_name to a name of its certificate, have this name added to it (a tlstunnel there has names in [pki] for that), or pin its key here (pins in place of ca)`},
 		{"expired", shows(testCA().issue(serverName, func(c *x509.Certificate) { c.NotBefore, c.NotAfter = past.Add(-hour), past })), nil, byTunnel, refused +
-			fmt.Sprintf(`"CN=pacs.clinic.example" is valid from %s to %s, and here it is NOW: renew it, or set this machine's clock right`, chain.Minute(past.Add(-hour)), chain.Minute(past))},
+			fmt.Sprintf(`"CN=pacs.clinic.example" is valid from %s to %s, and here it is NOW: renew it, or set this machine's clock right`, date.Time(past.Add(-hour)), date.Time(past))},
 		{"not yet valid", shows(testCA().issue(serverName, func(c *x509.Certificate) { c.NotBefore, c.NotAfter = future, future.Add(hour) })), nil, byTunnel, refused +
-			fmt.Sprintf(`"CN=pacs.clinic.example" is valid from %s to %s, and here it is NOW: set this machine's clock right, or wait`, chain.Minute(future), chain.Minute(future.Add(hour)))},
+			fmt.Sprintf(`"CN=pacs.clinic.example" is valid from %s to %s, and here it is NOW: set this machine's clock right, or wait`, date.Time(future), date.Time(future.Add(hour)))},
 		{"for clients only", shows(testCA().issue(serverName, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })), nil, byTunnel, refused +
 			`"CN=pacs.clinic.example" isn't meant for TLS servers, but for TLS client (extended key usage): have one issued with the extended usage "TLS server"`},
 		{"TLS 1.1 only", speaksTLS(&tls.Config{Certificates: []tls.Certificate{serverCert()}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}), nil, byTarget,
@@ -97,7 +97,11 @@ func TestTargetIsVerified(t *testing.T) {
 			r := start(t, Settings{Targets: []Target{{Address: target.Addr().String(), TLS: config}}, HandshakeTimeout: 500 * time.Millisecond})
 			dialInVain(t, r.addr)
 			<-served
-			want := strings.ReplaceAll(test.reason, "NOW", chain.Minute(r.logs.next(t, 0).time))
+			logged := r.logs.next(t, 0)
+			want := strings.ReplaceAll(test.reason, "NOW", date.Time(logged.time))
+			if before := logged.time.Add(-time.Second); logged.text("reason") != want {
+				want = strings.ReplaceAll(test.reason, "NOW", date.Time(before)) // a second began in between
+			}
 			r.logs.expect(t, 0, slog.LevelWarn, "target failed", test.by, want)
 		})
 	}

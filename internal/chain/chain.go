@@ -12,7 +12,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"slices"
-	"time"
 
 	"tlstunnel/internal/dn"
 )
@@ -123,6 +122,3 @@ func keyID(cert *x509.Certificate) string {
 	}
 	return fmt.Sprintf(" (key id %x)", cert.AuthorityKeyId)
 }
-
-// Minute is a point in time as messages about certificates show it.
-func Minute(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }

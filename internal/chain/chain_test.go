@@ -20,6 +20,8 @@ import (
 
 var now = time.Date(2026, 11, 28, 9, 0, 0, 0, time.UTC)
 
+func init() { time.Local = time.UTC } // messages have local time
+
 // ca is a CA for tests.
 type ca struct {
 	*x509.Certificate
@@ -139,7 +141,7 @@ func TestJudge(t *testing.T) {
 		{"the one before is trusted", list(leaf, root.Certificate), list(root.Certificate, before.Certificate), `"CN=pacs" wasn't signed by the CA "CN=Issuing 1" that is in ca of this tunnel (SHA-256 ` + dn.Fingerprint(before.Certificate) + `), but by one of the same name with another key: perhaps that CA was made anew; if you trust the new one, add its certificate too`},
 		{"the root was made anew", list(leaf, issuing.Certificate, root.Certificate), list(remade.Certificate), `the CA "CN=Root" (SHA-256 ` + dn.Fingerprint(root.Certificate) + `) isn't trusted here, but one of the same name with another key is (SHA-256 ` + dn.Fingerprint(remade.Certificate) + `); if you trust it, add its certificate to ca of this tunnel`},
 		{"the root was made anew and isn't sent", list(leaf, issuing.Certificate), list(remade.Certificate), `"CN=Issuing 1" wasn't signed by the CA "CN=Root" that is in ca of this tunnel (SHA-256 ` + dn.Fingerprint(remade.Certificate) + `), but by one of the same name with another key: perhaps that CA was made anew; if you trust the new one, add its certificate too`},
-		{"expired between", list(leaf, old.Certificate), list(root.Certificate), `"CN=Issuing 1" is valid from 2026-11-28 08:00 UTC to 2026-11-28 08:59 UTC, and here it is 2026-11-28 09:00 UTC: the target's administrator puts the present certificate of that CA into the file of its certificate`},
+		{"expired between", list(leaf, old.Certificate), list(root.Certificate), `"CN=Issuing 1" is valid from 2026-11-28 08:00:00 +00:00 to 2026-11-28 08:59:00 +00:00, and here it is 2026-11-28 09:00:00 +00:00: the target's administrator puts the present certificate of that CA into the file of its certificate`},
 		{"SHA-1", list(sha1(t, rsaRoot)), list(rsaRoot), `"CN=pacs" is signed with SHA-1 (SHA1-RSA), which isn't accepted: have it issued anew`},
 		{"SHA-1 and unknown", list(sha1(t, rsaRoot), rsaRoot), list(root.Certificate), `"CN=pacs" is signed with SHA-1 (SHA1-RSA), which isn't accepted: have it issued anew`},
 		{"no CA between", list(issue(t, noCA, "pacs", nil).Certificate, noCA.Certificate), list(root.Certificate), `the certificate "CN=pacs" is signed by "CN=Clerk", which isn't a CA (CA:FALSE), so that no peer accepts it: get one from a CA`},
@@ -209,9 +211,9 @@ func TestOwn(t *testing.T) {
 		missing bool
 	}{
 		{"good", list(leaf, issuing.Certificate, root.Certificate), x509.ExtKeyUsageServerAuth, "", false},
-		{"expired between", list(leaf, old.Certificate, root.Certificate), x509.ExtKeyUsageServerAuth, `"CN=Issuing" expired on 2026-11-28 08:59:00 UTC: get the present chain from the CA`, false},
+		{"expired between", list(leaf, old.Certificate, root.Certificate), x509.ExtKeyUsageServerAuth, `"CN=Issuing" expired on 2026-11-28 08:59:00 +00:00: get the present chain from the CA`, false},
 		{"expired between, and its successor", list(leaf, old.Certificate, issuing.Certificate, root.Certificate), x509.ExtKeyUsageServerAuth, "", false},
-		{"not valid yet", list(leaf, future.Certificate, root.Certificate), x509.ExtKeyUsageServerAuth, `"CN=Issuing" isn't valid before 2026-11-28 09:01:00 UTC, and the clock says 2026-11-28 09:00:00 UTC: check the clock of this machine`, false},
+		{"not valid yet", list(leaf, future.Certificate, root.Certificate), x509.ExtKeyUsageServerAuth, `"CN=Issuing" isn't valid before 2026-11-28 09:01:00 +00:00, and the clock says 2026-11-28 09:00:00 +00:00: check the clock of this machine`, false},
 		{"the one of before", list(leaf, before.Certificate, root.Certificate), x509.ExtKeyUsageServerAuth, `the certificate of "CN=Issuing" in the chain has another key than the one that signed "CN=pacs", as from before a renewal: get the present chain from the CA`, true},
 		{"expired, and no part of it", list(leaf, issuing.Certificate, root.Certificate, issue(t, root, "Other", expired).Certificate), x509.ExtKeyUsageServerAuth, "", false},
 		{"leaf alone", list(leaf), x509.ExtKeyUsageServerAuth, "", true},

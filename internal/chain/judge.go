@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"tlstunnel/internal/date"
 	"tlstunnel/internal/dn"
 )
 
@@ -177,7 +178,7 @@ func (j Judge) outOfDate(leaf, cert *x509.Certificate) *Fault {
 	case cert != leaf && IsCA(cert):
 		remedy = j.Whose + "'s administrator puts the present certificate of that CA into the file of its certificate"
 	}
-	return &Fault{fmt.Sprintf("%q is valid from %s to %s, and here it is %s", dn.Text(cert.Subject), Minute(cert.NotBefore), Minute(cert.NotAfter), Minute(j.Now)), remedy}
+	return &Fault{fmt.Sprintf("%q is valid from %s to %s, and here it is %s", dn.Text(cert.Subject), date.Time(cert.NotBefore), date.Time(cert.NotAfter), date.Time(j.Now)), remedy}
 }
 
 // misused finds the certificate that isn't for j.Usage.

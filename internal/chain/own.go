@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"tlstunnel/internal/date"
 )
 
 // An Own is the chain that a program of ours sends, as it stands in a file.
@@ -90,10 +92,9 @@ func (o Own) OutOfDate() *Fault {
 }
 
 func (o Own) outOfDate(cert *x509.Certificate) *Fault {
-	const layout = "2006-01-02 15:04:05 UTC"
 	if o.Now.Before(cert.NotBefore) {
-		return &Fault{fmt.Sprintf("%s isn't valid before %s, and the clock says %s", subject(cert), cert.NotBefore.UTC().Format(layout), o.Now.UTC().Format(layout)),
+		return &Fault{fmt.Sprintf("%s isn't valid before %s, and the clock says %s", subject(cert), date.Time(cert.NotBefore), date.Time(o.Now)),
 			"check the clock of this machine"}
 	}
-	return &Fault{fmt.Sprintf("%s expired on %s", subject(cert), cert.NotAfter.UTC().Format(layout)), "get the present chain from the CA"}
+	return &Fault{fmt.Sprintf("%s expired on %s", subject(cert), date.Time(cert.NotAfter)), "get the present chain from the CA"}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/date"
 	"tlstunnel/internal/dn"
 	"tlstunnel/internal/quote"
 	"tlstunnel/pki"
@@ -77,7 +78,7 @@ func (a *app) beginRotation(ctx context.Context, cfg *config.Config) error {
 
 func (a *app) showCA(which string, ca *x509.Certificate) {
 	fmt.Fprintf(a.stdout, "%-12s %s\n  expires    %s\n  SHA-256    %s\n",
-		which, quote.Text(ca.Subject.CommonName), ca.NotAfter.Local().Format(time.DateOnly), dn.Fingerprint(ca))
+		which, quote.Text(ca.Subject.CommonName), date.Day(ca.NotAfter), dn.Fingerprint(ca))
 }
 
 func (a *app) showPlan(store *pki.Store) {
@@ -95,7 +96,7 @@ The plan:
        tlstunnel ca rotate --finish
    Who trusts only the old CA can't connect from then on.
 4. After that they may remove the old one.
-`, filepath.Join(store.Dir, "next-ca.crt"), store.CA.NotAfter.Local().Format(time.DateOnly))
+`, filepath.Join(store.Dir, "next-ca.crt"), date.Day(store.CA.NotAfter))
 	if old := store.Previous; old != nil && time.Now().Before(old.NotAfter) {
 		fmt.Fprintf(a.stdout, `
 Step 3 also ends the trust in the CA before the current one, which would go on
@@ -103,7 +104,7 @@ until %s: client certificates that it has signed are refused from then on.
 Issue new ones before that; tlstunnel cert list has all that were ever issued.
   previous   %s
   SHA-256    %s
-`, old.NotAfter.Local().Format(time.DateOnly), quote.Text(old.Subject.CommonName), dn.Fingerprint(old))
+`, date.Day(old.NotAfter), quote.Text(old.Subject.CommonName), dn.Fingerprint(old))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tlstunnel/internal/date"
 	"tlstunnel/internal/quote"
 	"tlstunnel/pki"
 )
@@ -48,7 +49,7 @@ func (a *app) certList() error {
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "STATE\tUNTIL\tSERIAL\tNAME\tSUBJECT")
 	for _, i := range index {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", i.State(now), i.NotAfter.Local().Format(time.DateOnly), quote.Text(i.Serial), quote.Text(i.Name), quote.Text(i.Subject))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", i.State(now), date.Day(i.NotAfter), quote.Text(i.Serial), quote.Text(i.Name), quote.Text(i.Subject))
 	}
 	return w.Flush()
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tlstunnel/internal/control"
+	"tlstunnel/internal/date"
 	"tlstunnel/pki"
 	"tlstunnel/pki/certfile"
 	"tlstunnel/service"
@@ -46,7 +47,7 @@ func (a *app) certRevoke(ctx context.Context, nameOrSerial, reason string) error
 	case revoked.Revoked.IsZero():
 		fmt.Fprintf(a.stdout, "revoked %s of %q: %s\n", revoked.Serial, revoked.Name, reason)
 	default:
-		fmt.Fprintf(a.stdout, "%s of %q was revoked already, on %s: %s\n", revoked.Serial, revoked.Name, revoked.Revoked.Local().Format(time.DateTime), revoked.Reason)
+		fmt.Fprintf(a.stdout, "%s of %q was revoked already, on %s: %s\n", revoked.Serial, revoked.Name, date.Time(revoked.Revoked), revoked.Reason)
 	}
 	if store, err := pki.Open(cfg.PKI.Dir, time.Now()); err == nil && pki.SerialText(store.Server.Leaf) == revoked.Serial {
 		a.hint("that is the server's own certificate: `tlstunnel cert renew --new-key` makes another")

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/date"
 	"tlstunnel/internal/osservice"
 	"tlstunnel/internal/quote"
 	"tlstunnel/service"
@@ -80,7 +81,7 @@ func (a *app) showStatus(s *service.Status) error {
 	fmt.Fprintf(w, "verdict\t%s\n", s.Verdict)
 	state := s.State
 	if !s.Started.IsZero() {
-		state += fmt.Sprintf(" since %s (%s), version %s, process %d", s.Started.Local().Format(time.DateTime),
+		state += fmt.Sprintf(" since %s (%s), version %s, process %d", date.Time(s.Started),
 			time.Since(s.Started).Round(time.Second), quote.Text(s.Version), s.PID)
 	}
 	fmt.Fprintf(w, "state\t%s\n", state)
@@ -91,7 +92,7 @@ func (a *app) showStatus(s *service.Status) error {
 	if s.Source == service.SourceService {
 		fmt.Fprintf(w, "last reload\t%s\n", reloadText(s.LastReload))
 		if s.Renewal != nil && !s.Renewal.Due.IsZero() {
-			fmt.Fprintf(w, "next renewal\t%s\n", s.Renewal.Due.Local().Format(time.DateTime))
+			fmt.Fprintf(w, "next renewal\t%s\n", date.Time(s.Renewal.Due))
 		}
 		fmt.Fprintf(w, "memory\t%d MiB\n", s.Memory>>20)
 		fmt.Fprintf(w, "source\tthe service itself\n")
@@ -99,7 +100,7 @@ func (a *app) showStatus(s *service.Status) error {
 		fmt.Fprintf(w, "source\tthe service manager, the config and the certificates; the service doesn't answer\n")
 	}
 	if s.CA != nil {
-		fmt.Fprintf(w, "CA expires\t%s\n", s.CA.Expires.Local().Format(time.DateTime))
+		fmt.Fprintf(w, "CA expires\t%s\n", date.Time(s.CA.Expires))
 	}
 	if s.CA != nil && s.CA.Next != "" {
 		fmt.Fprintf(w, "next CA\t%s, `tlstunnel ca rotate` says what to do\n", quote.Text(s.CA.Next))
@@ -141,9 +142,9 @@ func reloadText(r *service.ReloadResult) string {
 	case r == nil:
 		return "none since the start"
 	case r.Error != "":
-		return r.Time.Local().Format(time.DateTime) + ", refused"
+		return date.Time(r.Time) + ", refused"
 	default:
-		return r.Time.Local().Format(time.DateTime) + ", done"
+		return date.Time(r.Time) + ", done"
 	}
 }
 
@@ -160,7 +161,7 @@ func (a *app) showTunnels(s *service.Status) {
 		}
 		expires := "-"
 		if !t.Expires.IsZero() {
-			expires = fmt.Sprintf("%s (%d days)", t.Expires.Local().Format(time.DateOnly), time.Until(t.Expires)/(24*time.Hour))
+			expires = fmt.Sprintf("%s (%d days)", date.Day(t.Expires), time.Until(t.Expires)/(24*time.Hour))
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", quote.Text(t.Name), quote.Text(t.Mode), quote.Text(listen), quote.Text(targetsText(t)), active, finished, failed, expires)
 	}

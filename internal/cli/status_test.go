@@ -11,7 +11,9 @@ import (
 
 // TestStatusText has everything in it that a service tells of itself.
 func TestStatusText(t *testing.T) {
-	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.Local)
+	defer func(zone *time.Location) { time.Local = zone }(time.Local)
+	time.Local = time.UTC
+	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 	day := func(n int) time.Time { return now.AddDate(0, 0, n) }
 	s := &service.Status{
 		Health: service.Health{
@@ -44,18 +46,18 @@ func TestStatusText(t *testing.T) {
 state         running
 config        config.toml
 log           logs/tlstunnel.log
-last reload   2026-11-25 12:00:00, refused
-next renewal  2026-12-05 12:00:00
+last reload   2026-11-25 12:00:00 +00:00, refused
+next renewal  2026-12-05 12:00:00 +00:00
 memory        12 MiB
 source        the service itself
-CA expires    2027-03-05 12:00:00
+CA expires    2027-03-05 12:00:00 +00:00
 next CA       AB:CD, ` + "`tlstunnel ca rotate`" + ` says what to do
 
 TUNNEL  MODE    LISTEN         TARGET    ACTIVE  FINISHED  FAILED  CERTIFICATE EXPIRES
 well    server  :1             a:1, b:1  0       0         0       -
 out     client  :2 (left out)  a:1       -       -         -       -
 
-last failure: tunnel "well", target "b:1", at 2026-11-25 12:00:00, 3 in all: nothing listens\u001b[2J
+last failure: tunnel "well", target "b:1", at 2026-11-25 12:00:00 +00:00, 3 in all: nothing listens\u001b[2J
 
 problem: the last reload was refused: config.toml:1:1: unknown key "a"
   config.toml:2:1: unknown key "b"

@@ -104,11 +104,11 @@ func TestSServerCertificateRefused(t *testing.T) {
 		},
 		"expired": {
 			ours.issueFor(t, day(-30), day(-10), "pacs", "DNS:localhost"), nil,
-			[]string{`"CN=pacs" is valid from`, day(-10).UTC().Format("to 2006-01-02"), "renew it"},
+			[]string{`"CN=pacs" is valid from`, day(-10).Local().Format("to 2006-01-02"), "renew it"},
 		},
 		"not valid yet": {
 			ours.issueFor(t, day(10), day(30), "pacs", "DNS:localhost"), nil,
-			[]string{`"CN=pacs" is valid from`, day(10).UTC().Format("from 2006-01-02"), "clock"},
+			[]string{`"CN=pacs" is valid from`, day(10).Local().Format("from 2006-01-02"), "clock"},
 		},
 		"unknown CA, sent along": {
 			unknown, []string{"-cert_chain", others.cert},

@@ -13,8 +13,8 @@ import (
 
 	protocol "golang.org/x/crypto/acme"
 
+	"tlstunnel/internal/date"
 	"tlstunnel/internal/quote"
-	"tlstunnel/pki/certfile"
 )
 
 // Error is why there is no new certificate, and what to do.
@@ -57,7 +57,7 @@ func (c *clocks) check() error {
 	if c.skew.Abs() <= maxClockSkew {
 		return nil
 	}
-	return fmt.Errorf("the clock of this machine says %s, that of the CA %s: set the clock", certfile.Date(c.now()), certfile.Date(c.now().Add(-c.skew)))
+	return fmt.Errorf("the clock of this machine says %s, that of the CA %s: set the clock", date.Time(c.now()), date.Time(c.now().Add(-c.skew)))
 }
 
 // explain adds to what went wrong what to do about it.
@@ -160,7 +160,7 @@ func (o *ordering) networkAdvice(err error) string {
 	case errors.As(err, &dns):
 		return "check directory and this machine's DNS"
 	case isInvalid && invalid.Reason == x509.Expired:
-		return fmt.Sprintf("check the clock of this machine, which says %s", certfile.Date(o.now()))
+		return fmt.Sprintf("check the clock of this machine, which says %s", date.Time(o.now()))
 	case unknown:
 		return "set directory_ca to the file with the CA's root certificate, if it is a private one; otherwise something on the way intercepts TLS"
 	case errors.Is(err, context.DeadlineExceeded), refused:

@@ -60,7 +60,7 @@ func TestACMEExplains(t *testing.T) {
 		{problem("malformed", 400), `the CA says "so it is" (400 malformed)`},
 		{errAccount("deactivated"), "the account is deactivated: the CA doesn't accept this account any more, or for this: " + account},
 		{&net.DNSError{Err: "no such host", Name: "ca.example"}, "lookup ca.example: no such host: check directory and this machine's DNS"},
-		{x509.CertificateInvalidError{Reason: x509.Expired, Detail: "so it is"}, "x509: certificate has expired or is not yet valid: so it is: check the clock of this machine, which says 2026-11-23 07:40:00 UTC"},
+		{x509.CertificateInvalidError{Reason: x509.Expired, Detail: "so it is"}, "x509: certificate has expired or is not yet valid: so it is: check the clock of this machine, which says 2026-11-23 07:40:00 +00:00"},
 		{x509.UnknownAuthorityError{}, "x509: certificate signed by unknown authority: set directory_ca to the file with the CA's root certificate, if it is a private one; otherwise something on the way intercepts TLS"},
 		{context.DeadlineExceeded, "context deadline exceeded: check directory, the network and the proxy (HTTPS_PROXY); it is tried again"},
 		{errors.New("line\none " + strings.Repeat("long ", 500)), "line one " + strings.Repeat("long ", 198) + "l..."},

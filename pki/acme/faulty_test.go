@@ -106,6 +106,8 @@ func testNow() time.Time { return now }
 
 var now = time.Date(2026, 11, 23, 7, 40, 0, 0, time.UTC)
 
+func init() { time.Local = time.UTC } // messages have local time
+
 // issuer is a certificate with its key.
 type issuer struct {
 	cert *x509.Certificate
@@ -209,9 +211,9 @@ func TestACMEKeepsTheGood(t *testing.T) {
 		{"with a stranger", leaf(sub, nil), certs{other.cert, sub.cert}, ""},
 		{"CA twice", leaf(sub, nil), certs{cross.cert, sub.cert}, ""},
 		{"a little early", leaf(sub, func(c *x509.Certificate) { c.NotBefore = now.Add(30 * time.Minute) }), certs{sub.cert}, ""},
-		{"expired", leaf(sub, func(c *x509.Certificate) { c.NotAfter = now.Add(-time.Minute) }), certs{sub.cert}, `the CA has sent a certificate, "CN=a", that expired on 2026-11-23 07:39:00 UTC`},
-		{"not valid yet", leaf(sub, func(c *x509.Certificate) { c.NotBefore = now.Add(2 * time.Hour) }), certs{sub.cert}, `the CA has sent a certificate, "CN=a", that isn't valid before 2026-11-23 09:40:00 UTC`},
-		{"of an expired CA", leaf(expired, nil), certs{expired.cert}, `the CA has sent a chain that nobody accepts: "CN=expired" expired on 2026-11-23 06:40:00 UTC`},
+		{"expired", leaf(sub, func(c *x509.Certificate) { c.NotAfter = now.Add(-time.Minute) }), certs{sub.cert}, `the CA has sent a certificate, "CN=a", that expired on 2026-11-23 07:39:00 +00:00`},
+		{"not valid yet", leaf(sub, func(c *x509.Certificate) { c.NotBefore = now.Add(2 * time.Hour) }), certs{sub.cert}, `the CA has sent a certificate, "CN=a", that isn't valid before 2026-11-23 09:40:00 +00:00`},
+		{"of an expired CA", leaf(expired, nil), certs{expired.cert}, `the CA has sent a chain that nobody accepts: "CN=expired" expired on 2026-11-23 06:40:00 +00:00`},
 		{"chain of another", leaf(sub, nil), certs{other.cert}, `the CA has sent a chain that isn't that of the certificate: its issuer is "CN=sub", which isn't in it`},
 		{"not of a CA", leaf(noCA, nil), certs{noCA.cert}, "the CA has sent a chain that nobody accepts: "},
 		{"for clients", leaf(sub, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }), certs{sub.cert}, "the CA has sent a chain that nobody accepts: "},

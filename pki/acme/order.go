@@ -20,6 +20,7 @@ import (
 
 	"tlstunnel/internal/atomicfile"
 	"tlstunnel/internal/chain"
+	"tlstunnel/internal/date"
 	"tlstunnel/internal/dn"
 	"tlstunnel/internal/filerights"
 	"tlstunnel/pki"
@@ -184,9 +185,9 @@ func checkIssued(certs []*x509.Certificate, now time.Time) error {
 	leaf := certs[0]
 	switch name := dn.Text(leaf.Subject); {
 	case now.Add(maxClockSkew).Before(leaf.NotBefore):
-		return fmt.Errorf("the CA has sent a certificate, %q, that isn't valid before %s", name, certfile.Date(leaf.NotBefore))
+		return fmt.Errorf("the CA has sent a certificate, %q, that isn't valid before %s", name, date.Time(leaf.NotBefore))
 	case now.After(leaf.NotAfter):
-		return fmt.Errorf("the CA has sent a certificate, %q, that expired on %s", name, certfile.Date(leaf.NotAfter))
+		return fmt.Errorf("the CA has sent a certificate, %q, that expired on %s", name, date.Time(leaf.NotAfter))
 	case now.Before(leaf.NotBefore):
 		now = leaf.NotBefore // its clock is before ours
 	}

@@ -164,7 +164,7 @@ func (s *Source) pickUp(log *slog.Logger) {
 		return // renew says what is wrong with it
 	}
 	s.current.Store(&cert)
-	log.Info(MsgNew, "domains", s.Domains, "expires", cert.Leaf.NotAfter, "fingerprint", dn.Fingerprint(cert.Leaf))
+	log.Info(MsgNew, "domains", s.Domains, "expires", cert.Leaf.NotAfter.Local(), "fingerprint", dn.Fingerprint(cert.Leaf))
 }
 
 // renew gets a new certificate and puts it in the file.

@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"time"
 
+	"tlstunnel/internal/date"
 	"tlstunnel/internal/strength"
 )
-
-const dateLayout = "2006-01-02 15:04:05 UTC"
 
 // CheckValidity says in one sentence what is wrong with the dates of a
 // certificate. The remedy is for one that has expired, or that was made while the clock
@@ -16,9 +15,9 @@ const dateLayout = "2006-01-02 15:04:05 UTC"
 func CheckValidity(file string, cert *x509.Certificate, now time.Time, remedy string) error {
 	switch {
 	case now.Before(cert.NotBefore):
-		return fmt.Errorf("certificate %q isn't valid before %s, and the clock says %s: check the clock of this machine; if it is right, %s", file, Date(cert.NotBefore), Date(now), remedy)
+		return fmt.Errorf("certificate %q isn't valid before %s, and the clock says %s: check the clock of this machine; if it is right, %s", file, date.Time(cert.NotBefore), date.Time(now), remedy)
 	case now.After(cert.NotAfter):
-		return fmt.Errorf("certificate %q expired on %s: %s", file, Date(cert.NotAfter), remedy)
+		return fmt.Errorf("certificate %q expired on %s: %s", file, date.Time(cert.NotAfter), remedy)
 	}
 	return nil
 }
@@ -34,9 +33,4 @@ func CheckStrength(file string, cert *x509.Certificate) error {
 		return fmt.Errorf("certificate %q has a weak signature, %s: one signed with SHA-256 or better is needed", file, cert.SignatureAlgorithm)
 	}
 	return nil
-}
-
-// Date is t in a message.
-func Date(t time.Time) string {
-	return t.UTC().Format(dateLayout)
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"tlstunnel/internal/date"
 	"tlstunnel/internal/dn"
 )
 
@@ -170,7 +171,7 @@ func (c CRL) Revoked() map[string]string {
 		if !ok {
 			reason = fmt.Sprintf("reason %d", entry.ReasonCode)
 		}
-		revoked[entry.SerialNumber.String()] = fmt.Sprintf("on %s: %s", Date(entry.RevocationTime), reason)
+		revoked[entry.SerialNumber.String()] = fmt.Sprintf("on %s: %s", date.Time(entry.RevocationTime), reason)
 	}
 	return revoked
 }
@@ -180,9 +181,9 @@ func (c CRL) Revoked() map[string]string {
 func (c CRL) CheckDates(file string, now time.Time) error {
 	switch {
 	case now.Before(c.ThisUpdate):
-		return fmt.Errorf("CRL %q is from %s, and the clock says %s: check the clock of this machine; if it is right, get a new one from the CA %q", file, Date(c.ThisUpdate), Date(now), dn.Text(c.Issuer.Subject))
+		return fmt.Errorf("CRL %q is from %s, and the clock says %s: check the clock of this machine; if it is right, get a new one from the CA %q", file, date.Time(c.ThisUpdate), date.Time(now), dn.Text(c.Issuer.Subject))
 	case !c.NextUpdate.IsZero() && now.After(c.NextUpdate):
-		return fmt.Errorf("CRL %q has been out of date since %s: get a new one from the CA %q", file, Date(c.NextUpdate), dn.Text(c.Issuer.Subject))
+		return fmt.Errorf("CRL %q has been out of date since %s: get a new one from the CA %q", file, date.Time(c.NextUpdate), dn.Text(c.Issuer.Subject))
 	}
 	return nil
 }

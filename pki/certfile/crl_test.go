@@ -63,7 +63,7 @@ func TestLoadCRLs(t *testing.T) {
 		}
 		revoked := crls[0].Revoked()
 		for serial, want := range map[string]string{
-			"500": "on 2026-11-23 07:40:00 UTC: keyCompromise", "501": "on 2026-11-23 07:40:00 UTC: unspecified", "502": "on 2026-11-23 07:40:00 UTC: reason 77",
+			"500": "on 2026-11-23 07:40:00 +00:00: keyCompromise", "501": "on 2026-11-23 07:40:00 +00:00: unspecified", "502": "on 2026-11-23 07:40:00 +00:00: reason 77",
 		} {
 			if revoked[serial] != want {
 				t.Errorf("%s: got %q, want %q", name, revoked[serial], want)
@@ -150,8 +150,8 @@ func TestCRLDates(t *testing.T) {
 	}{
 		{now, ""},
 		{now.Add(24 * time.Hour), ""},
-		{now.Add(24*time.Hour + time.Second), `CRL "f" has been out of date since 2026-11-24 07:40:00 UTC: get a new one from the CA "`},
-		{now.Add(-time.Second), `CRL "f" is from 2026-11-23 07:40:00 UTC, and the clock says 2026-11-23 07:39:59 UTC: check the clock of this machine`},
+		{now.Add(24*time.Hour + time.Second), `CRL "f" has been out of date since 2026-11-24 07:40:00 +00:00: get a new one from the CA "`},
+		{now.Add(-time.Second), `CRL "f" is from 2026-11-23 07:40:00 +00:00, and the clock says 2026-11-23 07:39:59 +00:00: check the clock of this machine`},
 	} {
 		err := crls[0].CheckDates("f", tt.now)
 		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {

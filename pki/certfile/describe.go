@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/chain"
+	"tlstunnel/internal/date"
 	"tlstunnel/internal/dn"
 )
 
@@ -71,8 +72,8 @@ func (d Description) WriteText(w io.Writer) error {
 		{"issuer", []string{d.Issuer}},
 		{"names", d.Names},
 		{"public key", []string{d.PublicKey}},
-		{"not before", []string{Date(d.NotBefore)}},
-		{"not after", []string{Date(d.NotAfter)}},
+		{"not before", []string{date.Time(d.NotBefore)}},
+		{"not after", []string{date.Time(d.NotAfter)}},
 		{"validity", []string{d.Validity}},
 		{"CA", []string{d.CA}},
 		{"key usage", []string{strings.Join(d.KeyUsage, ", ")}},

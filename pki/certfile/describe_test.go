@@ -45,8 +45,8 @@ issuer:          CN="evil\x1b[2J", 1.2.3=other
 names:           host.example
                  192.0.2.7
 public key:      DSA
-not before:      2026-11-23 07:40:00 UTC
-not after:       2026-11-25 08:40:00 UTC
+not before:      2026-11-23 07:40:00 +00:00
+not after:       2026-11-25 08:40:00 +00:00
 validity:        valid, 2 days left
 CA:              yes, path length 0
 key usage:       digital signature, certificate signing, CRL signing

@@ -21,6 +21,8 @@ import (
 
 var now = time.Date(2026, 11, 23, 7, 40, 0, 0, time.UTC)
 
+func init() { time.Local = time.UTC } // messages have local time
+
 // authority is a CA with a server certificate, in the files ca.crt, ca.key, server.crt
 // and server.key of a folder.
 type authority struct {
