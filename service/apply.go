@@ -55,9 +55,7 @@ func (s *Service) apply(ctx context.Context, p plan) error {
 // change makes t what r does with new connections.
 func (s *Service) change(r *running, t prepared) {
 	r.acme.Stop()
-	s.mu.Lock()
 	r.prepared = t
-	s.mu.Unlock()
 	r.tunnel.Apply(r.settings)
 	r.acme.Start(s.log.With("tunnel", r.config.Name))
 }
@@ -68,9 +66,13 @@ func (s *Service) publish(cfg *config.Config, next []*running) {
 	for _, r := range next {
 		s.logLeftOut(r, leftOutNamed(s.tunnels, r.config.Name))
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.cfg, s.tunnels = cfg, next
+	s.update(func(now *view) {
+		now.cfg, now.tunnels = cfg, nil
+		for _, r := range next {
+			now.tunnels = append(now.tunnels, *r)
+		}
+	})
 }
 
 // openListeners finds the running tunnel for each listen address in p and opens

@@ -87,6 +87,37 @@ func TestControl(t *testing.T) {
 	}
 }
 
+// TestControlWhileDraining: the service answers until the last connection has ended.
+func TestControlWhileDraining(t *testing.T) {
+	m := newManager(t)
+	cfg, stop := runService(t, "shutdown_grace = '1h'\n"+serverTunnel("a", "127.0.0.1:0", greeter(t, "one"), ""))
+	m.next()
+	st, err := AskStatus(t.Context(), cfg.File)
+	check(t, err)
+	c, err := tls.Dial("tcp", st.Tunnels[0].Listen, &tls.Config{InsecureSkipVerify: true})
+	check(t, err)
+	defer c.Close()
+	speak(c).expect(t, "one")
+	ended := make(chan error, 1)
+	go func() { ended <- stop() }()
+	for end := time.Now().Add(waitTime); st.State != StateStopping; {
+		if st, err = AskStatus(t.Context(), cfg.File); err != nil || time.Now().After(end) {
+			t.Fatalf("got %+v, %v", st, err)
+		}
+	}
+	if st.Tunnels[0].Active != 1 {
+		t.Errorf("got %+v", st)
+	}
+	if _, err := AskReload(t.Context(), cfg.File, false); !errors.Is(err, ErrRefused) || err.Error() != errStopping.Error() {
+		t.Errorf("a reload: %v", err)
+	}
+	check(t, c.Close())
+	check(t, <-ended)
+	if _, err := AskStatus(t.Context(), cfg.File); !errors.Is(err, control.ErrNotRunning) {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
 // TestStopCuts: a stop that cuts connections is one that went as asked, for whoever looks
 // at the exit code; the peer sees no end of the stream that looks whole.
 func TestStopCuts(t *testing.T) {

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -175,6 +177,16 @@ func TestStatusNeverWaits(t *testing.T) {
 	}
 	live.Close()
 	<-stopped
+}
+
+// TestStatusReadsNoFile: the disk that has the PKI may hang, or be gone.
+func TestStatusReadsNoFile(t *testing.T) {
+	s := startService(t, "watch = false\n"+serverTunnel("a", "127.0.0.1:0", "127.0.0.1:1", ""))
+	want := s.Status().CA
+	check(t, os.RemoveAll(filepath.Join(filepath.Dir(s.file), "pki")))
+	if got := s.Status().CA; want == nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
 }
 
 // TestOtherUsers: what concerns another user than the one that reads it says so.

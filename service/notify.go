@@ -34,7 +34,7 @@ func (s *Service) notify(state string) {
 }
 
 func (s *Service) summary() string {
-	st, _ := s.snapshot()
+	st := s.Status()
 	text := fmt.Sprintf("tunnels: %d", len(st.Tunnels))
 	if out := s.leftOutNames(); len(out) > 0 {
 		text += ", left out: " + strings.Join(out, " ")

@@ -164,12 +164,11 @@ func (s *Service) reloadLogged(ctx context.Context, cause string) (Changes, erro
 	s.notify(notifyReloading)
 	defer s.notify(notifyReady)
 	changes, err := s.reload(ctx, false)
-	s.mu.Lock()
-	s.lastReload = ReloadResult{Time: time.Now(), Changes: changes}
+	result := ReloadResult{Time: time.Now(), Changes: changes}
 	if err != nil {
-		s.lastReload.Error = err.Error()
+		result.Error = err.Error()
 	}
-	s.mu.Unlock()
+	s.update(func(now *view) { now.lastReload = result })
 	if err != nil {
 		s.log.Error(msgReloadRefused, "cause", cause, "err", err)
 		return changes, err

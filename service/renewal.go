@@ -36,25 +36,14 @@ type RenewalStatus struct {
 	Retry time.Time `json:"retry,omitzero"`  // after a failure
 }
 
-// renewal is what the service remembers of its renewals. Service.mu guards it, but
-// for warned, which Service.changing guards.
-type renewal struct {
-	RenewalStatus
-	failures int
-	crlError string         // why the CRL of our CA isn't up to date
-	warned   map[string]int // the day-mark of the last warning, by fingerprint
-}
-
 // lookAfterCertificates renews our own server certificate if it is due, and warns
 // of certificates that end soon. It is called every now and then.
 func (s *Service) lookAfterCertificates(ctx context.Context, now time.Time) {
-	s.mu.Lock()
-	cfg, retry := s.cfg, s.renewal.Retry
-	s.mu.Unlock()
+	seen := s.shown.Load()
 	patience, cancel := context.WithTimeout(ctx, lookPatience)
 	defer cancel()
-	if needsPKI(cfg) && !now.Before(retry) {
-		renewed, due, err := renewIfDue(patience, pkiSettings(cfg), now)
+	if needsPKI(seen.cfg) && !now.Before(seen.renewal.Retry) {
+		renewed, due, err := renewIfDue(patience, pkiSettings(seen.cfg), now)
 		if renewed != "" {
 			s.log.Info(msgRenewed, "reason", renewed, "due", due.Local())
 			err = s.refresh(ctx, "certificate renewed")
@@ -72,25 +61,23 @@ func (s *Service) lookAfterCertificates(ctx context.Context, now time.Time) {
 // that is in the index, as the disk was full. Only a failure is logged: a tunnel of ours
 // goes by the CRL however old it is, and by the index.
 func (s *Service) refreshCRL(ctx context.Context, now time.Time) {
-	s.mu.Lock()
-	dir, needed := s.cfg.PKI.Dir, needsPKI(s.cfg)
-	s.mu.Unlock()
-	if !needed {
+	cfg := s.shown.Load().cfg
+	if !needsPKI(cfg) {
 		return
 	}
+	dir := cfg.PKI.Dir
 	patience, cancel := context.WithTimeout(ctx, lookPatience)
 	defer cancel()
 	_, err := pki.RefreshCRL(patience, dir, now)
 	if ctx.Err() != nil {
 		return // the service stops
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.renewal.crlError = ""
+	failure := ""
 	if err != nil {
-		s.renewal.crlError = fmt.Sprintf("the CRL of our own CA isn't up to date, so that others may accept what is revoked: %s%s", err, unwritable(err, dir))
-		s.log.Error(msgCRLFailed, "err", s.renewal.crlError, "retry", lookEvery)
+		failure = fmt.Sprintf("the CRL of our own CA isn't up to date, so that others may accept what is revoked: %s%s", err, unwritable(err, dir))
+		s.log.Error(msgCRLFailed, "err", failure, "retry", lookEvery)
 	}
+	s.update(func(now *view) { now.crlError = failure })
 }
 
 // renewIfDue says why it has renewed, "" if it hasn't, and when it is due next.
@@ -117,33 +104,29 @@ func unwritable(err error, dir string) string {
 
 // noteRenewal logs a failure, and keeps what status shows.
 func (s *Service) noteRenewal(due time.Time, err error, now time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.renewal.RenewalStatus = RenewalStatus{Due: due}
+	status := RenewalStatus{Due: due}
 	if err == nil {
-		s.renewal.failures = 0
-		return
+		s.renewalFailures = 0
+	} else {
+		s.renewalFailures++
+		wait := renewalRetry.Spread(s.renewalFailures, rand.Float64())
+		status.Error, status.Retry = err.Error(), now.Add(wait)
+		s.log.Error(msgRenewalFailed, "err", err, "retry", wait)
 	}
-	s.renewal.failures++
-	wait := renewalRetry.Spread(s.renewal.failures, rand.Float64())
-	s.renewal.Error, s.renewal.Retry = err.Error(), now.Add(wait)
-	s.log.Error(msgRenewalFailed, "err", err, "retry", wait)
+	s.update(func(now *view) { now.renewal = status })
 }
 
 // forgetFailures lets the next look try at once: the clock was set, which may have been
 // what the last one failed of.
 func (s *Service) forgetFailures() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.renewal.Retry, s.renewal.failures = time.Time{}, 0
+	s.renewalFailures = 0
+	s.update(func(now *view) { now.renewal.Retry = time.Time{} })
 }
 
 // nextLook is how long to wait for the next [Service.lookAfterCertificates].
 func (s *Service) nextLook(now time.Time) time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	wait := lookEvery
-	for _, at := range []time.Time{s.renewal.Due, s.renewal.Retry} {
+	renewal, wait := s.shown.Load().renewal, lookEvery
+	for _, at := range []time.Time{renewal.Due, renewal.Retry} {
 		if left := at.Sub(now); left > 0 && left < wait {
 			wait = left
 		}
@@ -194,17 +177,19 @@ func (s *Service) passMarks(now time.Time) (passed bool) {
 	pass := func(cert *x509.Certificate, days []int) {
 		id := dn.Fingerprint(cert)
 		marks[id] = passedMark(cert, days, now)
-		passed = passed || marks[id] != 0 && marks[id] != s.renewal.warned[id]
+		passed = passed || marks[id] != 0 && marks[id] != s.warned[id]
 	}
-	if store, err := pki.Open(s.cfg.PKI.Dir, now); err == nil && needsPKI(s.cfg) {
+	store, _ := pki.Open(s.cfg.PKI.Dir, now) // nil if it can't be opened
+	if store != nil && needsPKI(s.cfg) {
 		pass(store.CA, caMarks)
 	}
+	s.noteCA(store)
 	for _, t := range s.tunnels {
 		for _, cert := range t.shown {
 			pass(cert, dayMarks)
 		}
 	}
-	s.renewal.warned = marks
+	s.warned = marks
 	return passed
 }
 

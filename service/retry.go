@@ -90,16 +90,15 @@ func (s *Service) tryLeftOut(ctx context.Context, now time.Time) {
 	}
 	s.publish(s.cfg, next)
 	if letIn {
+		s.noteCA(store)
 		s.notify(notifyReady)
 	}
 }
 
 // nextAttempt is how long to wait for the next [Service.tryLeftOut].
 func (s *Service) nextAttempt(now time.Time) time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	wait := time.Hour // nothing to do
-	for _, r := range s.tunnels {
+	for _, r := range s.shown.Load().tunnels {
 		if r.out != nil {
 			wait = min(wait, max(0, r.out.Next.Sub(now)))
 		}
@@ -146,10 +145,8 @@ func leftOutNamed(tunnels []*running, name string) *leftOut {
 
 // leftOutNames are the tunnels that are left out.
 func (s *Service) leftOutNames() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	var all []string
-	for _, r := range s.tunnels {
+	for _, r := range s.shown.Load().tunnels {
 		if r.out != nil {
 			all = append(all, r.config.Name)
 		}

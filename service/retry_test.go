@@ -219,10 +219,11 @@ func TestAttemptAfter(t *testing.T) {
 	}
 	now := time.Now()
 	s := &Service{log: slog.New(slog.DiscardHandler)}
+	s.shown.Store(&view{})
 	if got := s.nextAttempt(now); got < time.Minute {
 		t.Errorf("with nothing left out: %v", got)
 	}
-	s.tunnels = []*running{{out: (*leftOut)(nil).again(nil, now)}}
+	s.publish(s.cfg, []*running{{out: (*leftOut)(nil).again(nil, now)}})
 	if got := s.nextAttempt(now); got != time.Second {
 		t.Errorf("got %v", got)
 	}

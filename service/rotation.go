@@ -28,10 +28,16 @@ type CAStatus struct {
 	Next    string    `json:"next,omitempty"` // the SHA-256 of the CA to come, while a rotation is under way
 }
 
+// noteCA keeps what status shows of our own CA: the disk that has it may not answer when
+// somebody asks. The caller holds changing.
+func (s *Service) noteCA(store *pki.Store) {
+	st := caStatus(s.cfg, store)
+	s.update(func(now *view) { now.ca = st })
+}
+
 // caStatus is nil when there is no CA, or no tunnel that needs it.
-func caStatus(cfg *config.Config, now time.Time) *CAStatus {
-	store, err := pki.Open(cfg.PKI.Dir, now)
-	if err != nil || !needsPKI(cfg) {
+func caStatus(cfg *config.Config, store *pki.Store) *CAStatus {
+	if store == nil || !needsPKI(cfg) {
 		return nil
 	}
 	st := &CAStatus{Expires: store.CA.NotAfter}

@@ -42,21 +42,22 @@ type Service struct {
 	serving, draining sync.WaitGroup
 	stopping          atomic.Bool
 
-	// changing is held through whatever changes the tunnels, however long it
-	// takes: a reload, a refresh, a new attempt, a stop. See begin.
-	changing sync.Mutex
-	madePKI  bool // whether our own PKI could be opened since the start
-
-	// mu guards what follows, and is held for moments only, so that Status never
-	// waits. Only holders of changing write cfg and tunnels: they may read them
-	// without mu.
-	mu         sync.Mutex
-	cfg        *config.Config
-	tunnels    []*running       // in the order of the config
 	logged     config.Log       // what the log was opened with; a reload doesn't change it
 	logControl *logging.Control // nil if nobody can set the level
-	lastReload ReloadResult
-	renewal    renewal
+
+	renewalFailures int // in a row
+
+	// changing is held through whatever changes the tunnels, however long it
+	// takes: a reload, a refresh, a new attempt, a stop. See begin. It guards what follows.
+	changing sync.Mutex
+	cfg      *config.Config
+	tunnels  []*running     // in the order of the config
+	madePKI  bool           // whether our own PKI could be opened since the start
+	warned   map[string]int // the day-mark of the last warning, by fingerprint
+
+	// What everybody else reads, without waiting for anybody: see update.
+	updating sync.Mutex
+	shown    atomic.Pointer[view]
 }
 
 // running is a tunnel of the config with its socket, or one that is left out.
@@ -104,6 +105,7 @@ func Start(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Service,
 	}
 	log.Info("starting", "version", Version, "config", cfg.File, "pki", cfg.PKI.Dir)
 	s := &Service{log: log, started: time.Now(), failed: make(chan error, 1), lookSoon: make(chan struct{}, 1), clockOffset: clockOffset, files: newFileWatch(log), crls: newFileWatch(log), cfg: cfg, logged: cfg.Log}
+	s.shown.Store(&view{cfg: cfg})
 	for _, t := range cfg.Tunnels {
 		s.tunnels = append(s.tunnels, &running{prepared: prepared{config: t}, out: &leftOut{}})
 	}
@@ -181,9 +183,7 @@ func (s *Service) ownPKI(ctx context.Context) (*pki.Store, error) {
 // Addr is where the named tunnel listens, nil if there is no such tunnel, or it is
 // left out.
 func (s *Service) Addr(name string) net.Addr {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, r := range s.tunnels {
+	for _, r := range s.shown.Load().tunnels {
 		if r.config.Name == name && r.listener != nil {
 			return r.listener.Addr()
 		}

@@ -56,21 +56,32 @@ type TunnelStatus struct {
 	tunnel.Stats
 }
 
-// Status may be called at any time.
-func (s *Service) Status() Status {
-	st, cfg := s.snapshot()
-	st.CA = caStatus(cfg, time.Now()) // it reads files, which may take long
-	st.judge(time.Now())
-	return st
+// view is what of a service changes, as status shows it. Nobody changes a view that
+// others can see: it is replaced as a whole.
+type view struct {
+	cfg        *config.Config
+	tunnels    []running // in the order of the config
+	lastReload ReloadResult
+	renewal    RenewalStatus
+	ca         *CAStatus
+	crlError   string // why the CRL of our CA isn't up to date
 }
 
-// snapshot is all of the status that is in memory.
-func (s *Service) snapshot() (Status, *config.Config) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// update replaces the view by a copy that change has changed.
+func (s *Service) update(change func(now *view)) {
+	s.updating.Lock()
+	defer s.updating.Unlock()
+	next := *s.shown.Load()
+	change(&next)
+	s.shown.Store(&next)
+}
+
+// Status may be called at any time. It waits for nobody, and reads no file.
+func (s *Service) Status() Status {
+	now := s.shown.Load()
 	st := Status{
 		Health: newHealth(), Source: SourceService, State: StateRunning, Version: Version, PID: os.Getpid(),
-		Config: s.cfg.File, Log: s.logged.File, Started: s.started, Memory: tuning.MemoryHeld(), Tunnels: []TunnelStatus{},
+		Config: now.cfg.File, Log: s.logged.File, Started: s.started, Memory: tuning.MemoryHeld(), Tunnels: []TunnelStatus{},
 	}
 	if s.logControl != nil && s.logged.File != config.Console {
 		st.LogError = s.logControl.Failure()
@@ -79,18 +90,17 @@ func (s *Service) snapshot() (Status, *config.Config) {
 		st.State = StateStopping
 		st.problem(Down, "the service is stopping")
 	}
-	if last := s.lastReload; !last.Time.IsZero() {
+	if last := now.lastReload; !last.Time.IsZero() {
 		st.LastReload = &last
 	}
-	if needsPKI(s.cfg) {
-		renewal := s.renewal.RenewalStatus
-		st.Renewal = &renewal
-		st.CRLError = s.renewal.crlError
+	if needsPKI(now.cfg) {
+		st.Renewal, st.CA, st.CRLError = &now.renewal, now.ca, now.crlError
 	}
-	for _, r := range s.tunnels {
+	for _, r := range now.tunnels {
 		st.Tunnels = append(st.Tunnels, r.status())
 	}
-	return st, s.cfg
+	st.judge(time.Now())
+	return st
 }
 
 func (r *running) status() TunnelStatus {
@@ -108,8 +118,8 @@ func (r *running) status() TunnelStatus {
 // offline makes it the status that cfg would have if it ran, without what only a
 // running service knows, and returns what is wrong with it; see [CheckInstalled].
 func (st *Status) offline(cfg *config.Config, now time.Time) config.Problems {
-	st.Log, st.CA = cfg.Log.File, caStatus(cfg, now)
 	store, _ := pki.Open(cfg.PKI.Dir, now) // Check says what is wrong with it
+	st.Log, st.CA = cfg.Log.File, caStatus(cfg, store)
 	all, _ := translate(cfg, store, now)
 	for _, p := range all {
 		st.Tunnels = append(st.Tunnels, TunnelStatus{

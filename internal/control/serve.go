@@ -1,6 +1,7 @@
 package control
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"sync"
@@ -52,9 +53,17 @@ func (s *Server) serve(l net.Listener, configFile string) {
 	_ = s.http.Serve(l) // closes l, also if it is stopped already
 }
 
-// Close closes the channel, and returns when every request has been answered.
+// lastAnswers is how long Close waits for the answers to requests that are there already.
+// What asks nothing, and what doesn't read, is cut then.
+const lastAnswers = time.Second
+
+// Close closes the channel, and returns when every request that was there has been
+// answered.
 func (s *Server) Close() {
 	close(s.stop)
+	ctx, cancel := context.WithTimeout(context.Background(), lastAnswers)
+	defer cancel()
+	_ = s.http.Shutdown(ctx)
 	s.http.Close()
 	<-s.closed
 	s.handlers.Wait()
