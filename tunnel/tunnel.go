@@ -18,7 +18,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"log/slog"
 	"maps"
 	"net"
@@ -96,7 +95,6 @@ type Tunnel struct {
 	settings atomic.Pointer[settings]
 	stats    counters
 	failures failures
-	accepts  sampler
 	outdated sampler
 	strange  *logLimiter // see limiterFor
 	refusals *logLimiter
@@ -119,7 +117,7 @@ type Tunnel struct {
 
 	mu         sync.Mutex // guards what follows
 	stopped    bool
-	listeners  []net.Listener
+	ports      []*port
 	active     int // connections that were admitted
 	pending    pending
 	placed     int                  // those that max_connections counts
@@ -191,60 +189,6 @@ func (t *Tunnel) Apply(s Settings) {
 	t.abortRevoked(next)
 }
 
-// Serve accepts connections from l until [Tunnel.Shutdown] and closes l. It may
-// be called for several listeners at once. A failed accept is logged and tried
-// again; the error is nil after Shutdown, and net.ErrClosed when somebody else
-// closed l.
-func (t *Tunnel) Serve(l net.Listener) error {
-	if !t.register(l) {
-		l.Close()
-		return nil
-	}
-	defer t.running.Done()
-	defer l.Close()
-	var backoff time.Duration
-	for {
-		accepted, err := l.Accept()
-		switch {
-		case err == nil:
-			backoff = 0
-			c := t.newConn(accepted.(*net.TCPConn))
-			t.running.Add(1)
-			go t.serveConn(c)
-		case t.setup.Err() != nil:
-			return nil
-		case errors.Is(err, net.ErrClosed):
-			return err
-		default:
-			backoff = min(max(2*backoff, 5*time.Millisecond), time.Second)
-			t.waitToAccept(err, backoff)
-		}
-	}
-}
-
-// waitToAccept gives the system time to recover, as from too many open files:
-// trying again at once would take a whole core and change nothing.
-func (t *Tunnel) waitToAccept(err error, backoff time.Duration) {
-	if skipped, ok := t.accepts.take(time.Now()); ok {
-		t.settings.Load().log.Error("accept failed", "err", err, "retry_in", backoff, "skipped", skipped)
-	}
-	select {
-	case <-time.After(backoff):
-	case <-t.setup.Done():
-	}
-}
-
-func (t *Tunnel) register(l net.Listener) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.stopped {
-		return false
-	}
-	t.running.Add(1)
-	t.listeners = append(t.listeners, l)
-	return true
-}
-
 // Shutdown closes the listeners and the connections that haven't begun to
 // relay, waits for the others until ctx is done, then closes those too. It
 // returns ctx's error when there were any left, after they are gone.
@@ -252,8 +196,8 @@ func (t *Tunnel) Shutdown(ctx context.Context) error {
 	t.stopSetup() // first: by it Serve knows who closed its listener
 	t.mu.Lock()
 	t.stopped = true
-	for _, l := range t.listeners {
-		l.Close()
+	for _, p := range t.ports {
+		p.listener.Close()
 	}
 	t.mu.Unlock()
 

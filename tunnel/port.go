@@ -1,0 +1,76 @@
+package tunnel
+
+import (
+	"errors"
+	"net"
+	"time"
+)
+
+// port is one listening socket. It gives each connection that it accepts to the tunnel
+// that takes it: there is one.
+type port struct {
+	listener net.Listener
+	tunnel   *Tunnel
+	failures sampler // of accept
+}
+
+// Serve accepts connections from l until [Tunnel.Shutdown] and closes l. It may
+// be called for several listeners at once. A failed accept is logged and tried
+// again; the error is nil after Shutdown, and net.ErrClosed when somebody else
+// closed l.
+func (t *Tunnel) Serve(l net.Listener) error {
+	defer l.Close()
+	p := &port{listener: l, tunnel: t}
+	if !t.open(p) {
+		return nil
+	}
+	defer t.running.Done()
+	return p.serve()
+}
+
+// open makes p a port of the tunnel, unless the tunnel has stopped. The caller then must
+// call running.Done.
+func (t *Tunnel) open(p *port) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.stopped {
+		return false
+	}
+	t.running.Add(1)
+	t.ports = append(t.ports, p)
+	return true
+}
+
+// serve returns when the listener is closed, as Serve does.
+func (p *port) serve() error {
+	var backoff time.Duration
+	for {
+		accepted, err := p.listener.Accept()
+		switch {
+		case err == nil:
+			backoff = 0
+			c := p.tunnel.newConn(accepted.(*net.TCPConn))
+			p.tunnel.running.Add(1)
+			go p.tunnel.serveConn(c)
+		case p.tunnel.setup.Err() != nil:
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return err
+		default:
+			backoff = min(max(2*backoff, 5*time.Millisecond), time.Second)
+			p.wait(err, backoff)
+		}
+	}
+}
+
+// wait gives the system time to recover after accept has failed, for example from too
+// many open files: to try again at once would take a whole core and change nothing.
+func (p *port) wait(err error, backoff time.Duration) {
+	if skipped, ok := p.failures.take(time.Now()); ok {
+		p.tunnel.settings.Load().log.Error("accept failed", "err", err, "retry_in", backoff, "skipped", skipped)
+	}
+	select {
+	case <-time.After(backoff):
+	case <-p.tunnel.setup.Done():
+	}
+}
