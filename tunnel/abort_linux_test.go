@@ -115,10 +115,10 @@ func secureSide(t *testing.T, ours *net.TCPConn, theirs *end, role string) (*sid
 		config, makeConn, theirConfig = clientTLS(), tls.Client, serverTLS()
 	}
 	s := newSide(ours, role)
-	c := &conn{settings: &settings{Settings: Settings{HandshakeTimeout: patience}}, front: s}
+	c := &conn{settings: &settings{Settings: Settings{HandshakeTimeout: patience}}, setup: t.Context(), front: s}
 	var raw *rawTLS
 	done := make(chan error, 1)
-	go func() { done <- tun.startTLS(t.Context(), c, s, makeConn, config) }()
+	go func() { done <- tun.startTLS(c, s, makeConn, config) }()
 	raw = secureRaw(t, theirs, theirConfig, role)
 	check(t, <-done)
 	return s, raw

@@ -43,6 +43,9 @@ func (s *settings) resolve(ctx context.Context, target Target) ([]string, error)
 	return pool.Order(known, addresses, func(address string) string { return address }), nil
 }
 
+// slow is why an address of a name is down that another one was faster than.
+var slow = diagnose.New("target.slow_address")
+
 // An attempt is what came of one address.
 type attempt struct {
 	index int
@@ -53,18 +56,18 @@ type attempt struct {
 // dialFirst connects to the first of the addresses that answers. The next one is tried
 // when the one before has failed, or hasn't answered within headStart. It notes those
 // that were tried in vain.
-func (t *Tunnel) dialFirst(ctx context.Context, s *settings, target Target, addresses []string) (*net.TCPConn, error) {
+func (c *conn) dialFirst(ctx context.Context, target Target, addresses []string) (*net.TCPConn, error) {
 	if len(addresses) == 1 {
-		return t.dialOnly(ctx, s, target, addresses[0])
+		return c.dialOnly(ctx, target, addresses[0])
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	attempts, begun := make(chan attempt), 0
+	known, attempts, begun := c.settings.addresses[target.Address], make(chan attempt), 0
 	next := time.NewTimer(headStart)
 	defer next.Stop()
 	begin := func() {
 		if begun < len(addresses) && ctx.Err() == nil {
-			go s.dialAddress(ctx, addresses[begun], begun, attempts)
+			go c.settings.dialAddress(ctx, addresses[begun], begun, attempts)
 			begun++
 			next.Reset(headStart)
 		}
@@ -82,13 +85,13 @@ func (t *Tunnel) dialFirst(ctx context.Context, s *settings, target Target, addr
 			case won.conn != nil && a.conn != nil:
 				a.conn.Close()
 			case won.conn != nil && a.index < won.index:
-				s.down(target, addresses[a.index], diagnose.New("target.slow_address"))
+				known.Failed(addresses[a.index], slow.Code, slow.String())
 			case won.conn != nil: // it had no time
 			case a.err == nil:
 				won = a
 				cancel()
 			default:
-				s.down(target, addresses[a.index], t.whyDown(a.err))
+				c.note(known, addresses[a.index], whyDown(a.err))
 				firstErr = cmp.Or(firstErr, a.err)
 				begin()
 			}
@@ -102,10 +105,10 @@ func (t *Tunnel) dialFirst(ctx context.Context, s *settings, target Target, addr
 
 // dialOnly is dialFirst for one address: most targets have no more, and a goroutine costs
 // as much as all else that is done here.
-func (t *Tunnel) dialOnly(ctx context.Context, s *settings, target Target, address string) (*net.TCPConn, error) {
-	conn, err := s.dialer.DialContext(ctx, "tcp", address)
+func (c *conn) dialOnly(ctx context.Context, target Target, address string) (*net.TCPConn, error) {
+	conn, err := c.settings.dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
-		s.down(target, address, t.whyDown(err))
+		c.note(c.settings.addresses[target.Address], address, whyDown(err))
 		return nil, err
 	}
 	return conn.(*net.TCPConn), nil
@@ -118,14 +121,9 @@ func (s *settings) dialAddress(ctx context.Context, address string, index int, a
 
 // whyDown is why an address can't be reached. How long it was waited for depends on
 // the other addresses.
-func (t *Tunnel) whyDown(err error) diagnose.Diagnosis {
+func whyDown(err error) *ending {
 	if diagnose.IsTimeout(err) {
-		return diagnose.New("target.slow_address")
+		return &ending{dialFailed, slow, err}
 	}
-	return t.explainDial(err).Diagnosis
-}
-
-// down notes that one of the addresses of target is down.
-func (s *settings) down(target Target, address string, why diagnose.Diagnosis) {
-	s.addresses[target.Address].Failed(address, why.Code, clip(why.String()))
+	return explainDial(err)
 }

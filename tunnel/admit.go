@@ -1,13 +1,11 @@
 package tunnel
 
 import (
-	"context"
 	"net/netip"
 	"strconv"
 )
 
-// admit says whether the peer may connect at all, and counts it in; then
-// release must follow.
+// admit says whether the peer may connect at all.
 func (t *Tunnel) admit(c *conn) *ending {
 	ip := c.peer.Addr()
 	switch {
@@ -17,70 +15,44 @@ func (t *Tunnel) admit(c *conn) *ending {
 		return refusal("peer.not_allowed_from")
 	}
 
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if end := t.full(c); end != nil {
+	l := &t.live
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if end := l.full(c); end != nil {
 		return end
 	}
-	if c.settings.Front != nil {
-		c.early, c.giveUp = context.WithCancelCause(t.setup)
-		if !t.pending.add(c) {
-			c.giveUp(nil)
-			return refusal("tlstunnel.max_handshakes", "count", strconv.Itoa(maxHandshakes))
-		}
+	if c.settings.Front != nil && !l.handshakes.add(c) {
+		return refusal("tlstunnel.max_handshakes", "count", strconv.Itoa(maxHandshakes))
 	}
 	c.admitted = true
-	t.active++
 	return nil
 }
 
-// takePlace makes c one of those that max_connections counts. Before, it has proved
+// enforceLimits makes c one of those that max_connections counts. Before, it has proved
 // nothing, and strangers mustn't take the places of others.
-func (t *Tunnel) takePlace(c *conn) *ending {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.leavePending(c)
-	if end := t.full(c); end != nil {
+func (t *Tunnel) enforceLimits(c *conn) *ending {
+	l := &t.live
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.handshakes.remove(c)
+	if end := l.full(c); end != nil {
 		return end
 	}
-	c.placed = true
-	t.placed++
-	t.placedFrom[c.origin]++
+	c.counted = true
+	l.counted++
+	l.countedFrom[c.origin]++
 	return nil
 }
 
-// full says why c can't have a place. The caller holds t.mu.
-func (t *Tunnel) full(c *conn) *ending {
+// full says which limit leaves no room for c. The caller holds mu.
+func (l *live) full(c *conn) *ending {
 	switch s := c.settings; {
-	case s.MaxConnections > 0 && t.placed >= s.MaxConnections:
+	case s.MaxConnections > 0 && l.counted >= s.MaxConnections:
 		return refusal("tlstunnel.max_connections")
-	case s.MaxConnectionsPerIP > 0 && t.placedFrom[c.origin] >= s.MaxConnectionsPerIP:
+	case s.MaxConnectionsPerIP > 0 && l.countedFrom[c.origin] >= s.MaxConnectionsPerIP:
 		return refusal("tlstunnel.max_connections_per_ip")
 	}
 	return nil
-}
-
-// release undoes admit and takePlace.
-func (t *Tunnel) release(c *conn) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.leavePending(c)
-	if c.placed {
-		t.placed--
-		if t.placedFrom[c.origin]--; t.placedFrom[c.origin] == 0 {
-			delete(t.placedFrom, c.origin)
-		}
-	}
-	t.active--
-}
-
-// leavePending is for the caller to hold t.mu.
-func (t *Tunnel) leavePending(c *conn) {
-	t.pending.remove(c)
-	if c.giveUp != nil {
-		c.giveUp(nil)
-		c.early, c.giveUp = nil, nil
-	}
 }
 
 func contains(prefixes []netip.Prefix, ip netip.Addr) bool {

@@ -159,21 +159,16 @@ func TestSilentConnections(t *testing.T) {
 	for range silent {
 		mustDial(t, r.addr)
 	}
-	active := func() int {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		return r.active
-	}
 	began := time.Now()
 	peer, target := p.open(t)
 	check(t, exchange(peer, target))
 	if took := time.Since(began); took > limit/2 {
 		t.Errorf("a real client was served after %v", took)
 	}
-	if n := active(); n < silent/2 {
+	if n := r.live.count(); n < silent/2 {
 		t.Errorf("only %d were there meanwhile", n)
 	}
-	eventually(t, "the silent ones are gone", func() bool { return active() == 1 })
+	eventually(t, "the silent ones are gone", func() bool { return r.live.count() == 1 })
 	for _, rec := range r.logs.wait(t, silent) {
 		if rec.level != slog.LevelInfo || rec.text("reason") != reasonSilent {
 			t.Fatal(rec)

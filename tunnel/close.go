@@ -11,6 +11,7 @@ import (
 
 // close closes both sides and writes the connection's one log line.
 func (t *Tunnel) close(c *conn, end *ending) {
+	c.step.Store(int32(stepClosing))
 	for _, s := range []*side{c.front, c.back} {
 		if s != nil {
 			t.hangUp(s)
@@ -19,10 +20,7 @@ func (t *Tunnel) close(c *conn, end *ending) {
 	t.stats.count(c, end)
 	t.failures.note(c, end, time.Now())
 	t.logEnd(c, end)
-	if c.admitted {
-		t.release(c)
-	}
-	t.running.Done()
+	t.unregister(c)
 }
 
 func (t *Tunnel) logEnd(c *conn, end *ending) {
@@ -51,8 +49,8 @@ func (c *conn) summary(end *ending) summary {
 // attrs are what is known of c, in the order in which it became known.
 func (c *conn) attrs() []slog.Attr {
 	a := []slog.Attr{slog.String("peer", c.peer.String())}
-	if c.target.Address != "" {
-		a = append(a, slog.String("target", c.target.Address))
+	if target := c.targetAddress(); target != "" {
+		a = append(a, slog.String("target", target))
 	}
 	if len(c.failed) > 1 || len(c.failed) == 1 && c.back != nil {
 		a = append(a, slog.Any("failed", c.failed))

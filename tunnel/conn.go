@@ -17,19 +17,21 @@ type conn struct {
 	origin   netip.Prefix // of the peer
 	accepted time.Time
 	admitted bool
-	placed   bool // counted for max_connections
+	counted  bool // for max_connections
 
-	// In server mode, until the peer has a place. early ends with setup, or when giveUp
-	// is called.
-	early     context.Context
-	giveUp    context.CancelCauseFunc
-	inPending *list.Element
+	// See live.
+	id       uint64
+	step     atomic.Int32
+	setup    context.Context // until it relays; it ends with that of the tunnel, or by giveUp
+	giveUp   context.CancelCauseFunc
+	pending  *list.Element // in server mode, while its peer has proved nothing
+	relaying *relaying     // once it does
 
 	front *side
 	back  *side // nil until dialled
 
-	target    Target   // the one that was dialled last
-	failed    []string // targets that were tried in vain, and why
+	target    atomic.Pointer[Target] // the one that was dialled last
+	failed    []string               // targets that were tried in vain, and why
 	session   *tls.ConnectionState
 	allowedBy string // the rule, if it took one
 	handshake time.Duration
@@ -37,6 +39,7 @@ type conn struct {
 	toBack, toFront atomic.Int64 // bytes relayed
 }
 
+// newConn is an accepted connection, which the caller gives to serveConn.
 func (t *Tunnel) newConn(accepted *net.TCPConn) *conn {
 	c := &conn{
 		settings: t.settings.Load(),
@@ -46,6 +49,7 @@ func (t *Tunnel) newConn(accepted *net.TCPConn) *conn {
 	keepAlive(accepted, c.settings.Keepalive)
 	c.peer = addrPort(accepted.RemoteAddr())
 	c.origin = origin(c.peer.Addr())
+	t.register(c)
 	return c
 }
 
@@ -60,26 +64,36 @@ func addrPort(addr net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
 
-// serveConn is the way of a connection. A peer that isn't admitted, fails its
-// handshake or isn't authorized never reaches the target. It closes c, now or when
-// all is relayed.
+// targetAddress is "" before c has dialled.
+func (c *conn) targetAddress() string {
+	if target := c.target.Load(); target != nil {
+		return target.Address
+	}
+	return ""
+}
+
+// way is what happens to a connection before it relays. Each step returns nil, or how
+// the connection ended there. A peer that isn't admitted, fails its handshake or isn't
+// authorized never reaches the target.
+var way = []struct {
+	step step
+	do   func(*Tunnel, *conn) *ending
+}{
+	{stepAccepted, (*Tunnel).admit},
+	{stepHandshake, (*Tunnel).handshakeFront},
+	{stepAuthorize, (*Tunnel).authorize},
+	{stepAuthorize, (*Tunnel).enforceLimits},
+	{stepDial, (*Tunnel).dial},
+}
+
+// serveConn is the way of a connection. It closes c, now or when all is relayed.
 func (t *Tunnel) serveConn(c *conn) {
-	end := t.admit(c)
-	if end == nil {
-		end = t.handshakeFront(c)
+	for _, next := range way {
+		c.step.Store(int32(next.step))
+		if end := next.do(t, c); end != nil {
+			t.close(c, end)
+			return
+		}
 	}
-	if end == nil {
-		end = t.authorize(c)
-	}
-	if end == nil {
-		end = t.takePlace(c)
-	}
-	if end == nil {
-		end = t.dial(c)
-	}
-	if end == nil {
-		t.relay(c)
-		return
-	}
-	t.close(c, end)
+	t.relay(c)
 }

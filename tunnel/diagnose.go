@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"net"
 	"slices"
-	"strconv"
 	"strings"
 
 	"tlstunnel/internal/chain"
@@ -22,14 +21,10 @@ import (
 const silentPeer = "peer.silent"
 
 // explainFront says why the accepted connection's handshake failed.
-func (t *Tunnel) explainFront(c *conn, err error) *ending {
+func explainFront(c *conn, err error) *ending {
 	h := c.front.wire.handshake
 	why := diagnose.New("peer.handshake_timeout")
 	switch {
-	case t.setup.Err() != nil:
-		why = diagnose.New("tlstunnel.stopping")
-	case context.Cause(c.early) == errCrowded:
-		why = diagnose.New("tlstunnel.made_room", "count", strconv.Itoa(maxHandshakes))
 	case errors.Is(err, context.DeadlineExceeded) && !c.front.wire.received:
 		why = diagnose.New(silentPeer)
 	case errors.Is(err, context.DeadlineExceeded) && h.starved:
@@ -51,19 +46,14 @@ func (t *Tunnel) explainFront(c *conn, err error) *ending {
 }
 
 // explainDial says why a target couldn't be connected to.
-func (t *Tunnel) explainDial(err error) *ending {
-	if t.setup.Err() != nil {
-		return &ending{dialFailed, diagnose.New("tlstunnel.stopping"), err}
-	}
+func explainDial(err error) *ending {
 	return &ending{dialFailed, diagnose.Dial(byTarget, "connect_timeout", err), err}
 }
 
 // explainBack says why the TLS handshake with a target failed.
-func (t *Tunnel) explainBack(back *side, err error) *ending {
+func explainBack(back *side, err error) *ending {
 	end := &ending{dialFailed, diagnose.Diagnosis{Level: slog.LevelWarn, By: byTarget}, err}
 	switch {
-	case t.setup.Err() != nil:
-		end.Diagnosis = diagnose.New("tlstunnel.stopping")
 	case errors.Is(err, context.DeadlineExceeded):
 		end.Diagnosis = diagnose.New("target.handshake_timeout", "side", byTarget, "limit", "handshake_timeout", "large", back.wire.bigHello())
 	case diagnose.IsGone(err):

@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"net"
@@ -14,11 +15,11 @@ import (
 func (t *Tunnel) dial(c *conn) *ending {
 	end := &ending{dialFailed, diagnose.New("tlstunnel.no_target"), nil}
 	for _, target := range pool.Order(t.targets, c.settings.Targets, addressOf) {
-		c.target = target
+		c.target.Store(&target)
 		if target.TLS != nil {
 			c.session = nil // the one before's
 		}
-		if end = t.dialTarget(c, target, ""); end == nil || t.setup.Err() != nil {
+		if end = t.dialTarget(c, target, ""); end == nil || c.setup.Err() != nil {
 			break
 		}
 		c.failed = append(c.failed, target.Address+": "+clip(end.String()))
@@ -33,44 +34,44 @@ func (t *Tunnel) dial(c *conn) *ending {
 // verification, and notes whether it could. With only set, it takes only that one of
 // the target's addresses.
 func (t *Tunnel) dialTarget(c *conn, target Target, only string) *ending {
-	tcp, end := t.dialTCP(c.settings, target, only)
+	tcp, end := t.dialTCP(c, target, only)
 	if end == nil {
 		end = t.secureBack(c, target, tcp)
-		t.note(c.settings.addresses[target.Address], tcp.RemoteAddr().String(), end)
+		c.note(c.settings.addresses[target.Address], tcp.RemoteAddr().String(), end)
 	}
 	if only == "" {
-		t.note(t.targets, target.Address, end)
+		c.note(t.targets, target.Address, end)
 	}
 	return end
 }
 
 // note tells p how it went with one of its places.
-func (t *Tunnel) note(p *pool.Pool, name string, end *ending) {
+func (c *conn) note(p *pool.Pool, name string, end *ending) {
 	switch {
 	case end == nil:
 		p.Works(name)
-	case t.setup.Err() == nil && end.Side() != byTunnel: // else it is our own fault
+	case c.setup.Err() == nil && end.Side() != byTunnel: // else it is our own fault
 		p.Failed(name, end.Code, clip(end.String()))
 	}
 }
 
-func (t *Tunnel) dialTCP(s *settings, target Target, only string) (*net.TCPConn, *ending) {
-	timeout := s.ConnectTimeout
+func (t *Tunnel) dialTCP(c *conn, target Target, only string) (*net.TCPConn, *ending) {
+	s, timeout := c.settings, c.settings.ConnectTimeout
 	if only != "" {
 		timeout = min(timeout, headStart) // later, another one would win
 	}
-	ctx, cancel := context.WithTimeout(t.setup, timeout)
+	ctx, cancel := context.WithTimeout(c.setup, timeout)
 	defer cancel()
 	addresses, err := []string{only}, error(nil)
 	if only == "" {
 		addresses, err = s.resolve(ctx, target)
 	}
 	if err != nil {
-		return nil, t.explainDial(err)
+		return nil, cmp.Or(c.stopped(dialFailed), explainDial(err))
 	}
-	tcp, err := t.dialFirst(ctx, s, target, addresses)
+	tcp, err := c.dialFirst(ctx, target, addresses)
 	if err != nil {
-		return nil, t.explainDial(err)
+		return nil, cmp.Or(c.stopped(dialFailed), explainDial(err))
 	}
 	keepAlive(tcp, s.Keepalive)
 	return tcp, nil
@@ -80,9 +81,9 @@ func (t *Tunnel) dialTCP(s *settings, target Target, only string) (*net.TCPConn,
 func (t *Tunnel) secureBack(c *conn, target Target, tcp *net.TCPConn) *ending {
 	back := newSide(tcp, byTarget)
 	if target.TLS != nil {
-		if err := t.startTLS(t.setup, c, back, tls.Client, target.TLS); err != nil {
+		if err := t.startTLS(c, back, tls.Client, target.TLS); err != nil {
 			t.hangUp(back)
-			return t.explainBack(back, err)
+			return cmp.Or(c.stopped(dialFailed), explainBack(back, err))
 		}
 		if why := t.whyRevoked(c); why != nil {
 			t.hangUp(back)

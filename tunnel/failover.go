@@ -85,7 +85,7 @@ func (t *Tunnel) tryDown(s *settings) {
 func (t *Tunnel) tryPlace(s *settings, target Target, only string, p *pool.Pool, name string) {
 	defer t.running.Done()
 	defer p.Tried(name)
-	c := &conn{settings: s}
+	c := &conn{settings: s, setup: t.setup}
 	if t.dialTarget(c, target, only) != nil {
 		return
 	}

@@ -232,7 +232,8 @@ func TestSilentAddress(t *testing.T) {
 	s := r.settings.Load()
 	target, addresses := s.Targets[0], []string{dead, up.Addr().String()}
 	s.addresses[target.Address].Set(addresses)
-	tcp, err := r.dialFirst(t.Context(), s, target, addresses)
+	c := &conn{settings: s, setup: t.Context()}
+	tcp, err := c.dialFirst(c.setup, target, addresses)
 	check(t, err)
 	defer tcp.Close()
 	if got := tcp.RemoteAddr().String(); got != addresses[1] {
@@ -249,7 +250,8 @@ func TestDialWhenStopped(t *testing.T) {
 	up := listen(t)
 	r := start(t, toTargets(up.Addr().String()))
 	s := r.settings.Load()
-	if tcp, err := r.dialFirst(stopNow(), s, s.Targets[0], []string{up.Addr().String()}); tcp != nil || !errors.Is(err, context.Canceled) {
+	c := &conn{settings: s, setup: stopNow()}
+	if tcp, err := c.dialFirst(c.setup, s.Targets[0], []string{up.Addr().String()}); tcp != nil || !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v and %v", tcp, err)
 	}
 }

@@ -64,9 +64,9 @@ func (f *failures) note(c *conn, end *ending, now time.Time) {
 	case end.Level == slog.LevelDebug || end.outcome == completed:
 		// Scanners, our own stop, and what went well.
 	case end.outcome == dialFailed || end.outcome == interrupted && end.By == byTarget:
-		f.all.Target.add(c.target.Address, end.Diagnosis, now)
+		f.all.Target.add(c.targetAddress(), end.Diagnosis, now)
 		if c.known() && c.toFront.Load() == 0 {
-			f.all.TargetRow.add(c.target.Address, end.Diagnosis, now)
+			f.all.TargetRow.add(c.targetAddress(), end.Diagnosis, now)
 		}
 	case end.outcome == refused || end.outcome == handshakeFailed || end.By == byPeer:
 		f.all.Peer.add(c.peer.String(), end.Diagnosis, now)
@@ -95,7 +95,7 @@ func (t *Tunnel) Failures() Failures {
 	if all.PeerRow.Count+all.TargetRow.Count == 0 {
 		return all
 	}
-	for _, r := range t.openRelays() {
+	for _, r := range t.live.relays() {
 		if r.accepted.After(all.PeerRow.Time) {
 			all.PeerRow = Failure{}
 		}

@@ -138,8 +138,9 @@ func TestDiscardIsBounded(t *testing.T) {
 	front, back := newSide(accepted, byPeer), newSide(dialled, byTarget)
 	back.stream = stuck{dialled}
 	check(t, send(peer, 10), peer.CloseWrite(), peer.tcp.Close())
-	tun.running.Add(1)
-	go tun.relay(&conn{settings: tun.settings.Load(), front: front, back: back})
+	c := &conn{settings: tun.settings.Load(), front: front, back: back}
+	tun.register(c)
+	go tun.relay(c)
 
 	pushed := &countingWriter{w: target}
 	if err := send(pushed, 1<<40); diagnose.IsTimeout(err) {

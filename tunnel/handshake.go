@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/binary"
@@ -17,12 +18,12 @@ func (t *Tunnel) handshakeFront(c *conn) *ending {
 	if c.settings.Front == nil {
 		return nil
 	}
-	if err := t.startTLS(c.early, c, c.front, tls.Server, c.settings.Front); err != nil {
+	if err := t.startTLS(c, c.front, tls.Server, c.settings.Front); err != nil {
 		var refused *tls.CertificateVerificationError
-		if errors.As(err, &refused) && handshakeTurns.begin(t.setup, c.origin) == nil {
+		if errors.As(err, &refused) && handshakeTurns.begin(c.setup, c.origin) == nil {
 			defer handshakeTurns.end() // to say what is wrong with a chain takes as long as to verify it
 		}
-		return t.explainFront(c, err)
+		return cmp.Or(c.stopped(handshakeFailed), explainFront(c, err))
 	}
 	if c.session.NegotiatedProtocol == acmeProtocol {
 		_ = c.front.CloseWrite() // a CA that is gone already has seen what it wanted
@@ -37,8 +38,8 @@ const acmeProtocol = "acme-tls/1"
 
 // startTLS does a handshake on s within the handshake timeout and makes the
 // result its stream. On failure s stays open, but of no use.
-func (t *Tunnel) startTLS(ctx context.Context, c *conn, s *side, role func(net.Conn, *tls.Config) *tls.Conn, config *tls.Config) error {
-	ctx, cancel := context.WithTimeout(ctx, c.settings.HandshakeTimeout)
+func (t *Tunnel) startTLS(c *conn, s *side, role func(net.Conn, *tls.Config) *tls.Conn, config *tls.Config) error {
+	ctx, cancel := context.WithTimeout(c.setup, c.settings.HandshakeTimeout)
 	defer cancel()
 	start := time.Now()
 	s.wire = &wire{source: s.tcp, holdTicket: s == c.front}

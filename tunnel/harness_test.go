@@ -223,7 +223,7 @@ func startOn(t testing.TB, l net.Listener, s Settings) *running {
 		if err := <-served; err != nil {
 			t.Errorf("Serve: %v", err)
 		}
-		if n := len(r.relays); n > 0 {
+		if n := r.live.count(); n > 0 {
 			t.Errorf("the tunnel knows of %d connections that have ended", n)
 		}
 	})

@@ -41,11 +41,7 @@ func TestConnectionLimits(t *testing.T) {
 
 			check(t, peer.CloseWrite(), receiveEnd(target), target.CloseWrite(), receiveEnd(peer))
 			eventually(t, "its slot is free", func() bool { return r.Stats().Completed == 1 })
-			eventually(t, "its slot is free", func() bool {
-				r.mu.Lock()
-				defer r.mu.Unlock()
-				return r.active == 1
-			})
+			eventually(t, "its slot is free", func() bool { return r.live.count() == 1 })
 			check(t, exchange(p.open(t)))
 		})
 	}

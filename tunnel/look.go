@@ -7,12 +7,11 @@ import "time"
 // nothing, and a side that has vanished and owes us an acknowledgement. It asks the
 // system only about these, and looks again for as long as there are connections.
 func (t *Tunnel) look() {
-	relays := t.openRelays()
-	for _, r := range relays {
+	for _, r := range t.live.relays() {
 		r.look(&r.up)
 		r.look(&r.down)
 	}
-	if len(relays) > 0 {
+	if t.live.count() > 0 {
 		t.looking.Reset(t.lookInterval())
 	}
 }

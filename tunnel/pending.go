@@ -3,8 +3,10 @@ package tunnel
 import (
 	"container/heap"
 	"container/list"
-	"errors"
 	"net/netip"
+	"strconv"
+
+	"tlstunnel/internal/diagnose"
 )
 
 // maxHandshakes is how many peers of one tunnel may be between accept and the end of
@@ -30,7 +32,7 @@ type group struct {
 
 func (g *group) oldest() *conn { return g.conns.Front().Value.(*conn) }
 
-var errCrowded = errors.New("made room for another peer's handshake")
+var crowded = &stopCause{diagnose.New("tlstunnel.made_room", "count", strconv.Itoa(maxHandshakes))}
 
 // add takes c in. If there is no room, the origin with the most connections gives up its
 // oldest one. If that is the origin of c, c isn't taken in.
@@ -42,25 +44,25 @@ func (p *pending) add(c *conn) (ok bool) {
 			return false
 		}
 		oldest := largest.oldest()
-		oldest.giveUp(errCrowded)
+		oldest.giveUp(crowded)
 		p.remove(oldest)
 	}
 	p.size++
 	if g == nil {
 		g = &group{origin: c.origin}
-		c.inPending = g.conns.PushBack(c)
+		c.pending = g.conns.PushBack(c)
 		p.groups[c.origin] = g
 		heap.Push(&p.order, g)
 		return true
 	}
-	c.inPending = g.conns.PushBack(c)
+	c.pending = g.conns.PushBack(c)
 	heap.Fix(&p.order, g.index)
 	return true
 }
 
 // remove undoes add. It may be called again, and for a c that wasn't taken in.
 func (p *pending) remove(c *conn) {
-	if c.inPending == nil {
+	if c.pending == nil {
 		return
 	}
 	g := p.groups[c.origin]
@@ -68,10 +70,10 @@ func (p *pending) remove(c *conn) {
 		delete(p.groups, c.origin)
 		heap.Remove(&p.order, g.index)
 	} else {
-		g.conns.Remove(c.inPending)
+		g.conns.Remove(c.pending)
 		heap.Fix(&p.order, g.index)
 	}
-	c.inPending = nil
+	c.pending = nil
 	p.size--
 }
 

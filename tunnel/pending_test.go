@@ -13,7 +13,9 @@ import (
 // stranger is a connection that proves nothing, from an address.
 func stranger(tun *Tunnel, ip string) *conn {
 	addr := netip.MustParseAddr(ip)
-	return &conn{settings: tun.settings.Load(), peer: netip.AddrPortFrom(addr, 1), origin: origin(addr), accepted: time.Now()}
+	c := &conn{settings: tun.settings.Load(), peer: netip.AddrPortFrom(addr, 1), origin: origin(addr), accepted: time.Now()}
+	tun.register(c)
+	return c
 }
 
 // A place for a handshake is taken from the origin that has the most.
@@ -21,47 +23,45 @@ func TestPendingMakesRoom(t *testing.T) {
 	s, _ := complete(Settings{Front: serverTLS()})
 	tun := New(s)
 	from := map[string][]*conn{}
-	enter := func(ip string) *ending {
+	admit := func(ip string) *ending {
 		c := stranger(tun, ip)
 		from[origin(c.peer.Addr()).String()] = append(from[c.origin.String()], c)
 		return tun.admit(c)
 	}
 	for i := range maxHandshakes - 10 {
-		if end := enter(fmt.Sprintf("2001:db8::%x", i)); end != nil { // all of one /64
+		if end := admit(fmt.Sprintf("2001:db8::%x", i)); end != nil { // all of one /64
 			t.Fatal(end)
 		}
 	}
 	for i := range 10 {
-		if end := enter(fmt.Sprintf("192.0.2.%d", i)); end != nil {
+		if end := admit(fmt.Sprintf("192.0.2.%d", i)); end != nil {
 			t.Fatal(end)
 		}
 	}
-	if end := enter("2001:db8:0:0:ffff::1"); end == nil || end.outcome != refused || end.Level != slog.LevelWarn {
+	if end := admit("2001:db8:0:0:ffff::1"); end == nil || end.outcome != refused || end.Level != slog.LevelWarn {
 		t.Errorf("one more of the largest group: got %v", end)
 	}
 	for i := range 20 {
-		if end := enter(fmt.Sprintf("198.51.100.%d", i)); end != nil {
+		if end := admit(fmt.Sprintf("198.51.100.%d", i)); end != nil {
 			t.Error("a peer of another address:", end.What)
 		}
 	}
 	flood := from["2001:db8::/64"]
 	for i, c := range flood[:maxHandshakes-10] {
-		if gaveUp := context.Cause(c.early) == errCrowded; gaveUp != (i < 20) {
+		if gaveUp := context.Cause(c.setup) == crowded; gaveUp != (i < 20) {
 			t.Fatalf("connection %d of the flood: gave up is %v", i, gaveUp)
 		}
 	}
 	for ip, conns := range from {
 		for _, c := range conns {
-			if c.admitted {
-				if ip != "2001:db8::/64" && c.early.Err() != nil {
-					t.Error(ip, "had to give up")
-				}
-				tun.release(c)
+			if ip != "2001:db8::/64" && c.setup.Err() != nil {
+				t.Error(ip, "had to give up")
 			}
+			tun.unregister(c)
 		}
 	}
-	if tun.pending.size != 0 || len(tun.pending.groups) != 0 || len(tun.pending.order) != 0 || tun.active != 0 {
-		t.Errorf("left: %d in %d groups, %d in the heap, %d active", tun.pending.size, len(tun.pending.groups), len(tun.pending.order), tun.active)
+	if p := tun.live.handshakes; p.size != 0 || len(p.groups) != 0 || len(p.order) != 0 || tun.live.count() != 0 {
+		t.Errorf("left: %d in %d groups, %d in the heap, %d connections", p.size, len(p.groups), len(p.order), tun.live.count())
 	}
 }
 
@@ -79,10 +79,10 @@ func TestPendingOfManyOrigins(t *testing.T) {
 		all = append(all, c)
 	}
 	for i, c := range all {
-		if gaveUp := context.Cause(c.early) == errCrowded; gaveUp != (i < 5) {
+		if gaveUp := context.Cause(c.setup) == crowded; gaveUp != (i < 5) {
 			t.Errorf("connection %d: gave up is %v", i, gaveUp)
 		}
-		tun.release(c)
+		tun.unregister(c)
 	}
 }
 
@@ -144,14 +144,14 @@ func TestLastPlace(t *testing.T) {
 			t.Fatal(end)
 		}
 	}
-	if end := tun.takePlace(first); end != nil {
+	if end := tun.enforceLimits(first); end != nil {
 		t.Fatal(end)
 	}
-	if end := tun.takePlace(second); end == nil || end.What != "max_connections is reached" {
+	if end := tun.enforceLimits(second); end == nil || end.What != "max_connections is reached" {
 		t.Errorf("got %v", end)
 	}
-	tun.release(second)
-	tun.release(first)
+	tun.unregister(second)
+	tun.unregister(first)
 	if end := tun.admit(stranger(tun, "192.0.2.3")); end != nil {
 		t.Error("the place isn't free again:", end.What)
 	}
@@ -163,7 +163,7 @@ func TestPlacesOfOneNetwork(t *testing.T) {
 	tun := New(s)
 	for ip, taken := range map[string]bool{"2001:db8::1": true, "2001:db8:0:1::1": true, "192.0.2.1": true} {
 		c := stranger(tun, ip)
-		if tun.admit(c) != nil || (tun.takePlace(c) == nil) != taken {
+		if tun.admit(c) != nil || (tun.enforceLimits(c) == nil) != taken {
 			t.Error(ip)
 		}
 	}
@@ -181,9 +181,9 @@ func TestHandshakeGivesUp(t *testing.T) {
 	r := p.tunnels[0]
 	peer := mustDial(t, r.addr)
 	eventually(t, "it is there", func() bool { return r.Stats().Active == 1 })
-	r.mu.Lock()
-	r.pending.order[0].oldest().giveUp(errCrowded)
-	r.mu.Unlock()
+	r.live.mu.Lock()
+	r.live.handshakes.order[0].oldest().giveUp(crowded)
+	r.live.mu.Unlock()
 	wantEnd(t, peer)
 	r.logs.expect(t, 0, slog.LevelWarn, "handshake failed", byTunnel,
 		"2048 connections are in their handshake, most of them from the peer's address or none as old as this one: it made room for another")

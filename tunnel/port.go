@@ -50,7 +50,6 @@ func (p *port) serve() error {
 		case err == nil:
 			backoff = 0
 			c := p.tunnel.newConn(accepted.(*net.TCPConn))
-			p.tunnel.running.Add(1)
 			go p.tunnel.serveConn(c)
 		case p.tunnel.setup.Err() != nil:
 			return nil

@@ -102,7 +102,7 @@ func (t *Tunnel) relay(c *conn) {
 	c.back.tcp.reading.pace.buffer = func() sendBuffer { return sendBufferOf(c.front.tcp.TCPConn) }
 	r.stall = watchStall(c, func(code string) { r.abort(&ending{interrupted, diagnose.New(code), nil}) })
 	r.stall.setLimit(c.settings.IdleTimeout, "tlstunnel.idle")
-	t.addRelay(r)
+	t.beginRelay(r)
 	go r.run(&r.up)
 	r.run(&r.down)
 }
@@ -119,7 +119,6 @@ func (r *relaying) run(f *flow) {
 	r.end(f, failed, err)
 	if r.running.Add(-1) == 0 {
 		r.stall.stop()
-		r.tunnel.removeRelay(r)
 		r.tunnel.close(r.conn, r.ending())
 	}
 }

@@ -128,7 +128,7 @@ func (t *Tunnel) abortRevoked(s *settings) {
 	if len(s.RevocationLists) == 0 {
 		return
 	}
-	for _, r := range t.openRelays() {
+	for _, r := range t.live.relays() {
 		r.abortIfRevoked(s)
 	}
 }

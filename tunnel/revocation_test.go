@@ -159,14 +159,15 @@ func TestRevocationEndsConnections(t *testing.T) {
 func TestRevokedWhileDialling(t *testing.T) {
 	leakCheck(t)
 	p := newPath(t, "server", requireCert)
-	c := &conn{front: newSide(closed(t).tcp, byPeer), back: newSide(closed(t).tcp, byTarget),
+	c := &conn{settings: p.tunnels[0].settings.Load(), front: newSide(closed(t).tcp, byPeer), back: newSide(closed(t).tcp, byTarget),
 		session: &tls.ConnectionState{PeerCertificates: []*x509.Certificate{clientCert().Leaf}}}
 	c.front.wire = new(wire)
 	s, _ := complete(Settings{RevocationLists: []*RevocationList{testCA().revoking("2")}})
 	p.tunnels[0].Apply(s)
 	r := &relaying{conn: c}
-	p.tunnels[0].addRelay(r)
-	p.tunnels[0].removeRelay(r)
+	p.tunnels[0].register(c)
+	p.tunnels[0].beginRelay(r)
+	p.tunnels[0].unregister(c)
 	if r.aborted == nil || r.aborted.What != "the peer's "+revokedText {
 		t.Errorf("got %+v", r.aborted)
 	}

@@ -22,11 +22,7 @@ func TestShutdownWhileIdle(t *testing.T) {
 				for range peers {
 					mustDial(t, r.addr)
 				}
-				eventually(t, "all are in the handshake", func() bool {
-					r.mu.Lock()
-					defer r.mu.Unlock()
-					return r.active == peers
-				})
+				eventually(t, "all are in the handshake", func() bool { return r.live.count() == peers })
 				began := time.Now()
 				check(t, r.Shutdown(context.Background()))
 				took := time.Since(began)
@@ -59,11 +55,7 @@ func TestShutdownWhileDialling(t *testing.T) {
 					check(t, err)
 					defer c.Close()
 				} else {
-					eventually(t, "the connection is accepted", func() bool {
-						r.mu.Lock()
-						defer r.mu.Unlock()
-						return r.active == 1
-					})
+					eventually(t, "the connection is accepted", func() bool { return r.live.count() == 1 })
 				}
 				began := time.Now()
 				check(t, r.Shutdown(context.Background()))

@@ -145,8 +145,9 @@ func TestStallWhileEndIsPassedOn(t *testing.T) {
 	back, target := newSide(byTarget)
 	front.stream = clogged{front.tcp.TCPConn}
 	check(t, target.CloseWrite())
-	tun.running.Add(1)
-	go tun.relay(&conn{settings: tun.settings.Load(), front: front, back: back})
+	c := &conn{settings: tun.settings.Load(), front: front, back: back}
+	tun.register(c)
+	go tun.relay(c)
 	logs.expect(t, 0, slog.LevelInfo, "connection interrupted", byTunnel, "no progress for half_close_timeout after one side had ended")
 }
 

@@ -18,9 +18,8 @@ type Stats struct {
 }
 
 type counters struct {
-	outcomes         [completed + 1]atomic.Int64
-	noCloseNotify    atomic.Int64
-	toTarget, toPeer atomic.Int64
+	outcomes      [completed + 1]atomic.Int64
+	noCloseNotify atomic.Int64
 }
 
 func (n *counters) count(c *conn, end *ending) {
@@ -30,26 +29,13 @@ func (n *counters) count(c *conn, end *ending) {
 	}
 }
 
-// moved counts the bytes of a connection that relays no more. The caller holds t.mu,
-// by which Stats counts them once.
-func (n *counters) moved(c *conn) {
-	n.toTarget.Add(c.toBack.Load())
-	n.toPeer.Add(c.toFront.Load())
-}
-
 // Stats may be called at any time. Connections are counted at their end, but for
 // Active and the bytes, which count as they move.
 func (t *Tunnel) Stats() Stats {
 	n := &t.stats
-	t.mu.Lock()
-	active, toTarget, toPeer := t.active, n.toTarget.Load(), n.toPeer.Load()
-	for r := range t.relays {
-		toTarget += r.toBack.Load()
-		toPeer += r.toFront.Load()
-	}
-	t.mu.Unlock()
+	active, toTarget, toPeer := t.live.sum()
 	return Stats{
-		Active:          int64(active),
+		Active:          active,
 		Refused:         n.outcomes[refused].Load(),
 		HandshakeFailed: n.outcomes[handshakeFailed].Load(),
 		TargetFailed:    n.outcomes[dialFailed].Load(),

@@ -19,7 +19,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"log/slog"
-	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -100,30 +99,25 @@ type Tunnel struct {
 	refusals *logLimiter
 	relayed  *logLimiter
 
+	live live
+
 	// rejected and answered are why [Tunnel.closeLingering] may wait.
 	rejected, answered lingering
 
 	// setup ends when the tunnel begins to stop: what has relayed nothing yet
 	// is given up.
 	setup     context.Context
-	stopSetup context.CancelFunc
+	stopSetup context.CancelCauseFunc
 
 	looking *time.Timer // calls look
 
 	targets *pool.Pool // those of the settings
 
-	running  sync.WaitGroup // Serve calls and connections
-	cutShort atomic.Bool    // a connection, because the time to drain was over
+	running sync.WaitGroup // Serve calls, connections and attempts to reach a target
 
-	mu         sync.Mutex // guards what follows
-	stopped    bool
-	ports      []*port
-	active     int // connections that were admitted
-	pending    pending
-	placed     int                  // those that max_connections counts
-	placedFrom map[netip.Prefix]int // those that max_connections_per_ip counts
-	relays     map[*relaying]struct{}
-	drained    bool // the time to drain is over
+	mu      sync.Mutex // guards what follows
+	stopped bool
+	ports   []*port
 }
 
 // settings are Settings ready for use. A connection keeps those that it began
@@ -140,14 +134,16 @@ type settings struct {
 // New returns a tunnel that does as s says once [Tunnel.Serve] is called.
 func New(s Settings) *Tunnel {
 	t := &Tunnel{
-		rejected:   newLingering(lingerBytes),
-		answered:   newLingering(maxDiscarded),
-		pending:    pending{groups: make(map[netip.Prefix]*group)},
-		placedFrom: make(map[netip.Prefix]int),
-		relays:     make(map[*relaying]struct{}),
-		targets:    pool.New(time.Now),
+		live: live{
+			conns:       make(map[uint64]*conn),
+			handshakes:  pending{groups: make(map[netip.Prefix]*group)},
+			countedFrom: make(map[netip.Prefix]int),
+		},
+		rejected: newLingering(lingerBytes),
+		answered: newLingering(maxDiscarded),
+		targets:  pool.New(time.Now),
 	}
-	t.setup, t.stopSetup = context.WithCancel(context.Background())
+	t.setup, t.stopSetup = context.WithCancelCause(context.Background())
 	t.strange = newLogLimiter(ofStrangers, t.logSummaries)
 	t.refusals = newLogLimiter(ofStrangers, t.logSummaries)
 	t.relayed = newLogLimiter(ofRelayed, t.logSummaries)
@@ -193,7 +189,7 @@ func (t *Tunnel) Apply(s Settings) {
 // relay, waits for the others until ctx is done, then closes those too. It
 // returns ctx's error when there were any left, after they are gone.
 func (t *Tunnel) Shutdown(ctx context.Context) error {
-	t.stopSetup() // first: by it Serve knows who closed its listener
+	t.stopSetup(&stopCause{diagnose.New("tlstunnel.stopping")}) // first: by it a port knows who closed its listener
 	t.mu.Lock()
 	t.stopped = true
 	for _, p := range t.ports {
@@ -206,62 +202,18 @@ func (t *Tunnel) Shutdown(ctx context.Context) error {
 		t.running.Wait()
 		close(drained)
 	}()
+	var err error
 	select {
 	case <-drained:
 	case <-ctx.Done():
+		for _, r := range t.live.relays() {
+			err = ctx.Err()
+			t.end(r.conn, &stopCause{diagnose.New("tlstunnel.grace_over")})
+		}
 	}
-	t.endRelays()
 	<-drained
 	t.strange.stop()
 	t.refusals.stop()
 	t.relayed.stop()
-	if t.cutShort.Load() {
-		return ctx.Err()
-	}
-	return nil
-}
-
-// endRelays ends the connections that relay, and those that are about to.
-func (t *Tunnel) endRelays() {
-	t.mu.Lock()
-	t.drained = true
-	t.mu.Unlock()
-	for _, r := range t.openRelays() {
-		t.cutOff(r)
-	}
-}
-
-func (t *Tunnel) cutOff(r *relaying) {
-	t.cutShort.Store(true)
-	r.abort(&ending{interrupted, diagnose.New("tlstunnel.grace_over"), nil})
-}
-
-// addRelay is for a connection that begins to relay. Much may have changed since it
-// was admitted.
-func (t *Tunnel) addRelay(r *relaying) {
-	t.mu.Lock()
-	if t.relays[r] = struct{}{}; len(t.relays) == 1 {
-		t.looking.Reset(t.lookInterval())
-	}
-	drained := t.drained
-	t.mu.Unlock()
-	if drained {
-		t.cutOff(r)
-	}
-	r.abortIfRevoked(t.settings.Load())
-}
-
-// removeRelay undoes addRelay.
-func (t *Tunnel) removeRelay(r *relaying) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.relays, r)
-	t.stats.moved(r.conn)
-}
-
-// openRelays are the connections that relay.
-func (t *Tunnel) openRelays() []*relaying {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return slices.Collect(maps.Keys(t.relays))
+	return err
 }

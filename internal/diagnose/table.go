@@ -85,6 +85,7 @@ var table = []section{
 		{"tlstunnel.half_close", Tunnel, info, "no progress for half_close_timeout after one side had ended", ""},
 		{"tlstunnel.grace_over", Tunnel, info, "shutdown_grace is over", ""},
 		{"tlstunnel.stopping", Tunnel, debug, "tlstunnel is stopping", ""},
+		{"tlstunnel.ended", Tunnel, info, "it was ended by command", ""},
 	}},
 	{"Ends in order", []row{
 		{"*.end", "", info, "end of stream", ""},
