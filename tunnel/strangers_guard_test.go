@@ -130,6 +130,32 @@ func TestGuardMemoryOfStrangers(t *testing.T) {
 	}
 }
 
+// TestGuardMemoryOfLingering: a flood of peers that are rejected, and stay, costs some
+// sockets and small stacks.
+func TestGuardMemoryOfLingering(t *testing.T) {
+	p := newPath(t, "server", nil)
+	r := p.tunnels[0]
+	bad := append(clientHello(clientTLS()), 22, 3, 3, 0, 4, 99, 0, 0, 0) // a message that there isn't
+	reject := func(n int) {
+		failed := r.Stats().HandshakeFailed
+		for range n {
+			_, err := mustDial(t, r.addr).Write(bad)
+			check(t, err)
+		}
+		eventually(t, "all are rejected", func() bool { return r.Stats().HandshakeFailed == failed+int64(n) })
+	}
+	const n = 1000
+	reject(n)
+	during, lingering := inUse(), len(r.rejected.places)
+	eventually(t, "nobody lingers", func() bool { return len(r.rejected.places) == 0 })
+	after := inUse()
+	all := max(during, after) - after
+	t.Logf("%d KiB for the %d of %d that linger", all>>10, lingering, n)
+	if all > maxLingering*32<<10 {
+		t.Errorf("%d KiB", all>>10)
+	}
+}
+
 // inUse is the memory of heap and stacks.
 func inUse() uint64 {
 	runtime.GC()
