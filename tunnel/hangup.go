@@ -46,8 +46,11 @@ func (s *side) mayBeReset() bool {
 	if unread(s.tcp.TCPConn) > 0 {
 		return true
 	}
+	if unsent(s.tcp.TCPConn) == 0 {
+		return false
+	}
 	state, ok := tcpStateOf(s.tcp.TCPConn)
-	return ok && !state.ended && unsent(s.tcp.TCPConn) > 0
+	return ok && !state.ended
 }
 
 // closeLingering closes a connection so that the other end gets what it was sent last. If bytes
