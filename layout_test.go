@@ -23,7 +23,7 @@ var mayImport = map[string][]string{
 	".": {"internal/cli"},
 
 	"installer": {
-		"service", "pki", "pki/certfile", "internal/atomicfile", "internal/config", "internal/dn", "internal/filerights", "internal/osservice",
+		"service", "service/compile", "pki", "pki/certfile", "internal/atomicfile", "internal/config", "internal/dn", "internal/filerights", "internal/osservice",
 		"golang.org/x/sys",
 	},
 	"pki": {
@@ -38,11 +38,14 @@ var mayImport = map[string][]string{
 		"internal/chain", "internal/date", "internal/dn", "internal/quote", "internal/strength",
 		"github.com/youmark/pkcs8", "software.sslmate.com/src/go-pkcs12",
 	},
+	// Service starts and stops the tunnels of a config, so that it knows both. What a value of
+	// the config means for a tunnel, only service/compile knows.
 	"service": {
-		"tunnel", "pki", "pki/acme", "pki/certfile", "internal/atomicfile", "internal/backoff", "internal/config", "internal/control", "internal/date", "internal/dn", "internal/filerights",
+		"service/compile", "tunnel", "pki", "pki/acme", "internal/backoff", "internal/config", "internal/control", "internal/date", "internal/dn", "internal/filerights",
 		"internal/logging", "internal/osservice", "internal/quote", "internal/tuning",
 		"github.com/coreos/go-systemd/v22", "github.com/fsnotify/fsnotify", "golang.org/x/sys",
 	},
+	"service/compile": {"tunnel", "pki", "pki/acme", "pki/certfile", "internal/config", "internal/date", "internal/dn"},
 	"tunnel": {
 		"tunnel/pool", "internal/chain", "internal/date", "internal/diagnose", "internal/dn", "internal/strength",
 		"golang.org/x/crypto/cryptobyte", "golang.org/x/sys",
@@ -54,7 +57,7 @@ var mayImport = map[string][]string{
 	"internal/bench":      {"service"},
 	"internal/chain":      {"internal/date", "internal/dn"},
 	"internal/cli": {
-		"installer", "service", "pki", "pki/certfile", "internal/atomicfile", "internal/bench", "internal/config", "internal/control",
+		"installer", "service", "service/compile", "pki", "pki/certfile", "internal/atomicfile", "internal/bench", "internal/config", "internal/control",
 		"internal/date", "internal/dn", "internal/logging", "internal/osservice", "internal/quote", "internal/tuning",
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/sys", "golang.org/x/term",
 	},
@@ -88,6 +91,7 @@ var testsMayImport = map[string][]string{
 	"internal/interop":   {"internal/atomicfile", "internal/cli", "pki/acme", "golang.org/x/crypto/acme", "golang.org/x/sys"},
 	"internal/osservice": {"internal/atomicfile"},
 	"pki":                {"github.com/youmark/pkcs8"},
+	"service":            {"pki/certfile"},
 }
 
 // neverReach is what a package must not import, nor by way of others, whatever the tables

@@ -15,6 +15,7 @@ import (
 	"tlstunnel/internal/osservice"
 	"tlstunnel/pki"
 	"tlstunnel/service"
+	"tlstunnel/service/compile"
 )
 
 // The steps that are the same on every system that has any.
@@ -64,7 +65,7 @@ func pkiStep(ctx context.Context, o Options) Step {
 			if there, err := exists(cfg.PKI.Dir); err == nil && !there {
 				folder = cfg.PKI.Dir
 			}
-			for _, mark := range service.PKIMarks(cfg) {
+			for _, mark := range compile.Marks(cfg) {
 				if there, err := exists(mark); err == nil && !there {
 					marks = append(marks, mark)
 				}

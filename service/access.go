@@ -10,13 +10,14 @@ import (
 
 	"tlstunnel/internal/config"
 	"tlstunnel/pki"
+	"tlstunnel/service/compile"
 )
 
 // CheckInstalled is [Check] with the eyes of the installed service, if that runs cfg:
 // an administrator can read what the service's account can't, and sees what its unit
 // hides from it. It finds what the account can't read or write, and says how to let it.
 func CheckInstalled(cfg *config.Config, now time.Time) config.Problems {
-	problems, refused := Check(cfg, now), AccessProblems(cfg)
+	problems, refused := compile.Check(cfg, now), AccessProblems(cfg)
 	// That a file which the service doesn't see isn't there would be said twice.
 	problems = slices.DeleteFunc(problems, func(p config.Problem) bool {
 		return !p.Warning && slices.ContainsFunc(refused, func(r config.Problem) bool {
@@ -67,7 +68,7 @@ func accessProblems(cfg *config.Config, refuse refuser) (problems config.Problem
 	for _, f := range cfg.Files() {
 		switch {
 		case f.Folder:
-			report(f.Tunnel, f.Key, pkiRefusal(f.Path, refuse), !needsPKI(cfg))
+			report(f.Tunnel, f.Key, pkiRefusal(f.Path, refuse), !compile.NeedsPKI(cfg))
 		case f.Written:
 			report(f.Tunnel, f.Key, refuse(writePlace(f.Path), toWrite), true)
 		default:

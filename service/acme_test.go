@@ -8,12 +8,10 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -21,6 +19,7 @@ import (
 
 	"tlstunnel/pki/acme"
 	"tlstunnel/pki/certfile"
+	"tlstunnel/service/compile"
 )
 
 // TestACMEHeld: a CA that has had too many requests isn't asked again before the
@@ -58,30 +57,16 @@ func TestACMEHeld(t *testing.T) {
 	}
 }
 
-// TestACMEPortTaken: another program has the port of the challenge.
-func TestACMEPortTaken(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
-	defer l.Close()
-	address := l.Addr().String()
-	_, err = listenForChallenge(address)
-	begin := "listening on http_listen " + strconv.Quote(address) + " for the challenge: "
-	const end = ": stop the program that has the port, or set http_listen to another one and have port 80 forwarded to it"
-	if err == nil || !strings.HasPrefix(err.Error(), begin) || !strings.HasSuffix(err.Error(), end) {
-		t.Errorf("got %v, want %s…%s", err, begin, end)
-	}
-}
-
 // TestACMEKeepsExpired: a start shows an expired certificate until there is another, as
 // the peer may not mind.
 func TestACMEKeepsExpired(t *testing.T) {
 	began := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	cfg := load(t, serverTunnel("a", "127.0.0.1:1", "127.0.0.1:9", "acme = { directory = 'https://ca.example/dir', domains = 'pacs.clinic.example' }"))
 	cfg.PKI.Dir = t.TempDir()
-	putCertificate(t, acmeOf(cfg, cfg.Tunnels[0].ACME).CertFile(), began, began.Add(3*time.Hour), "pacs.clinic.example")
+	putCertificate(t, compile.ACME(cfg, cfg.Tunnels[0].ACME).CertFile(), began, began.Add(3*time.Hour), "pacs.clinic.example")
 	for _, at := range []time.Duration{time.Hour, 4 * time.Hour, -10000 * time.Hour} {
-		tunnels, problems := translate(cfg, nil, began.Add(at))
-		cert := tunnels[0].acme.Certificate()
+		tunnels, problems := compile.All(cfg, nil, began.Add(at))
+		cert := tunnels[0].ACME.Certificate()
 		if cert == nil || problems.Err() != nil || (len(problems) > 0) != (at != time.Hour) {
 			t.Errorf("%v: got %v, problems %v", at, cert, problems)
 		}

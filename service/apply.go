@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/service/compile"
 	"tlstunnel/tunnel"
 )
 
@@ -17,7 +18,7 @@ import (
 // applied.
 type plan struct {
 	cfg     *config.Config
-	tunnels []prepared
+	tunnels []compile.Prepared
 }
 
 // apply makes the running tunnels what p says: all of it or, on an error,
@@ -34,10 +35,10 @@ func (s *Service) apply(ctx context.Context, p plan) error {
 		case r.tunnel == nil && r.out == nil:
 			s.start(r)
 		case r.tunnel == nil:
-		case !r.sameAs(&p.tunnels[i]):
+		case !r.SameAs(&p.tunnels[i]):
 			s.change(r, p.tunnels[i])
 		default:
-			r.acme.TryAgain()
+			r.ACME.TryAgain()
 		}
 	}
 	for _, r := range s.tunnels {
@@ -53,18 +54,18 @@ func (s *Service) apply(ctx context.Context, p plan) error {
 }
 
 // change makes t what r does with new connections.
-func (s *Service) change(r *running, t prepared) {
-	r.acme.Stop()
-	r.prepared = t
-	r.tunnel.Apply(r.settings)
-	r.acme.Start(s.log.With("tunnel", r.config.Name))
+func (s *Service) change(r *running, t compile.Prepared) {
+	r.ACME.Stop()
+	r.Prepared = t
+	r.tunnel.Apply(r.Settings)
+	r.ACME.Start(s.log.With("tunnel", r.Config.Name))
 }
 
 // publish makes next the tunnels of the service, and logs which of them are newly
 // left out, and which no longer.
 func (s *Service) publish(cfg *config.Config, next []*running) {
 	for _, r := range next {
-		s.logLeftOut(r, leftOutNamed(s.tunnels, r.config.Name))
+		s.logLeftOut(r, leftOutNamed(s.tunnels, r.Config.Name))
 	}
 	s.cfg, s.tunnels = cfg, next
 	s.update(func(now *view) {
@@ -82,12 +83,12 @@ func (s *Service) openListeners(ctx context.Context, p plan) ([]*running, error)
 	var next, opened []*running
 	var problems config.Problems
 	for i, t := range p.tunnels {
-		r := find(s.tunnels, t.config)
+		r := find(s.tunnels, t.Config)
 		if r == nil {
 			r = s.attempt(ctx, p.cfg, i, t, time.Now())
 			if r.out == nil {
 				opened = append(opened, r)
-			} else if !s.mayBeLeftOut(t.config, r.out.Reason) {
+			} else if !s.mayBeLeftOut(t.Config, r.out.Reason) {
 				problems = append(problems, r.out.problems...)
 			}
 		}
@@ -106,9 +107,9 @@ func (s *Service) openListeners(ctx context.Context, p plan) ([]*running, error)
 func (s *Service) explainTaken(t config.Tunnel, err error) string {
 	_, port, _ := net.SplitHostPort(t.Listen)
 	for _, r := range s.tunnels {
-		if _, taken, _ := net.SplitHostPort(r.config.Listen); errors.Is(err, errInUse) && r.out == nil && taken == port {
+		if _, taken, _ := net.SplitHostPort(r.Config.Listen); errors.Is(err, errInUse) && r.out == nil && taken == port {
 			return fmt.Sprintf("listening on %q: tunnel %q has this port now, at %q; a reload can't move it to another address of the same port, a restart can",
-				t.Listen, r.config.Name, r.config.Listen)
+				t.Listen, r.Config.Name, r.Config.Listen)
 		}
 	}
 	return err.Error()
@@ -117,7 +118,7 @@ func (s *Service) explainTaken(t config.Tunnel, err error) string {
 // find returns the tunnel that has the socket that t asks for, or nil.
 func find(tunnels []*running, t config.Tunnel) *running {
 	for _, r := range tunnels {
-		if r.out == nil && sameSocket(r.config, t) {
+		if r.out == nil && sameSocket(r.Config, t) {
 			return r
 		}
 	}
@@ -131,15 +132,15 @@ func sameSocket(a, b config.Tunnel) bool {
 }
 
 func (s *Service) start(r *running) {
-	r.tunnel = tunnel.New(r.settings)
-	at := listenText(r.config.Listen, r.listener.Addr())
-	s.log.Info("listening", "tunnel", r.config.Name, "mode", r.config.Mode, "listen", at, "target", r.config.Target)
-	if at != r.config.Listen && !strings.HasSuffix(r.config.Listen, ":0") {
-		s.log.Warn("systemd has opened another address than listen has", "tunnel", r.config.Name, "listen", r.config.Listen,
+	r.tunnel = tunnel.New(r.Settings)
+	at := listenText(r.Config.Listen, r.listener.Addr())
+	s.log.Info("listening", "tunnel", r.Config.Name, "mode", r.Config.Mode, "listen", at, "target", r.Config.Target)
+	if at != r.Config.Listen && !strings.HasSuffix(r.Config.Listen, ":0") {
+		s.log.Warn("systemd has opened another address than listen has", "tunnel", r.Config.Name, "listen", r.Config.Listen,
 			"socket", at, "hint", "see ListenStream and BindIPv6Only in the .socket unit")
 	}
 	s.serving.Go(func() { s.serve(r.tunnel, r.listener) })
-	r.acme.Start(s.log.With("tunnel", r.config.Name))
+	r.ACME.Start(s.log.With("tunnel", r.Config.Name))
 }
 
 func (s *Service) serve(t *tunnel.Tunnel, l net.Listener) {

@@ -12,6 +12,7 @@ import (
 
 	"tlstunnel/internal/config"
 	"tlstunnel/pki"
+	"tlstunnel/service/compile"
 	"tlstunnel/tunnel"
 )
 
@@ -118,13 +119,13 @@ func wantBroken(t *testing.T, store *pki.Store, mode, text string) {
 		t.Errorf("there is no mistake in %s", what)
 		return
 	}
-	all, _ := translate(cfg, store, time.Now())
+	all, _ := compile.All(cfg, store, time.Now())
 	for i := range all {
-		if !reflect.DeepEqual(all[i].settings, tunnel.Settings{}) {
+		if !reflect.DeepEqual(all[i].Settings, tunnel.Settings{}) {
 			t.Errorf("there are settings for %s", what)
 		}
 		log := slog.New(slog.DiscardHandler)
-		if p := prepare(cfg, i, store, nil, log, time.Now()); len(p.problems) == 0 {
+		if p := prepare(cfg, i, store, nil, log, time.Now()); len(p.Problems) == 0 {
 			t.Errorf("it would run: %s", what)
 		}
 	}
@@ -154,9 +155,9 @@ func TestBrokenFile(t *testing.T) {
 				text := "[[tunnel]]\n" + wholeTunnels[mode] + strings.ReplaceAll(key, "X", file)
 				cfg, problems := config.Parse(filepath.Join(dir, "config.toml"), []byte(text))
 				check(t, problems.Err())
-				all, problems := translate(cfg, store, time.Now())
-				if problems.Err() == nil || !reflect.DeepEqual(all[0].settings, tunnel.Settings{}) {
-					t.Errorf("%s: got %v and settings %+v", text, problems, all[0].settings)
+				all, problems := compile.All(cfg, store, time.Now())
+				if problems.Err() == nil || !reflect.DeepEqual(all[0].Settings, tunnel.Settings{}) {
+					t.Errorf("%s: got %v and settings %+v", text, problems, all[0].Settings)
 				}
 			}
 		}

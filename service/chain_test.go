@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/service/compile"
 )
 
 // signer is a CA for tests, or a leaf.
@@ -83,7 +84,7 @@ func TestChainThatOthersRefuse(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			text := fmt.Sprintf("[[tunnel]]\nname = \"a\"\nmode = %q\nlisten = \"127.0.0.1:0\"\ntarget = \"localhost.:1\"\ncert = %q\n", tt.mode, tt.file)
 			cfg := load(t, text)
-			problems := Check(cfg, time.Now())
+			problems := compile.Check(cfg, time.Now())
 			if tt.want == "" {
 				if len(problems) > 0 {
 					t.Errorf("got %v", problems)
@@ -104,11 +105,11 @@ func TestChainThatOthersRefuse(t *testing.T) {
 	fromRoot, ca := root.sign(t, "pacs", nil).file(t), root.file(t)
 	text := fmt.Sprintf("[[tunnel]]\nname = \"a\"\nmode = \"client\"\nlisten = \"127.0.0.1:0\"\ntarget = \"localhost.:1\"\ncert = %q\nca = %q\n", fromRoot, ca)
 	cfg := load(t, text)
-	if problems := Check(cfg, time.Now()); len(problems) > 0 {
+	if problems := compile.Check(cfg, time.Now()); len(problems) > 0 {
 		t.Errorf("got %v", problems)
 	}
-	tunnels, _ := translate(cfg, nil, time.Now())
-	if target := tunnels[0].settings.Targets[0]; target.TLS.ServerName != "localhost" || target.Address != "localhost.:1" {
+	tunnels, _ := compile.All(cfg, nil, time.Now())
+	if target := tunnels[0].Settings.Targets[0]; target.TLS.ServerName != "localhost" || target.Address != "localhost.:1" {
 		t.Errorf("got %q at %q", target.TLS.ServerName, target.Address)
 	}
 }
@@ -120,7 +121,7 @@ func TestCertWithoutKey(t *testing.T) {
 	check(t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.cert.Raw}), 0o600))
 	for _, mode := range []string{config.ModeServer, config.ModeClient} {
 		cfg := load(t, fmt.Sprintf("[[tunnel]]\nname = \"a\"\nmode = %q\nlisten = \"127.0.0.1:0\"\ntarget = \"127.0.0.1:1\"\ncert = %q\n", mode, file))
-		problems := Check(cfg, time.Now())
+		problems := compile.Check(cfg, time.Now())
 		want := fmt.Sprintf("key %q holds a certificate where a private key is needed: as key isn't set, it must be in this file; or name its file with key", file)
 		if len(problems) != 1 || problems[0].Warning || problems[0].Text != want {
 			t.Errorf("got %v", problems)
@@ -134,11 +135,11 @@ func TestKeyTypeOfTheCA(t *testing.T) {
 	cfg := load(t, server)
 	_, _, err := MakePKI(t.Context(), cfg)
 	check(t, err)
-	if problems := Check(cfg, time.Now()); len(problems) > 0 {
+	if problems := compile.Check(cfg, time.Now()); len(problems) > 0 {
 		t.Errorf("got %v", problems)
 	}
 	cfg.PKI.KeyType = "rsa-2048"
-	problems := Check(cfg, time.Now())
+	problems := compile.Check(cfg, time.Now())
 	if len(problems) != 1 || !problems[0].Warning || !strings.HasPrefix(problems[0].Text, `pki.key_type is "rsa-2048", but the CA that exists has a key of the type ecdsa-p256, and key_type has no effect on it: `) {
 		t.Errorf("got %v", problems)
 	}

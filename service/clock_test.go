@@ -8,6 +8,7 @@ import (
 
 	"tlstunnel/pki"
 	"tlstunnel/pki/acme"
+	"tlstunnel/service/compile"
 )
 
 const twoYears = 2 * 365 * 24 * time.Hour
@@ -44,15 +45,15 @@ func TestClockWasAhead(t *testing.T) {
 		cfg.PKI.Dir = filepath.Join(dir, "pki")
 		_, _, err := MakePKI(t.Context(), cfg)
 		check(t, err)
-		renewAhead(t, pkiSettings(cfg))
+		renewAhead(t, compile.PKI(cfg))
 	})
 	s.accepted(true)
 
-	renewAhead(t, pkiSettings(s.cfg))
+	renewAhead(t, compile.PKI(s.cfg))
 	check(t, s.refresh(t.Context(), "test"))
 	s.log.await(t, "peers refuse it until then, unless it is this machine's clock that is wrong; a running service renews it by itself, and so does `tlstunnel cert renew`")
 	s.accepted(false)
-	if err := Check(s.cfg, time.Now()).Err(); err != nil {
+	if err := compile.Check(s.cfg, time.Now()).Err(); err != nil {
 		t.Errorf("check: %v", err)
 	}
 	s.reload(text) // isn't refused
@@ -69,7 +70,7 @@ func TestClockJumps(t *testing.T) {
 	var offset atomic.Int64
 	s.clockOffset = func() time.Duration { return time.Duration(offset.Load()) }
 	s.noteRenewal(time.Time{}, acme.ErrNone, time.Now().Add(twoYears))
-	renewAhead(t, pkiSettings(s.cfg))
+	renewAhead(t, compile.PKI(s.cfg))
 	check(t, s.refresh(t.Context(), "test"))
 	s.supervised()
 	s.accepted(false)
@@ -78,7 +79,7 @@ func TestClockJumps(t *testing.T) {
 	s.log.awaitCount(t, applied, 1)
 	s.accepted(true)
 
-	renewAhead(t, pkiSettings(s.cfg))
+	renewAhead(t, compile.PKI(s.cfg))
 	_, err := s.reloadLogged(t.Context(), "test")
 	check(t, err)
 	s.log.awaitCount(t, applied, 2)
@@ -108,11 +109,11 @@ func TestClockIsBehind(t *testing.T) {
 	behind := time.Now().Add(-twoYears)
 	store, err := pki.Open(s.cfg.PKI.Dir, behind)
 	check(t, err)
-	tunnels, problems := translate(s.cfg, store, behind)
-	if problems.Err() != nil || len(tunnels[0].shown) != 1 || len(tunnels[0].expiring) != 1 || len(store.Warnings) != 1 {
+	tunnels, problems := compile.All(s.cfg, store, behind)
+	if problems.Err() != nil || len(tunnels[0].Shown) != 1 || len(tunnels[0].Expiring) != 1 || len(store.Warnings) != 1 {
 		t.Errorf("problems %v, warnings %q", problems, store.Warnings)
 	}
-	if err := Check(s.cfg, behind).Err(); err != nil {
+	if err := compile.Check(s.cfg, behind).Err(); err != nil {
 		t.Errorf("check: %v", err)
 	}
 }

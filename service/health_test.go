@@ -15,6 +15,7 @@ import (
 	"tlstunnel/internal/config"
 	"tlstunnel/internal/control"
 	"tlstunnel/pki/acme"
+	"tlstunnel/service/compile"
 	"tlstunnel/tunnel"
 )
 
@@ -193,7 +194,7 @@ func TestStatusReadsNoFile(t *testing.T) {
 func TestOtherUsers(t *testing.T) {
 	cfg, _ := config.Parse(config.SystemConfig(), nil)
 	denied := fmt.Errorf("looking for %q: %w", "ca.key", fs.ErrPermission)
-	if got := pkiProblems(cfg, denied); len(got) != 1 || !strings.Contains(got[0].Text, "permission denied; `tlstunnel check`, by root") {
+	if got := compile.PKIProblems(cfg, nil, denied, time.Now()); len(got) != 1 || !strings.Contains(got[0].Text, "permission denied; `tlstunnel check`, by root") {
 		t.Errorf("got %v", got)
 	}
 	st := withoutService(load(t, "").File, fmt.Errorf("%w with this config", control.ErrNotRunning), noManager)

@@ -2,13 +2,10 @@ package service
 
 import (
 	"context"
-	"crypto/sha256"
 	"reflect"
-	"slices"
 	"time"
 
 	"tlstunnel/pki"
-	"tlstunnel/tunnel"
 )
 
 // refresh reads every file that the config in force names anew, but not the
@@ -47,31 +44,15 @@ func (s *Service) applyCRLs() (changed []string) {
 		if r.out != nil {
 			continue
 		}
-		lists, _ := s.revocationsNow(i)
-		if len(lists)+len(r.settings.RevocationLists) == 0 {
+		lists, _ := r.RevocationsNow(s.cfg, i, time.Now())
+		if len(lists)+len(r.Settings.RevocationLists) == 0 {
 			continue
 		}
-		r.settings.RevocationLists = lists
-		r.read = [sha256.Size]byte{} // no longer of all that the settings were made from
-		r.tunnel.Apply(r.settings)
-		changed = append(changed, r.config.Name)
+		r.Revoke(lists)
+		r.tunnel.Apply(r.Settings)
+		changed = append(changed, r.Config.Name)
 	}
 	return changed
-}
-
-// revocationsNow are the revocations of the i-th tunnel as its files say now, and
-// whether all of those can be read. A list that can't be stays as it is. The caller
-// holds changing.
-func (s *Service) revocationsNow(i int) (lists []*tunnel.RevocationList, whole bool) {
-	r := s.tunnels[i]
-	tr := translator{cfg: s.cfg, store: &pki.Store{Dir: s.cfg.PKI.Dir}, now: time.Now(), index: i, tunnel: r.config, read: sha256.New(), trusted: r.trusted}
-	lists = tr.revocationLists()
-	for _, old := range r.settings.RevocationLists {
-		if slices.Contains(tr.unreadable, old.Name) {
-			lists = append(lists, old)
-		}
-	}
-	return lists, tr.unreadable == nil
 }
 
 // crlsChanged is called when a file that says what is revoked has changed. The index
@@ -90,7 +71,7 @@ func (s *Service) revocationsDiffer() bool {
 	}
 	defer s.changing.Unlock()
 	for i, r := range s.tunnels {
-		if lists, whole := s.revocationsNow(i); r.out != nil || !whole || !reflect.DeepEqual(lists, r.settings.RevocationLists) {
+		if lists, whole := r.RevocationsNow(s.cfg, i, time.Now()); r.out != nil || !whole || !reflect.DeepEqual(lists, r.Settings.RevocationLists) {
 			return true
 		}
 	}

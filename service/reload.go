@@ -11,6 +11,7 @@ import (
 	"tlstunnel/internal/config"
 	"tlstunnel/internal/logging"
 	"tlstunnel/pki"
+	"tlstunnel/service/compile"
 )
 
 // Changes is what a reload does to the tunnels, or would do.
@@ -118,21 +119,21 @@ func (s *Service) compare(p plan) Changes {
 		return c
 	}
 	for _, t := range p.tunnels {
-		at := Endpoint{t.config.Name, t.config.Listen}
-		switch r := find(s.tunnels, t.config); {
-		case r == nil && s.isLeftOut(t.config):
+		at := Endpoint{t.Config.Name, t.Config.Listen}
+		switch r := find(s.tunnels, t.Config); {
+		case r == nil && s.isLeftOut(t.Config):
 			c.LeftOut = append(c.LeftOut, at)
 		case r == nil:
 			c.Opened = append(c.Opened, at)
-		case !r.sameAs(&t):
+		case !r.SameAs(&t):
 			c.Changed = append(c.Changed, at)
 		default:
 			c.Unchanged = append(c.Unchanged, at)
 		}
 	}
 	for _, r := range s.tunnels {
-		if r.out == nil && !slices.ContainsFunc(p.tunnels, func(t prepared) bool { return sameSocket(t.config, r.config) }) {
-			c.Closed = append(c.Closed, Endpoint{r.config.Name, r.config.Listen})
+		if r.out == nil && !slices.ContainsFunc(p.tunnels, func(t compile.Prepared) bool { return sameSocket(t.Config, r.Config) }) {
+			c.Closed = append(c.Closed, Endpoint{r.Config.Name, r.Config.Listen})
 		}
 	}
 	logged := s.logged

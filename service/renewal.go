@@ -14,6 +14,7 @@ import (
 	"tlstunnel/internal/config"
 	"tlstunnel/internal/dn"
 	"tlstunnel/pki"
+	"tlstunnel/service/compile"
 )
 
 const (
@@ -42,8 +43,8 @@ func (s *Service) lookAfterCertificates(ctx context.Context, now time.Time) {
 	seen := s.shown.Load()
 	patience, cancel := context.WithTimeout(ctx, lookPatience)
 	defer cancel()
-	if needsPKI(seen.cfg) && !now.Before(seen.renewal.Retry) {
-		renewed, due, err := renewIfDue(patience, pkiSettings(seen.cfg), now)
+	if compile.NeedsPKI(seen.cfg) && !now.Before(seen.renewal.Retry) {
+		renewed, due, err := renewIfDue(patience, compile.PKI(seen.cfg), now)
 		if renewed != "" {
 			s.log.Info(msgRenewed, "reason", renewed, "due", due.Local())
 			err = s.refresh(ctx, "certificate renewed")
@@ -62,7 +63,7 @@ func (s *Service) lookAfterCertificates(ctx context.Context, now time.Time) {
 // goes by the CRL however old it is, and by the index.
 func (s *Service) refreshCRL(ctx context.Context, now time.Time) {
 	cfg := s.shown.Load().cfg
-	if !needsPKI(cfg) {
+	if !compile.NeedsPKI(cfg) {
 		return
 	}
 	dir := cfg.PKI.Dir
@@ -158,14 +159,14 @@ func (s *Service) warnOfExpiry(now time.Time) {
 		return
 	}
 	store, _ := pki.Open(s.cfg.PKI.Dir, now) // who can't open it has been told
-	tunnels, _ := translate(s.cfg, store, now)
+	tunnels, _ := compile.All(s.cfg, store, now)
 	for _, t := range tunnels {
-		logWarnings(s.log, msgExpiry, t.expiring)
+		logWarnings(s.log, msgExpiry, t.Expiring)
 	}
 	if store == nil {
 		return
 	}
-	if text := caEndText(store, now); text != "" {
+	if text := compile.CAEnds(store, now); text != "" {
 		s.log.Warn(msgExpiry, "warning", text)
 	}
 }
@@ -180,12 +181,12 @@ func (s *Service) passMarks(now time.Time) (passed bool) {
 		passed = passed || marks[id] != 0 && marks[id] != s.warned[id]
 	}
 	store, _ := pki.Open(s.cfg.PKI.Dir, now) // nil if it can't be opened
-	if store != nil && needsPKI(s.cfg) {
+	if store != nil && compile.NeedsPKI(s.cfg) {
 		pass(store.CA, caMarks)
 	}
 	s.noteCA(store)
 	for _, t := range s.tunnels {
-		for _, cert := range t.shown {
+		for _, cert := range t.Shown {
 			pass(cert, dayMarks)
 		}
 	}
@@ -195,7 +196,7 @@ func (s *Service) passMarks(now time.Time) (passed bool) {
 
 // RenewPKI renews the server certificate of the PKI that cfg describes and opens it.
 func RenewPKI(ctx context.Context, cfg *config.Config, opts pki.RenewOptions) (*pki.Store, error) {
-	if _, err := pki.Renew(ctx, pkiSettings(cfg), time.Now(), opts); err != nil {
+	if _, err := pki.Renew(ctx, compile.PKI(cfg), time.Now(), opts); err != nil {
 		return nil, err
 	}
 	return pki.Open(cfg.PKI.Dir, time.Now())

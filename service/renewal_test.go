@@ -2,8 +2,6 @@ package service
 
 import (
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -12,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"tlstunnel/internal/date"
 	"tlstunnel/pki"
 )
 
@@ -138,35 +135,6 @@ key = '`+filepath.Join(dir, "server.key")+`'
 	}
 	if want := []int{30, 14, 7, 3, 1}; !slices.Equal(got, want) {
 		t.Errorf("got warnings %d days before the end, want %d", got, want)
-	}
-}
-
-// TestEndSoon: what is to be done depends on whose the certificate is.
-func TestEndSoon(t *testing.T) {
-	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
-	pacs := pkix.Name{Names: []pkix.AttributeTypeAndValue{{Type: []int{2, 5, 4, 3}, Value: "pacs"}}}
-	end := func(days int) *x509.Certificate {
-		return &x509.Certificate{Raw: []byte{byte(days)}, Subject: pacs, NotBefore: now.AddDate(-1, 0, 0), NotAfter: now.AddDate(0, 0, days)}
-	}
-	begins := end(200)
-	begins.NotBefore = now.AddDate(0, 0, 1)
-	const begin = `the certificate "CN=pacs" expires on 2026-12-05, in 10 days: `
-	for _, test := range []struct {
-		cert, own, ca *x509.Certificate
-		want          string
-	}{
-		{end(31), end(10), end(100), ""},
-		{end(10), end(11), end(100), begin + "renew it"},
-		{end(-1), end(11), end(100), `the certificate "CN=pacs" expired on ` + date.Time(end(-1).NotAfter) + ", and peers refuse it: renew it"},
-		{begins, end(11), end(100), `the certificate "CN=pacs" isn't valid before ` + date.Time(begins.NotBefore) +
-			", and here it is " + date.Time(now) + ": peers refuse it until then, unless it is this machine's clock that is wrong"},
-		{end(10), end(10), end(10), begin + "its CA ends with it, `tlstunnel ca rotate` makes the next one"},
-		{end(10), end(10), end(100), begin + "it should have renewed itself, `tlstunnel cert renew` does it or says why not"},
-	} {
-		tr := translator{now: now, store: &pki.Store{CA: test.ca, Server: tls.Certificate{Leaf: test.own}}}
-		if got := tr.endSoon(test.cert); got != test.want {
-			t.Errorf("got %q, want %q", got, test.want)
-		}
 	}
 }
 

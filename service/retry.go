@@ -9,6 +9,7 @@ import (
 
 	"tlstunnel/internal/backoff"
 	"tlstunnel/internal/config"
+	"tlstunnel/service/compile"
 )
 
 // A tunnel is left out while its surroundings don't let it run: a certificate, CA
@@ -50,16 +51,16 @@ func (o *leftOut) again(problems config.Problems, now time.Time) *leftOut {
 
 // attempt opens the socket of t, number i of cfg, or says in the result why t is
 // left out.
-func (s *Service) attempt(ctx context.Context, cfg *config.Config, i int, t prepared, now time.Time) *running {
-	r, problems := &running{prepared: t}, t.problems
+func (s *Service) attempt(ctx context.Context, cfg *config.Config, i int, t compile.Prepared, now time.Time) *running {
+	r, problems := &running{Prepared: t}, t.Problems
 	if len(problems) == 0 {
 		var err error
-		if r.listener, err = listen(ctx, t.config); err == nil {
+		if r.listener, err = listen(ctx, t.Config); err == nil {
 			return r
 		}
-		problems = config.Problems{cfg.Problem(i, "listen", s.explainTaken(t.config, err))}
+		problems = config.Problems{cfg.Problem(i, "listen", s.explainTaken(t.Config, err))}
 	}
-	r.out = leftOutNamed(s.tunnels, t.config.Name).again(problems, now)
+	r.out = leftOutNamed(s.tunnels, t.Config.Name).again(problems, now)
 	return r
 }
 
@@ -83,7 +84,7 @@ func (s *Service) tryLeftOut(ctx context.Context, now time.Time) {
 		}
 		t := prepare(s.cfg, i, store, err, s.log, time.Now())
 		if next[i] = s.attempt(ctx, s.cfg, i, t, now); next[i].out == nil {
-			LogWarnings(s.log, t.warnings) // not at each attempt
+			LogWarnings(s.log, t.Warnings) // not at each attempt
 			s.start(next[i])
 			letIn = true
 		}
@@ -111,8 +112,8 @@ func (s *Service) nextAttempt(now time.Time) time.Duration {
 func (s *Service) refuse(p plan) error {
 	var problems config.Problems
 	for _, t := range p.tunnels {
-		for _, problem := range t.problems {
-			if !s.mayBeLeftOut(t.config, problem.Text) && !slices.Contains(problems, problem) {
+		for _, problem := range t.Problems {
+			if !s.mayBeLeftOut(t.Config, problem.Text) && !slices.Contains(problems, problem) {
 				problems = append(problems, problem)
 			}
 		}
@@ -130,13 +131,13 @@ func (s *Service) mayBeLeftOut(t config.Tunnel, reason string) bool {
 
 // isLeftOut reports whether t is left out, with the same config as now.
 func (s *Service) isLeftOut(t config.Tunnel) bool {
-	return slices.ContainsFunc(s.tunnels, func(r *running) bool { return r.out != nil && reflect.DeepEqual(r.config, t) })
+	return slices.ContainsFunc(s.tunnels, func(r *running) bool { return r.out != nil && reflect.DeepEqual(r.Config, t) })
 }
 
 // leftOutNamed is nil when the named tunnel isn't left out.
 func leftOutNamed(tunnels []*running, name string) *leftOut {
 	for _, r := range tunnels {
-		if r.config.Name == name {
+		if r.Config.Name == name {
 			return r.out
 		}
 	}
@@ -148,7 +149,7 @@ func (s *Service) leftOutNames() []string {
 	var all []string
 	for _, r := range s.shown.Load().tunnels {
 		if r.out != nil {
-			all = append(all, r.config.Name)
+			all = append(all, r.Config.Name)
 		}
 	}
 	return all
@@ -158,8 +159,8 @@ func (s *Service) leftOutNames() []string {
 func (s *Service) logLeftOut(r *running, before *leftOut) {
 	switch {
 	case r.out != nil && (before == nil || before.Reason != r.out.Reason):
-		s.log.Error(msgLeftOut, "tunnel", r.config.Name, "err", r.out.problems.Err(), "retry_every", attempts.Most)
+		s.log.Error(msgLeftOut, "tunnel", r.Config.Name, "err", r.out.problems.Err(), "retry_every", attempts.Most)
 	case r.out == nil && before != nil && before.Attempts > 0:
-		s.log.Info(msgLetIn, "tunnel", r.config.Name, "after", time.Since(before.Since).Round(time.Second), "attempts", before.Attempts)
+		s.log.Info(msgLetIn, "tunnel", r.Config.Name, "after", time.Since(before.Since).Round(time.Second), "attempts", before.Attempts)
 	}
 }

@@ -26,6 +26,7 @@ import (
 	"tlstunnel/internal/dn"
 	"tlstunnel/pki"
 	"tlstunnel/pki/certfile"
+	"tlstunnel/service/compile"
 )
 
 // authority is a CA that isn't a service's own, as the PKI of another machine.
@@ -164,7 +165,7 @@ func TestRevocation(t *testing.T) {
 	}
 	s.log.await(t, `level=ERROR msg="not all files could be read anew" cause=test`)
 	s.refused("a", trusted)
-	if problems := Check(s.cfg, time.Now()); problems.Err() == nil || !strings.Contains(problems.Err().Error(), strconv.Quote(crl)) {
+	if problems := compile.Check(s.cfg, time.Now()); problems.Err() == nil || !strings.Contains(problems.Err().Error(), strconv.Quote(crl)) {
 		t.Errorf("check says %v", problems)
 	}
 }

@@ -24,6 +24,7 @@ import (
 	"tlstunnel/internal/logging"
 	"tlstunnel/internal/tuning"
 	"tlstunnel/pki"
+	"tlstunnel/service/compile"
 	"tlstunnel/tunnel"
 )
 
@@ -62,7 +63,7 @@ type Service struct {
 
 // running is a tunnel of the config with its socket, or one that is left out.
 type running struct {
-	prepared
+	compile.Prepared
 	tunnel   *tunnel.Tunnel // nil while it is left out
 	listener net.Listener   // likewise
 	out      *leftOut       // nil while it isn't
@@ -107,7 +108,7 @@ func Start(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Service,
 	s := &Service{log: log, started: time.Now(), failed: make(chan error, 1), lookSoon: make(chan struct{}, 1), clockOffset: clockOffset, files: newFileWatch(log), crls: newFileWatch(log), cfg: cfg, logged: cfg.Log}
 	s.shown.Store(&view{cfg: cfg})
 	for _, t := range cfg.Tunnels {
-		s.tunnels = append(s.tunnels, &running{prepared: prepared{config: t}, out: &leftOut{}})
+		s.tunnels = append(s.tunnels, &running{Prepared: compile.Prepared{Config: t}, out: &leftOut{}})
 	}
 	store, err := s.ownPKI(ctx)
 	if errors.Is(err, context.Canceled) {
@@ -184,7 +185,7 @@ func (s *Service) ownPKI(ctx context.Context) (*pki.Store, error) {
 // left out.
 func (s *Service) Addr(name string) net.Addr {
 	for _, r := range s.shown.Load().tunnels {
-		if r.config.Name == name && r.listener != nil {
+		if r.Config.Name == name && r.listener != nil {
 			return r.listener.Addr()
 		}
 	}
@@ -230,12 +231,12 @@ func (s *Service) drain(r *running) {
 	grace, cancel := context.WithTimeout(context.Background(), s.cfg.ShutdownGrace)
 	s.draining.Go(func() {
 		defer cancel()
-		r.acme.Stop()
+		r.ACME.Stop()
 		if err := r.tunnel.Shutdown(grace); err != nil {
-			s.log.Warn("shutdown_grace was over before all connections had ended", "tunnel", r.config.Name)
+			s.log.Warn("shutdown_grace was over before all connections had ended", "tunnel", r.Config.Name)
 		}
 		n := r.tunnel.Stats()
-		s.log.Info("tunnel stopped", "tunnel", r.config.Name,
+		s.log.Info("tunnel stopped", "tunnel", r.Config.Name,
 			"completed", n.Completed, "interrupted", n.Interrupted, "refused", n.Refused,
 			"handshake_failed", n.HandshakeFailed, "target_failed", n.TargetFailed,
 			"no_close_notify", n.NoCloseNotify, "to_target", n.ToTarget, "to_peer", n.ToPeer)

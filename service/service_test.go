@@ -24,6 +24,7 @@ import (
 
 	"tlstunnel/internal/config"
 	"tlstunnel/pki"
+	"tlstunnel/service/compile"
 )
 
 // logText collects log lines.
@@ -202,7 +203,7 @@ func TestOwnPKINotNeeded(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(cfg.PKI.Dir, "ca.crt"), nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			problems := Check(cfg, time.Now())
+			problems := compile.Check(cfg, time.Now())
 			if len(problems) != 1 || (problems.Err() == nil) != tt.usable {
 				t.Errorf("got %v", problems)
 			}
@@ -229,7 +230,7 @@ func TestKeysThatOthersMayRead(t *testing.T) {
 	if err := os.Chmod(key, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	problems := Check(cfg, time.Now())
+	problems := compile.Check(cfg, time.Now())
 	if len(problems) != 1 || !problems[0].Warning || !strings.Contains(problems[0].Text, key) {
 		t.Errorf("got %v", problems)
 	}
@@ -251,14 +252,14 @@ func TestKeysThatOthersMayRead(t *testing.T) {
 		key = %q
 		key_password_file = %q
 	`, filepath.Join(cfg.PKI.Dir, "server.crt"), own, password)
-	problems = Check(load(t, text), time.Now())
+	problems = compile.Check(load(t, text), time.Now())
 	if len(problems) != 2 || problems.Err() != nil || !strings.Contains(problems[0].Text, own) || problems[0].Line != 9 || !strings.Contains(problems[1].Text, password) || problems[1].Line != 10 {
 		t.Errorf("got %v", problems)
 	}
 	startService(t, text).log.await(t, "is open to others, its mode being 0644")
 
 	check(t, os.WriteFile(password, []byte("a2V5"), 0o644))
-	problems = Check(load(t, fmt.Sprintf(`
+	problems = compile.Check(load(t, fmt.Sprintf(`
 		[[tunnel]]
 		name = "server"
 		mode = "server"
@@ -299,7 +300,7 @@ func TestFalseSigner(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg.Tunnels = []config.Tunnel{{Name: "a", Mode: config.ModeServer, Cert: file, Key: filepath.Join(store.Dir, "server.key")}}
-	problems := Check(cfg, time.Now())
+	problems := compile.Check(cfg, time.Now())
 	if len(problems) != 1 || !problems[0].Warning || !strings.Contains(problems[0].Text, "which isn't a CA (CA:FALSE)") {
 		t.Errorf("got %v", problems)
 	}

@@ -8,6 +8,7 @@ import (
 	"tlstunnel/internal/tuning"
 	"tlstunnel/pki"
 	"tlstunnel/pki/acme"
+	"tlstunnel/service/compile"
 	"tlstunnel/tunnel"
 )
 
@@ -93,7 +94,7 @@ func (s *Service) Status() Status {
 	if last := now.lastReload; !last.Time.IsZero() {
 		st.LastReload = &last
 	}
-	if needsPKI(now.cfg) {
+	if compile.NeedsPKI(now.cfg) {
 		st.Renewal, st.CA, st.CRLError = &now.renewal, now.ca, now.crlError
 	}
 	for _, r := range now.tunnels {
@@ -104,13 +105,13 @@ func (s *Service) Status() Status {
 }
 
 func (r *running) status() TunnelStatus {
-	t := TunnelStatus{Name: r.config.Name, Mode: r.config.Mode, Listen: r.config.Listen, Target: r.config.Target}
+	t := TunnelStatus{Name: r.Config.Name, Mode: r.Config.Mode, Listen: r.Config.Listen, Target: r.Config.Target}
 	if r.out != nil {
 		t.LeftOut = &r.out.LeftOut
 		return t
 	}
-	t.Listen, t.Stats = listenText(r.config.Listen, r.listener.Addr()), r.tunnel.Stats()
-	t.Begins, t.Expires, t.ACME = r.begins(), r.expires(), r.acme.Status()
+	t.Listen, t.Stats = listenText(r.Config.Listen, r.listener.Addr()), r.tunnel.Stats()
+	t.Begins, t.Expires, t.ACME = r.Begins(), r.Expires(), r.ACME.Status()
 	t.Targets, t.Failures = r.tunnel.Targets(), r.tunnel.Failures()
 	return t
 }
@@ -120,43 +121,15 @@ func (r *running) status() TunnelStatus {
 func (st *Status) offline(cfg *config.Config, now time.Time) config.Problems {
 	store, _ := pki.Open(cfg.PKI.Dir, now) // Check says what is wrong with it
 	st.Log, st.CA = cfg.Log.File, caStatus(cfg, store)
-	all, _ := translate(cfg, store, now)
+	all, _ := compile.All(cfg, store, now)
 	for _, p := range all {
 		st.Tunnels = append(st.Tunnels, TunnelStatus{
-			Name: p.config.Name, Mode: p.config.Mode, Listen: p.config.Listen, Target: p.config.Target,
-			Begins: p.begins(), Expires: p.expires(),
+			Name: p.Config.Name, Mode: p.Config.Mode, Listen: p.Config.Listen, Target: p.Config.Target,
+			Begins: p.Begins(), Expires: p.Expires(),
 		})
 	}
 	st.judge(now)
 	return CheckInstalled(cfg, now)
-}
-
-// begins is when the last of the certificates that the tunnel shows begins, zero if
-// it shows none.
-func (p prepared) begins() (last time.Time) {
-	if cert := p.acme.Certificate(); cert != nil {
-		return cert.Leaf.NotBefore
-	}
-	for _, cert := range p.shown {
-		if cert.NotBefore.After(last) {
-			last = cert.NotBefore
-		}
-	}
-	return last
-}
-
-// expires is when the first of the certificates that the tunnel shows ends, zero
-// if it shows none.
-func (p prepared) expires() (first time.Time) {
-	if cert := p.acme.Certificate(); cert != nil {
-		return cert.Leaf.NotAfter
-	}
-	for _, cert := range p.shown {
-		if first.IsZero() || cert.NotAfter.Before(first) {
-			first = cert.NotAfter
-		}
-	}
-	return first
 }
 
 // firstExpiry is when the first certificate ends, zero if there is none.

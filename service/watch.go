@@ -13,6 +13,7 @@ import (
 
 	"tlstunnel/internal/config"
 	"tlstunnel/pki"
+	"tlstunnel/service/compile"
 )
 
 // settleTime is how long the files must be left alone before they are read:
@@ -181,7 +182,7 @@ func filesOf(cfg *config.Config) []string {
 
 // crlsOf lists the CRLs that cfg makes us read, and the index of our own CA.
 func crlsOf(cfg *config.Config) (files []string) {
-	if slices.ContainsFunc(cfg.Tunnels, trustsOwn) {
+	if slices.ContainsFunc(cfg.Tunnels, compile.TrustsOwn) {
 		files = []string{pki.OwnCRL(cfg.PKI.Dir), pki.PreviousCRL(cfg.PKI.Dir), pki.IndexFile(cfg.PKI.Dir)}
 	}
 	for _, f := range cfg.Files() {

@@ -16,7 +16,7 @@ import (
 
 	"tlstunnel/internal/config"
 	"tlstunnel/pki/certfile"
-	"tlstunnel/service"
+	"tlstunnel/service/compile"
 )
 
 // shownCertificates is what cert show and ca show say in JSON.
@@ -112,7 +112,7 @@ func (a *app) showTunnel(name string) error {
 	if t == nil {
 		return fmt.Errorf("%q is neither a file, nor HOST:PORT, nor a tunnel in %q: `tlstunnel status` lists the tunnels", name, cfg.File)
 	}
-	file := service.CertFile(cfg, *t)
+	file := compile.CertFile(cfg, *t)
 	_, err = os.Stat(file)
 	switch {
 	case file == "":

@@ -1,4 +1,4 @@
-package service
+package compile
 
 import (
 	"crypto/tls"
@@ -14,37 +14,37 @@ import (
 
 // getByACME makes c show the certificate of the tunnel's CA, and answer that CA.
 // The certificate isn't in what the tunnel has read: a new one is shown by the same settings.
-func (tr *translator) getByACME(c *tls.Config) {
-	if tr.isWrong("acme") {
+func (b *builder) getByACME(c *tls.Config) {
+	if b.isWrong("acme") {
 		return
 	}
-	t := tr.tunnel.ACME
-	a := acme.NewSource(acmeOf(tr.cfg, t), func() (net.Listener, error) { return listenForChallenge(t.HTTPListen) })
-	tr.acme = a
+	t := b.tunnel.ACME
+	a := acme.NewSource(ACME(b.cfg, t), func() (net.Listener, error) { return listenForChallenge(t.HTTPListen) })
+	b.acme = a
 	c.GetCertificate, c.GetConfigForClient = a.GetCertificate, a.GetConfigForClient
 	if t.DirectoryCA != "" {
 		_, unusable, err := certfile.LoadCAs(t.DirectoryCA)
 		if err != nil {
-			tr.problem("acme.directory_ca", err.Error())
+			b.problem("acme.directory_ca", err.Error())
 		}
 		for _, why := range unusable {
-			tr.warn("acme.directory_ca", why.Error())
+			b.warn("acme.directory_ca", why.Error())
 		}
 	}
 	if err := a.CheckEAB(); err != nil {
-		tr.problem("acme.eab_key_file", err.Error())
+		b.problem("acme.eab_key_file", err.Error())
 	}
-	switch cert, err := a.Read(tr.now); {
+	switch cert, err := a.Read(b.now); {
 	case err == nil:
-		tr.warnOfChain("acme", cert)
+		b.warnOfChain("acme", cert)
 	case errors.Is(err, fs.ErrNotExist):
-		tr.warn("acme", "there is no certificate from the CA yet: tlstunnel orders it when it runs, and until it is there, nobody can connect")
+		b.warn("acme", "there is no certificate from the CA yet: tlstunnel orders it when it runs, and until it is there, nobody can connect")
 	default:
-		tr.warn("acme", err.Error())
+		b.warn("acme", err.Error())
 	}
 }
 
-func acmeOf(cfg *config.Config, t config.ACME) acme.Settings {
+func ACME(cfg *config.Config, t config.ACME) acme.Settings {
 	return acme.Settings{
 		Dir: cfg.PKI.Dir, KeyType: cfg.PKI.KeyType,
 		Directory: t.Directory, DirectoryCA: t.DirectoryCA, Email: t.Email, Domains: t.Domains, Challenge: t.Challenge,

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/service/compile"
 )
 
 func pkiConfig(t *testing.T) (cfg *config.Config, top string) {
@@ -40,7 +41,7 @@ func TestLostPKI(t *testing.T) {
 					t.Fatalf("got %v", err)
 				}
 			}
-			if problems := Check(cfg, first.CA.NotBefore); problems.Err() == nil || !strings.Contains(problems.Err().Error(), "is gone") {
+			if problems := compile.Check(cfg, first.CA.NotBefore); problems.Err() == nil || !strings.Contains(problems.Err().Error(), "is gone") {
 				t.Errorf("check says %v", problems)
 			}
 			// A folder that was made for it, or is empty as its disk isn't mounted, is no PKI.
@@ -70,7 +71,7 @@ func TestFirstPKIElsewhere(t *testing.T) {
 	if _, _, err := FirstPKI(t.Context(), cfg); err != nil {
 		t.Error(err)
 	}
-	for _, mark := range PKIMarks(cfg) {
+	for _, mark := range compile.Marks(cfg) {
 		check(t, os.Remove(mark))
 	}
 	check(t, os.RemoveAll(cfg.PKI.Dir))

@@ -1,4 +1,4 @@
-package service
+package compile
 
 import (
 	"net/netip"
@@ -12,32 +12,32 @@ import (
 // TestSameAs: two tunnels are the same if their configs, files and CAs are, and differ by
 // each field of those, whatever field comes next.
 func TestSameAs(t *testing.T) {
-	of := func(cfg config.Tunnel, ca acme.Settings) *prepared {
-		return &prepared{config: cfg, acme: &acme.Source{Settings: ca}}
+	of := func(cfg config.Tunnel, ca acme.Settings) *Prepared {
+		return &Prepared{Config: cfg, ACME: &acme.Source{Settings: ca}}
 	}
-	if !of(filled[config.Tunnel](), filled[acme.Settings]()).sameAs(of(filled[config.Tunnel](), filled[acme.Settings]())) {
+	if !of(filled[config.Tunnel](), filled[acme.Settings]()).SameAs(of(filled[config.Tunnel](), filled[acme.Settings]())) {
 		t.Error("the same isn't the same")
 	}
 	cfg := filled[config.Tunnel]()
 	eachChange(reflect.ValueOf(&cfg).Elem(), "config", func(field string) {
-		if of(cfg, acme.Settings{}).sameAs(of(filled[config.Tunnel](), acme.Settings{})) {
+		if of(cfg, acme.Settings{}).SameAs(of(filled[config.Tunnel](), acme.Settings{})) {
 			t.Errorf("%s is another, and not seen", field)
 		}
 	})
 	ca := filled[acme.Settings]()
 	eachChange(reflect.ValueOf(&ca).Elem(), "acme", func(field string) {
-		if of(config.Tunnel{}, ca).sameAs(of(config.Tunnel{}, filled[acme.Settings]())) {
+		if of(config.Tunnel{}, ca).SameAs(of(config.Tunnel{}, filled[acme.Settings]())) {
 			t.Errorf("%s is another, and not seen", field)
 		}
 	})
-	if (&prepared{read: [32]byte{1}}).sameAs(new(prepared)) {
+	if (&Prepared{read: [32]byte{1}}).SameAs(new(Prepared)) {
 		t.Error("other files aren't seen")
 	}
-	if (&prepared{acme: new(acme.Source)}).sameAs(new(prepared)) != (new(prepared)).sameAs(&prepared{acme: new(acme.Source)}) {
+	if (&Prepared{ACME: new(acme.Source)}).SameAs(new(Prepared)) != (new(Prepared)).SameAs(&Prepared{ACME: new(acme.Source)}) {
 		t.Error("it depends on the order")
 	}
 	one, two := config.Tunnel{ALPN: []string{"a b"}}, config.Tunnel{ALPN: []string{"a", "b"}}
-	if of(one, acme.Settings{}).sameAs(of(two, acme.Settings{})) {
+	if of(one, acme.Settings{}).SameAs(of(two, acme.Settings{})) {
 		t.Errorf("%q and %q look alike when printed, and aren't the same", one.ALPN, two.ALPN)
 	}
 }

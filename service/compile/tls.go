@@ -1,4 +1,4 @@
-package service
+package compile
 
 import (
 	"crypto/tls"
@@ -15,49 +15,49 @@ const sessionCacheSize = 64
 
 // commonTLS is what both modes share. Resumption never outlives it: each config
 // has ticket keys and a session cache of its own.
-func (tr *translator) commonTLS() *tls.Config {
-	c := &tls.Config{NextProtos: tr.tunnel.ALPN}
-	tunnel.SetProfile(c, tr.tunnel.Profile)
+func (b *builder) commonTLS() *tls.Config {
+	c := &tls.Config{NextProtos: b.tunnel.ALPN}
+	tunnel.SetProfile(c, b.tunnel.Profile)
 	return c
 }
 
-func (tr *translator) serverTLS() *tls.Config {
-	c := tr.commonTLS()
-	if tr.tunnel.ClientAuth == config.ClientAuthRequire {
+func (b *builder) serverTLS() *tls.Config {
+	c := b.commonTLS()
+	if b.tunnel.ClientAuth == config.ClientAuthRequire {
 		c.ClientAuth = tls.RequireAndVerifyClientCert
-		c.ClientCAs = tr.pool("client_ca", tr.tunnel.ClientCA)
+		c.ClientCAs = b.pool("client_ca", b.tunnel.ClientCA)
 	}
-	if tr.tunnel.ACME.Enabled() {
-		tr.getByACME(c)
-	} else if tr.tunnel.Cert != "" {
-		c.Certificates = tr.keyPair()
+	if b.tunnel.ACME.Enabled() {
+		b.getByACME(c)
+	} else if b.tunnel.Cert != "" {
+		c.Certificates = b.keyPair()
 	} else {
-		c.Certificates = tr.own("name")
+		c.Certificates = b.own("name")
 	}
 	return c
 }
 
 // clientTLS is for one target, since the name that its certificate must have
 // defaults to the target's host.
-func (tr *translator) clientTLS(address string) *tls.Config {
-	c := tr.commonTLS()
-	c.ServerName = tr.tunnel.ServerName
+func (b *builder) clientTLS(address string) *tls.Config {
+	c := b.commonTLS()
+	c.ServerName = b.tunnel.ServerName
 	if c.ServerName == "" {
 		host, _, _ := net.SplitHostPort(address)
 		c.ServerName = strings.TrimSuffix(host, ".") // which keeps search domains from it, and is in no certificate
 	}
-	if len(tr.tunnel.CA) > 0 {
-		c.RootCAs = tr.pool("ca", tr.tunnel.CA)
+	if len(b.tunnel.CA) > 0 {
+		c.RootCAs = b.pool("ca", b.tunnel.CA)
 	}
-	if len(tr.tunnel.Pins) > 0 {
-		tunnel.Pin(c, tr.tunnel.Pins)
+	if len(b.tunnel.Pins) > 0 {
+		tunnel.Pin(c, b.tunnel.Pins)
 	}
-	switch tr.tunnel.Cert {
+	switch b.tunnel.Cert {
 	case "":
 	case config.Own:
-		c.Certificates = tr.own("cert")
+		c.Certificates = b.own("cert")
 	default:
-		c.Certificates = tr.keyPair()
+		c.Certificates = b.keyPair()
 	}
 	c.ClientSessionCache = tls.NewLRUClientSessionCache(sessionCacheSize)
 	return c

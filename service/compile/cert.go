@@ -1,4 +1,4 @@
-package service
+package compile
 
 import (
 	"crypto/tls"
@@ -14,40 +14,43 @@ import (
 	"tlstunnel/pki/certfile"
 )
 
-func (tr *translator) keyPair() []tls.Certificate {
-	if tr.isWrong("cert", "key", "key_password_file") {
+// expirySoon is how long before a certificate's end there is a warning.
+const expirySoon = 30 * 24 * time.Hour
+
+func (b *builder) keyPair() []tls.Certificate {
+	if b.isWrong("cert", "key", "key_password_file") {
 		return nil
 	}
-	cert, err := certfile.LoadKeyPair(tr.tunnel.Cert, tr.tunnel.Key, tr.tunnel.KeyPasswordFile)
+	cert, err := certfile.LoadKeyPair(b.tunnel.Cert, b.tunnel.Key, b.tunnel.KeyPasswordFile)
 	if err != nil {
-		tr.problem("cert", err.Error())
+		b.problem("cert", err.Error())
 		return nil
 	}
-	tr.warnOfChain("cert", cert)
-	return tr.show("cert", cert)
+	b.warnOfChain("cert", cert)
+	return b.show("cert", cert)
 }
 
 // warnOfChain warns of a chain that others will refuse. That is no error: some peer
 // may not care.
-func (tr *translator) warnOfChain(key string, cert tls.Certificate) {
-	issuers := tr.trusted
-	if tr.store != nil {
-		issuers = append(issuers[:len(issuers):len(issuers)], tr.store.Trusted...)
+func (b *builder) warnOfChain(key string, cert tls.Certificate) {
+	issuers := b.trusted
+	if b.store != nil {
+		issuers = append(issuers[:len(issuers):len(issuers)], b.store.Trusted...)
 	}
-	for _, text := range certfile.ChainWarnings(cert, tr.tunnel.Mode == config.ModeClient, issuers, tr.now) {
-		tr.warn(key, text)
+	for _, text := range certfile.ChainWarnings(cert, b.tunnel.Mode == config.ModeClient, issuers, b.now) {
+		b.warn(key, text)
 	}
 }
 
 // warnOfAccess warns of secret files that others may read.
-func (tr *translator) warnOfAccess() {
-	for _, f := range tr.cfg.FilesOf(tr.index) {
+func (b *builder) warnOfAccess() {
+	for _, f := range b.cfg.FilesOf(b.index) {
 		what := "key"
 		if f.Key == "key_password_file" {
 			what = "password file"
 		}
 		if text := certfile.AccessWarning(what, f.Path); f.Secret && text != "" {
-			tr.warn(f.Key, text)
+			b.warn(f.Key, text)
 		}
 	}
 }
@@ -57,7 +60,7 @@ func (tr *translator) warnOfAccess() {
 func CertFile(cfg *config.Config, t config.Tunnel) string {
 	switch {
 	case t.ACME.Enabled():
-		return acmeOf(cfg, t.ACME).CertFile()
+		return ACME(cfg, t.ACME).CertFile()
 	case t.Cert == config.Own, t.Cert == "" && t.Mode == config.ModeServer:
 		return filepath.Join(cfg.PKI.Dir, "server.crt")
 	}
@@ -65,23 +68,23 @@ func CertFile(cfg *config.Config, t config.Tunnel) string {
 }
 
 // own is our own server certificate, once there is one.
-func (tr *translator) own(key string) []tls.Certificate {
-	if tr.store == nil {
+func (b *builder) own(key string) []tls.Certificate {
+	if b.store == nil {
 		return nil
 	}
-	return tr.show(key, tr.store.Server)
+	return b.show(key, b.store.Server)
 }
 
 // ownServers are the certificates by which we are a server, in so far as clients of
 // the tunnel might show them: they may well be for both uses and from a CA in client_ca.
-func (tr *translator) ownServers() []*x509.Certificate {
-	if tr.tunnel.ClientAuth != config.ClientAuthRequire {
+func (b *builder) ownServers() []*x509.Certificate {
+	if b.tunnel.ClientAuth != config.ClientAuthRequire {
 		return nil
 	}
-	own := slices.Clone(tr.shown)
-	if tr.store != nil {
-		own = append(own, tr.store.Server.Leaf)
-		tr.read.Write(tr.store.Server.Leaf.RawSubjectPublicKeyInfo)
+	own := slices.Clone(b.shown)
+	if b.store != nil {
+		own = append(own, b.store.Server.Leaf)
+		b.read.Write(b.store.Server.Leaf.RawSubjectPublicKeyInfo)
 	}
 	return own
 }
@@ -90,16 +93,16 @@ func (tr *translator) ownServers() []*x509.Certificate {
 // all is well. It is shown all the same: a peer may not mind, or know the time
 // better. Our own has renewed itself before the last quarter of its life, unless
 // something is wrong.
-func (tr *translator) endSoon(cert *x509.Certificate) string {
-	left := cert.NotAfter.Sub(tr.now)
-	own := tr.store != nil && cert.Equal(tr.store.Server.Leaf)
-	if tr.now.Before(cert.NotBefore) {
+func (b *builder) endSoon(cert *x509.Certificate) string {
+	left := cert.NotAfter.Sub(b.now)
+	own := b.store != nil && cert.Equal(b.store.Server.Leaf)
+	if b.now.Before(cert.NotBefore) {
 		remedy := ""
-		if own && !tr.now.Before(tr.store.CA.NotBefore) {
+		if own && !b.now.Before(b.store.CA.NotBefore) {
 			remedy = "; a running service renews it by itself, and so does `tlstunnel cert renew`"
 		}
 		return fmt.Sprintf("the certificate %q isn't valid before %s, and here it is %s: peers refuse it until then, unless it is this machine's clock that is wrong%s",
-			dn.Text(cert.Subject), date.Time(cert.NotBefore), date.Time(tr.now), remedy)
+			dn.Text(cert.Subject), date.Time(cert.NotBefore), date.Time(b.now), remedy)
 	}
 	if left >= expirySoon || own && left >= cert.NotAfter.Sub(cert.NotBefore)/4 {
 		return ""
@@ -111,7 +114,7 @@ func (tr *translator) endSoon(cert *x509.Certificate) string {
 	switch {
 	case !own:
 		return text + "renew it"
-	case !cert.NotAfter.Before(tr.store.CA.NotAfter):
+	case !cert.NotAfter.Before(b.store.CA.NotAfter):
 		return text + "its CA ends with it, `tlstunnel ca rotate` makes the next one"
 	default:
 		return text + "it should have renewed itself, `tlstunnel cert renew` does it or says why not"
@@ -120,16 +123,16 @@ func (tr *translator) endSoon(cert *x509.Certificate) string {
 
 // show makes cert what the tunnel proves its identity with; key is the one in
 // the config that a warning is about.
-func (tr *translator) show(key string, cert tls.Certificate) []tls.Certificate {
-	if text := tr.endSoon(cert.Leaf); text != "" {
-		p := tr.warn(key, text)
-		if !slices.Contains(tr.expiring, p) {
-			tr.expiring = append(tr.expiring, p)
+func (b *builder) show(key string, cert tls.Certificate) []tls.Certificate {
+	if text := b.endSoon(cert.Leaf); text != "" {
+		p := b.warn(key, text)
+		if !slices.Contains(b.expiring, p) {
+			b.expiring = append(b.expiring, p)
 		}
 	}
 	for _, der := range cert.Certificate {
-		tr.read.Write(der)
+		b.read.Write(der)
 	}
-	tr.shown = append(tr.shown, cert.Leaf)
+	b.shown = append(b.shown, cert.Leaf)
 	return []tls.Certificate{cert}
 }

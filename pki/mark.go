@@ -1,0 +1,39 @@
+package pki
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"tlstunnel/internal/atomicfile"
+	"tlstunnel/internal/date"
+)
+
+// A mark outside of the PKI's folder says that a PKI was there once. A folder that is
+// empty in spite of it is a disk that isn't mounted, or a mishap: a new CA would shut out
+// every client, and nobody would know why.
+
+// Mark makes those of the marks of the PKI in dir that it can. One is enough, and without
+// any, Lost finds nothing.
+func Mark(dir string, marks []string) {
+	text := fmt.Sprintf("tlstunnel has made a CA in %q. As long as this file is here, it makes no other there by itself.\n", dir)
+	for _, mark := range marks {
+		if _, err := os.Stat(filepath.Dir(mark)); err == nil {
+			_ = atomicfile.Create(mark, []byte(text), atomicfile.Public)
+		}
+	}
+}
+
+// Lost is an error if there was a PKI in dir, as one of the marks says, and there is none now.
+func Lost(dir string, marks []string) error {
+	if !IsEmpty(dir) {
+		return nil
+	}
+	for _, mark := range marks {
+		if info, err := os.Lstat(mark); err == nil {
+			return fmt.Errorf("the PKI that was in %q is gone (there since %s, says %q), and no other is made in its place by itself, as every client would need the new CA: mount its disk, or restore the folder from a backup, or let `tlstunnel init` make a new CA",
+				dir, date.Day(info.ModTime()), mark)
+		}
+	}
+	return nil
+}
