@@ -47,7 +47,7 @@ var mayImport = map[string][]string{
 	},
 	"service/compile": {"tunnel", "pki", "pki/acme", "pki/certfile", "internal/config", "internal/date", "internal/dn"},
 	"tunnel": {
-		"tunnel/pool", "internal/chain", "internal/date", "internal/diagnose", "internal/dn", "internal/strength",
+		"tunnel/pool", "internal/chain", "internal/date", "internal/diagnose", "internal/dn", "internal/sock", "internal/strength",
 		"golang.org/x/crypto/cryptobyte", "golang.org/x/sys",
 	},
 	"tunnel/pool": nil,
@@ -74,6 +74,7 @@ var mayImport = map[string][]string{
 	},
 	"internal/osservice": {"internal/config", "internal/logging", "github.com/kardianos/service", "golang.org/x/sys"},
 	"internal/quote":     nil,
+	"internal/sock":      {"golang.org/x/sys"},
 	"internal/strength":  nil,
 	"internal/testkit":   nil,
 	"internal/tuning":    {"golang.org/x/sys"},

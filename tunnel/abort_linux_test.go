@@ -3,12 +3,14 @@ package tunnel
 import (
 	"crypto/tls"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"os"
 	"testing"
 	"time"
 	"tlstunnel/internal/diagnose"
+	"tlstunnel/internal/sock"
 )
 
 // A peer that sends all it has, ends its stream and leaves without waiting for
@@ -27,7 +29,7 @@ func TestPeerLeavesBeforeTheAnswer(t *testing.T) {
 	defer target.tcp.Close()
 
 	check(t, send(peer, n), peer.CloseWrite())
-	eventually(t, "all has left the peer", func() bool { return unsent(peer.tcp) == 0 })
+	eventually(t, "all has left the peer", func() bool { return unacknowledged(peer.tcp) == 0 })
 	peer.tcp.Close()
 	check(t, send(target, 1))
 	eventually(t, "the tunnel knows that nobody is there", func() bool { return isDead(front) })
@@ -93,9 +95,9 @@ func TestResetIsTakenByAWrite(t *testing.T) {
 				}
 
 				got := ""
-				err := s.receive(func(c *chunk, b []byte) bool {
+				err := s.receive(func(c *sock.Chunk, b []byte) bool {
 					got += string(b)
-					c.giveBack()
+					c.Release()
 					return true
 				})
 				if got != string(half) || !errors.Is(err, errReset) {
@@ -114,7 +116,7 @@ func secureSide(t *testing.T, ours *net.TCPConn, theirs *end, role string) (*sid
 	if role == byTarget {
 		config, makeConn, theirConfig = clientTLS(), tls.Client, serverTLS()
 	}
-	s := newSide(ours, role)
+	s := newSide(asSock(t, ours), role)
 	c := &conn{settings: &settings{Settings: Settings{HandshakeTimeout: patience}}, setup: t.Context(), front: s}
 	var raw *rawTLS
 	done := make(chan error, 1)
@@ -122,4 +124,31 @@ func secureSide(t *testing.T, ours *net.TCPConn, theirs *end, role string) (*sid
 	raw = secureRaw(t, theirs, theirConfig, role)
 	check(t, <-done)
 	return s, raw
+}
+
+// A reset that comes together with the last bytes of a connection of many small
+// messages is noticed, if not at once.
+func TestResetWithTheLastBytes(t *testing.T) {
+	leakCheck(t)
+	p := newPath(t, "server", nil)
+	var targets []*end
+	for range 20 {
+		peer, target := p.open(t)
+		for range 20 {
+			check(t, exchange(peer, target))
+		}
+		check(t, send(peer, 100))
+		peer.reset()
+		targets = append(targets, target)
+	}
+	for _, target := range targets {
+		for {
+			if _, err := target.Read(make([]byte, 100)); err != nil {
+				if diagnose.IsTimeout(err) || err == io.EOF {
+					t.Errorf("got %v, want a reset", err)
+				}
+				break
+			}
+		}
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/diagnose"
+	"tlstunnel/internal/sock"
 	"tlstunnel/tunnel/pool"
 )
 
@@ -56,7 +57,7 @@ type attempt struct {
 // dialFirst connects to the first of the addresses that answers. The next one is tried
 // when the one before has failed, or hasn't answered within headStart. It notes those
 // that were tried in vain.
-func (c *conn) dialFirst(ctx context.Context, target Target, addresses []string) (*net.TCPConn, error) {
+func (c *conn) dialFirst(ctx context.Context, target Target, addresses []string) (*sock.Conn, error) {
 	if len(addresses) == 1 {
 		return c.dialOnly(ctx, target, addresses[0])
 	}
@@ -100,18 +101,18 @@ func (c *conn) dialFirst(ctx context.Context, target Target, addresses []string)
 	if won.conn == nil {
 		return nil, cmp.Or(firstErr, ctx.Err()) // which ends what hasn't begun
 	}
-	return won.conn.(*net.TCPConn), nil
+	return sock.New(won.conn)
 }
 
 // dialOnly is dialFirst for one address: most targets have no more, and a goroutine costs
 // as much as all else that is done here.
-func (c *conn) dialOnly(ctx context.Context, target Target, address string) (*net.TCPConn, error) {
+func (c *conn) dialOnly(ctx context.Context, target Target, address string) (*sock.Conn, error) {
 	conn, err := c.settings.dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
 		c.note(c.settings.addresses[target.Address], address, whyDown(err))
 		return nil, err
 	}
-	return conn.(*net.TCPConn), nil
+	return sock.New(conn)
 }
 
 func (s *settings) dialAddress(ctx context.Context, address string, index int, attempts chan<- attempt) {

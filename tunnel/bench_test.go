@@ -183,7 +183,7 @@ func BenchmarkCopy(b *testing.B) {
 	b.ReportAllocs()
 	go func() { sent <- errors.Join(send(sender, int64(b.N)<<20), sender.CloseWrite()) }()
 	var c conn
-	src, dst := newSide(accepted, byPeer), &side{stream: nowhere{}}
+	src, dst := newSide(asSock(b, accepted), byPeer), &side{stream: nowhere{}}
 	_, err := (&flow{src: src, dst: dst, moved: &c.toBack}).copy()
 	check(b, err, <-sent)
 }

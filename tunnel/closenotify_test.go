@@ -55,7 +55,7 @@ func TestCloseNotifyIsSent(t *testing.T) {
 			p := newPath(t, mode, nil)
 			var watched *wire
 			watch := func(e *end, role func(net.Conn, *tls.Config) *tls.Conn, config *tls.Config) error {
-				watched = &wire{source: &source{TCPConn: e.tcp}}
+				watched = &wire{Conn: asSock(t, e.tcp)}
 				c := role(watched, config)
 				e.stream = c
 				return c.Handshake()
@@ -92,7 +92,7 @@ func TestCloseNotifyIsSent(t *testing.T) {
 func TestLateCloseNotify(t *testing.T) {
 	leakCheck(t)
 	peer, accepted := connect(t)
-	late := &lateWire{wire: &wire{source: &source{TCPConn: accepted}}}
+	late := &lateWire{wire: &wire{Conn: asSock(t, accepted)}}
 	ours := tls.Server(late, serverTLS())
 	check(t, together(ours.Handshake, func() error { return peer.secure(tls.Client, clientTLS()) }))
 

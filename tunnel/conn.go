@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"time"
+
+	"tlstunnel/internal/sock"
 )
 
 // conn is one connection through a tunnel, from accept to its log line.
@@ -40,13 +42,13 @@ type conn struct {
 }
 
 // newConn is an accepted connection, which the caller gives to serveConn.
-func (t *Tunnel) newConn(accepted *net.TCPConn) *conn {
+func (t *Tunnel) newConn(accepted *sock.Conn) *conn {
 	c := &conn{
 		settings: t.settings.Load(),
 		accepted: time.Now(),
 		front:    newSide(accepted, byPeer),
 	}
-	keepAlive(accepted, c.settings.Keepalive)
+	accepted.KeepAlive(c.settings.Keepalive)
 	c.peer = addrPort(accepted.RemoteAddr())
 	c.origin = origin(c.peer.Addr())
 	t.register(c)

@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"net"
 
 	"tlstunnel/internal/diagnose"
+	"tlstunnel/internal/sock"
 	"tlstunnel/tunnel/pool"
 )
 
@@ -34,10 +34,10 @@ func (t *Tunnel) dial(c *conn) *ending {
 // verification, and notes whether it could. With only set, it takes only that one of
 // the target's addresses.
 func (t *Tunnel) dialTarget(c *conn, target Target, only string) *ending {
-	tcp, end := t.dialTCP(c, target, only)
+	socket, end := t.dialTCP(c, target, only)
 	if end == nil {
-		end = t.secureBack(c, target, tcp)
-		c.note(c.settings.addresses[target.Address], tcp.RemoteAddr().String(), end)
+		end = t.secureBack(c, target, socket)
+		c.note(c.settings.addresses[target.Address], socket.RemoteAddr().String(), end)
 	}
 	if only == "" {
 		c.note(t.targets, target.Address, end)
@@ -55,7 +55,7 @@ func (c *conn) note(p *pool.Pool, name string, end *ending) {
 	}
 }
 
-func (t *Tunnel) dialTCP(c *conn, target Target, only string) (*net.TCPConn, *ending) {
+func (t *Tunnel) dialTCP(c *conn, target Target, only string) (*sock.Conn, *ending) {
 	s, timeout := c.settings, c.settings.ConnectTimeout
 	if only != "" {
 		timeout = min(timeout, headStart) // later, another one would win
@@ -69,17 +69,17 @@ func (t *Tunnel) dialTCP(c *conn, target Target, only string) (*net.TCPConn, *en
 	if err != nil {
 		return nil, cmp.Or(c.stopped(dialFailed), explainDial(err))
 	}
-	tcp, err := c.dialFirst(ctx, target, addresses)
+	socket, err := c.dialFirst(ctx, target, addresses)
 	if err != nil {
 		return nil, cmp.Or(c.stopped(dialFailed), explainDial(err))
 	}
-	keepAlive(tcp, s.Keepalive)
-	return tcp, nil
+	socket.KeepAlive(s.Keepalive)
+	return socket, nil
 }
 
-// secureBack makes tcp the back. On failure it closes it.
-func (t *Tunnel) secureBack(c *conn, target Target, tcp *net.TCPConn) *ending {
-	back := newSide(tcp, byTarget)
+// secureBack makes socket the back. On failure it closes it.
+func (t *Tunnel) secureBack(c *conn, target Target, socket *sock.Conn) *ending {
+	back := newSide(socket, byTarget)
 	if target.TLS != nil {
 		if err := t.startTLS(c, back, tls.Client, target.TLS); err != nil {
 			t.hangUp(back)

@@ -89,7 +89,7 @@ func (t *Tunnel) tryPlace(s *settings, target Target, only string, p *pool.Pool,
 	if t.dialTarget(c, target, only) != nil {
 		return
 	}
-	s.log.Info("target works again", "target", target.Address, "address", c.back.tcp.RemoteAddr().String())
+	s.log.Info("target works again", "target", target.Address, "address", c.back.socket.RemoteAddr().String())
 	_ = c.back.CloseWrite()
-	c.back.tcp.Close()
+	c.back.socket.Close()
 }

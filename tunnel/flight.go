@@ -11,6 +11,8 @@ import (
 	"fmt"
 
 	"golang.org/x/crypto/cryptobyte"
+
+	"tlstunnel/internal/sock"
 )
 
 // What a peer may say before it has proved anything. A real chain has some four
@@ -82,9 +84,9 @@ func (f *flight) check(header [recordHeader]byte, payload []byte) error {
 	case header[0] == recordHandshake && !encrypted:
 		return f.read(payload)
 	case header[0] == recordApplication && encrypted:
-		c := takeChunk(len(payload))
-		defer c.giveBack()
-		return f.read(f.decrypt(c.b[:0], header, payload))
+		c := sock.GetChunk(len(payload))
+		defer c.Release()
+		return f.read(f.decrypt(c.B[:0], header, payload))
 	default:
 		return nil
 	}

@@ -1,9 +1,9 @@
 package tunnel
 
 import (
-	"cmp"
-	"errors"
 	"time"
+
+	"tlstunnel/internal/sock"
 )
 
 // maxDiscarded is how many bytes of one side are read and thrown away after the other
@@ -14,7 +14,7 @@ const maxDiscarded = 256 << 20
 // lose notes that s takes nothing any more, and why.
 func (r *relaying) lose(s *side, why *ending) {
 	s.gone.CompareAndSwap(nil, why)
-	_ = s.tcp.SetWriteDeadline(time.Unix(0, 0)) // for a write that waits for it
+	_ = s.socket.SetWriteDeadline(time.Unix(0, 0)) // for a write that waits for it
 	r.limitHalfClose()
 	r.endIfForNobody(s)
 }
@@ -43,7 +43,8 @@ func (r *relaying) isForNobody(s *side) bool {
 	case stageEnding:
 		return false
 	case stageEnded:
-		return hasTakenAll(own.dst.tcp.TCPConn)
+		n, ok := own.dst.socket.Unacknowledged()
+		return ok && n == 0
 	default:
 		return true
 	}
@@ -53,10 +54,10 @@ func (r *relaying) isForNobody(s *side) bool {
 // rid of that before it takes what f.dst sent. These bytes count nowhere as progress.
 func (r *relaying) discard(f *flow) {
 	left := maxDiscarded
-	_ = f.src.tcp.SetReadDeadline(time.Time{})
-	err := f.src.tcp.receive(func(c *chunk, b []byte) (more bool) {
+	_ = f.src.socket.SetReadDeadline(time.Time{})
+	err := f.src.socket.Receive(func(c *sock.Chunk, b []byte) (more bool) {
 		left -= len(b)
-		c.giveBack()
+		c.Release()
 		return left > 0 && !r.isForNobody(f.dst)
 	})
 	if err == nil {
@@ -91,8 +92,8 @@ func (r *relaying) wasEnded(s *side) bool {
 // hasEnded reports whether the end of the stream of s has come, perhaps behind other
 // bytes that nobody has read yet.
 func (s *side) hasEnded() bool {
-	state, ok := tcpStateOf(s.tcp.TCPConn)
-	return s.sawEnd.Load() || s.finCame.Load() || ok && state.ended
+	state, ok := s.socket.State()
+	return s.sawEnd.Load() || s.finCame.Load() || ok && state.Ended
 }
 
 // endWaits reports whether the stream of s, which is dead, has a proper end behind the
@@ -101,22 +102,13 @@ func (s *side) endWaits() bool {
 	if s.sawEnd.Load() || s.finCame.Load() {
 		return true
 	}
-	if err := s.whyDead(); err == nil || errors.Is(err, errPipe) {
-		return true
-	}
-	return s.wire != nil && alertWaits(s.tcp.TCPConn)
+	return sock.EndedBefore(s.socket.WhyDead()) || s.wire != nil && s.alertWaits()
 }
 
-// whyDead is the error with which the connection to s was lost. If s has reset it, and got
-// no FIN from us, it is EPIPE, or nil if a write has taken that, when the stream of s had
-// ended before. It is nil, too, when both streams had. It takes the error from the
-// kernel, and so keeps it for the read that comes up to there.
-func (s *side) whyDead() error {
-	s.tcp.sending.Lock() // not for long: nothing waits on a dead connection
-	defer s.tcp.sending.Unlock()
-	err := takeError(s.tcp.TCPConn)
-	if err != nil && !errors.Is(err, errPipe) {
-		s.tcp.lost = err
-	}
-	return cmp.Or(err, s.tcp.lost)
+// alertWaits reports whether the last of the bytes that wait to be read from s is an
+// alert of TLS, or may be one: in TLS 1.3 it looks like two bytes of data. It is true
+// when none wait, or the system doesn't tell.
+func (s *side) alertWaits() bool {
+	last, ok := s.socket.PeekLast(128) // longer than any alert
+	return !ok || endsInAlert(last)
 }

@@ -77,7 +77,7 @@ func TestLastBytesArrive(t *testing.T) {
 				left := make(chan error, 1)
 				go func() {
 					err := errors.Join(send(gone, n), gone.CloseWrite())
-					if !reached(func() bool { return unsent(gone.tcp) == 0 }) {
+					if !reached(func() bool { return unacknowledged(gone.tcp) == 0 }) {
 						err = errors.New("not all has left")
 					}
 					left <- errors.Join(err, gone.tcp.Close())
@@ -111,7 +111,7 @@ func TestLastBytesArriveAfterAnswer(t *testing.T) {
 				go func() { sent <- errors.Join(send(gone, n), gone.CloseWrite()) }()
 				left := false
 				check(t, receiveAll(readerFunc(func(b []byte) (int, error) {
-					if !left && len(sent) == 1 && unsent(gone.tcp) == 0 {
+					if !left && len(sent) == 1 && unacknowledged(gone.tcp) == 0 {
 						left = true
 						check(t, <-sent, gone.tcp.Close())
 						time.Sleep(300 * time.Millisecond) // several looks
@@ -135,7 +135,7 @@ func TestDiscardIsBounded(t *testing.T) {
 	tun := New(s)
 	peer, accepted := connect(t)
 	target, dialled := connect(t)
-	front, back := newSide(accepted, byPeer), newSide(dialled, byTarget)
+	front, back := newSide(asSock(t, accepted), byPeer), newSide(asSock(t, dialled), byTarget)
 	back.stream = stuck{dialled}
 	check(t, send(peer, 10), peer.CloseWrite(), peer.tcp.Close())
 	c := &conn{settings: tun.settings.Load(), front: front, back: back}

@@ -42,7 +42,7 @@ func (t *Tunnel) startTLS(c *conn, s *side, role func(net.Conn, *tls.Config) *tl
 	ctx, cancel := context.WithTimeout(c.setup, c.settings.HandshakeTimeout)
 	defer cancel()
 	start := time.Now()
-	s.wire = &wire{source: s.tcp, holdTicket: s == c.front}
+	s.wire = &wire{Conn: s.socket, holdTicket: s == c.front}
 	s.terms = &terms{who: s.name, config: config, trusted: c.settings.Trusted}
 	ctx = context.WithValue(ctx, termsKey{}, s.terms)
 	if s.name == byTarget {
@@ -50,10 +50,11 @@ func (t *Tunnel) startTLS(c *conn, s *side, role func(net.Conn, *tls.Config) *tl
 		limitSessions(config, time.Now)
 	}
 	tlsConn := role(s.wire, config)
-	h := &handshaking{ctx: ctx, origin: origin(addrPort(s.tcp.RemoteAddr()).Addr()), flight: flightOf(tlsConn)}
+	h := &handshaking{ctx: ctx, origin: origin(addrPort(s.socket.RemoteAddr()).Addr()), flight: flightOf(tlsConn)}
 	defer h.endTurn()
-	s.wire.handshake, s.tcp.reading.pace.early = h, true
-	stop := context.AfterFunc(ctx, func() { _ = s.tcp.SetDeadline(time.Unix(0, 0)) })
+	s.wire.handshake = h
+	s.socket.ReadLittle(true)
+	stop := context.AfterFunc(ctx, func() { _ = s.socket.SetDeadline(time.Unix(0, 0)) })
 	if s.name == byPeer {
 		awaitHello(s.wire)
 	}
@@ -76,7 +77,8 @@ func (t *Tunnel) startTLS(c *conn, s *side, role func(net.Conn, *tls.Config) *tl
 //
 //go:noinline
 func (c *conn) secured(s *side, stream *tls.Conn) {
-	s.wire.handshake, s.tcp.reading.pace.early = nil, false
+	s.wire.handshake = nil
+	s.socket.ReadLittle(false)
 	s.wire.holdTicket, s.wire.noWait = false, true
 	state := stream.ConnectionState()
 	c.session = &state
@@ -130,7 +132,7 @@ func (h *handshaking) await(w *wire) error {
 	}
 	for len(w.ahead) < want && w.err == nil {
 		h.endTurn()
-		if err := w.receive(w.put); err != nil {
+		if err := w.Receive(w.put); err != nil {
 			w.end(err)
 		}
 	}
@@ -158,7 +160,7 @@ func (h *handshaking) await(w *wire) error {
 // stack; here a silent peer costs little.
 func awaitHello(w *wire) {
 	for w.err == nil && !beginsWithRecord(w.ahead) {
-		if err := w.receive(w.put); err != nil {
+		if err := w.Receive(w.put); err != nil {
 			w.end(err)
 		}
 	}

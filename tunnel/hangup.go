@@ -3,6 +3,8 @@ package tunnel
 import (
 	"context"
 	"time"
+
+	"tlstunnel/internal/sock"
 )
 
 // Bounds for the connections that we close with care. Each of them costs a socket and a
@@ -27,11 +29,11 @@ func newLingering(bytes int) lingering { return lingering{make(chan struct{}, ma
 func (t *Tunnel) hangUp(s *side) {
 	switch {
 	case s.rejected.Load():
-		t.closeLingering(s.tcp, t.rejected)
-	case s.tcp.quiet && s.mayBeReset():
-		t.closeLingering(s.tcp, t.answered)
+		t.closeLingering(s.socket, t.rejected)
+	case !s.socket.ResetsOnClose() && s.mayBeReset():
+		t.closeLingering(s.socket, t.answered)
 	default:
-		s.tcp.Close()
+		s.socket.Close()
 	}
 }
 
@@ -43,14 +45,14 @@ func (s *side) mayBeReset() bool {
 	if s.wire == nil || s.wire.finished {
 		return false
 	}
-	if unread(s.tcp.TCPConn) > 0 {
+	if s.socket.Unread() > 0 {
 		return true
 	}
-	if unsent(s.tcp.TCPConn) == 0 {
+	if n, _ := s.socket.Unacknowledged(); n == 0 {
 		return false
 	}
-	state, ok := tcpStateOf(s.tcp.TCPConn)
-	return ok && !state.ended
+	state, ok := s.socket.State()
+	return ok && !state.Ended
 }
 
 // closeLingering closes a connection so that the other end gets what it was sent last. If bytes
@@ -59,8 +61,8 @@ func (s *side) mayBeReset() bool {
 // reset before what they have got. So closeLingering ends our stream and reads on
 // for a moment. A flood of such connections mustn't cost much: those above
 // maxLingering are closed at once.
-func (t *Tunnel) closeLingering(c *source, why lingering) {
-	c.endQuietly()
+func (t *Tunnel) closeLingering(c *sock.Conn, why lingering) {
+	c.ResetOnClose(false)
 	select {
 	case why.places <- struct{}{}:
 		t.running.Add(1)
@@ -70,7 +72,7 @@ func (t *Tunnel) closeLingering(c *source, why lingering) {
 	}
 }
 
-func (t *Tunnel) linger(c *source, why lingering) {
+func (t *Tunnel) linger(c *sock.Conn, why lingering) {
 	defer t.running.Done()
 	defer func() { <-why.places }()
 	defer c.Close()
@@ -81,8 +83,8 @@ func (t *Tunnel) linger(c *source, why lingering) {
 	stop := context.AfterFunc(t.setup, func() { _ = c.SetReadDeadline(time.Unix(0, 0)) })
 	defer stop()
 	left := why.bytes
-	_ = c.receive(func(c *chunk, b []byte) (more bool) {
-		c.giveBack()
+	_ = c.Receive(func(c *sock.Chunk, b []byte) (more bool) {
+		c.Release()
 		left -= len(b)
 		return left > 0
 	})

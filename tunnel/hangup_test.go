@@ -141,7 +141,7 @@ func afterEnd(t *testing.T, mode string, version uint16, answer int64, edit func
 	check(t, receiveAll(plain, 1000))
 	eventually(t, "it sends what nobody reads", func() bool {
 		r := p.tunnels[0].live.relays()
-		return len(r) == 1 && unread(r[0].sideWithTLS().tcp.TCPConn) > 0
+		return len(r) == 1 && r[0].sideWithTLS().socket.Unread() > 0
 	})
 	check(t, send(plain, answer), plain.CloseWrite())
 	p.tunnels[0].logs.next(t, 0)

@@ -25,6 +25,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"tlstunnel/internal/sock"
 )
 
 // patience is how long a test waits for what must come.
@@ -314,6 +315,14 @@ func connect(t testing.TB) (theirs *end, ours *net.TCPConn) {
 	check(t, err)
 	t.Cleanup(func() { accepted.Close() })
 	return theirs, accepted.(*net.TCPConn)
+}
+
+// asSock is c as a side has it.
+func asSock(t testing.TB, c net.Conn) *sock.Conn {
+	t.Helper()
+	s, err := sock.New(c)
+	check(t, err)
+	return s
 }
 
 func mustDialTLS(t testing.TB, addr string, config *tls.Config) *end {

@@ -5,9 +5,9 @@ import (
 	"net"
 	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
+	"tlstunnel/internal/sock"
 )
 
 // A connection that has been idle for so long that its goroutines are new ones goes
@@ -87,12 +87,12 @@ func countChunks(t *testing.T) *atomic.Int64 {
 	runtime.GC()
 	runtime.GC() // for a pool to be empty
 	live := new(atomic.Int64)
-	for _, chunks := range []*sync.Pool{&smallChunks, &largeChunks} {
+	for _, chunks := range sock.Pools() {
 		makeChunk := chunks.New
 		chunks.New = func() any {
-			c := makeChunk().(*chunk)
-			live.Add(int64(len(c.b)))
-			runtime.AddCleanup(c, func(size int64) { live.Add(-size) }, int64(len(c.b)))
+			c := makeChunk().(*sock.Chunk)
+			live.Add(int64(len(c.B)))
+			runtime.AddCleanup(c, func(size int64) { live.Add(-size) }, int64(len(c.B)))
 			return c
 		}
 		t.Cleanup(func() { chunks.New = makeChunk })

@@ -95,7 +95,7 @@ func TestConnectionsAreEnded(t *testing.T) {
 		tun := New(s)
 		peer, accepted := connect(t)
 		target, dialled := connect(t)
-		c := &conn{settings: tun.settings.Load(), front: newSide(accepted, byPeer), back: newSide(dialled, byTarget)}
+		c := &conn{settings: tun.settings.Load(), front: newSide(asSock(t, accepted), byPeer), back: newSide(asSock(t, dialled), byTarget)}
 		tun.register(c)
 		tun.End(c.id)
 		tun.relay(c)

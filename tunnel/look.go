@@ -30,51 +30,33 @@ func (t *Tunnel) lookInterval() time.Duration {
 func (r *relaying) look(f *flow) {
 	s, passing := f.src, f.passing.Load()
 	unread := passing || f.stage.Load() != stageOpen // if it is read, its reader sees its end
-	waiting := s.owesAnswer(r.to(s).passing.Load())
+	waiting := s.socket.OwesAnswer(r.to(s).passing.Load())
 	if !unread && !waiting {
 		return
 	}
-	state, ok := tcpStateOf(s.tcp.TCPConn)
-	if ok && state.ended && !state.dead {
+	state, ok := s.socket.State()
+	if ok && state.Ended && !state.Dead {
 		s.finCame.Store(true)
 	}
 	switch {
 	case !ok:
 	case s.gone.Load() != nil:
 		r.endIfForNobody(s)
-	case state.dead && unread && !r.wasEnded(s):
-		if err := s.whyDead(); err != nil {
+	case state.Dead && unread && !r.wasEnded(s):
+		if err := s.socket.WhyDead(); err != nil {
 			r.lose(s, explainRelay(s, err))
 		}
-	case waiting && state.hasVanished(s.tcp.probed):
-		if passing && s.wire != nil && alertWaits(s.tcp.TCPConn) {
+	case waiting && state.Vanished:
+		if passing && s.wire != nil && s.alertWaits() {
 			s.sawEnd.Store(true) // if it isn't one, half_close_timeout ends this
 		}
 		s.vanished.Store(true)
 		r.lose(s, explainRelay(s, errTimedOut))
-	case state.ended && passing:
+	case state.Ended && passing:
 		r.limitHalfClose()
 	case f.stage.Load() == stageEnded && s.wire != nil:
 		// If it closed, its system resets the connection when something more comes. A
 		// ticket is the one thing that we have to say by ourselves.
 		s.wire.sendTicket()
 	}
-}
-
-// owesAnswer reports whether the other end has yet to acknowledge something that was
-// written. While the kernel waits for that, it sends no keepalive probes. writing is
-// whether a write is under way.
-func (s *side) owesAnswer(writing bool) bool {
-	if s.tcp.probed == 0 || !s.tcp.written.Swap(false) && !writing || unsent(s.tcp.TCPConn) == 0 {
-		return false
-	}
-	s.tcp.written.Store(true)
-	return true
-}
-
-// hasVanished reports whether the other end has been silent for twice keepalive, though
-// the kernel has asked it for a sign of life: by what it sent again, or by probes of a
-// closed window. A reader that is slow but lives answers these.
-func (s tcpState) hasVanished(keepalive time.Duration) bool {
-	return s.asked >= keepaliveCount && s.silent >= 2*keepalive
 }

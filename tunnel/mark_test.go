@@ -212,7 +212,7 @@ func TestMarksAreForTunnelsAlone(t *testing.T) {
 	hello := func(config *tls.Config) (seen *tls.ClientHelloInfo, start []byte) {
 		theirs, ours := connect(t)
 		server := serverTLS()
-		w := &wire{source: &source{TCPConn: ours}}
+		w := &wire{Conn: asSock(t, ours)}
 		server.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) {
 			seen = h
 			return nil, errors.New("seen")

@@ -10,9 +10,10 @@ import (
 const (
 	recordAlert       = 21
 	recordHandshake   = 22
-	recordApplication = 23 // in TLS 1.3 anything that is encrypted
-	recordHeader      = 5  // bytes: type, version, length
-	alertSize         = 7  // bytes: the header, the level and the code
+	recordApplication = 23       // in TLS 1.3 anything that is encrypted
+	recordHeader      = 5        // bytes: type, version, length
+	maxRecord         = 16 << 10 // bytes that one carries at the most (RFC 8446, section 5.1)
+	alertSize         = 7        // bytes: the header, the level and the code
 )
 
 // isHello reports whether a stream begins as TLS does.

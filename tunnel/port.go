@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net"
 	"time"
+
+	"tlstunnel/internal/sock"
 )
 
 // port is one listening socket. It gives each connection that it accepts to the tunnel
@@ -45,11 +47,11 @@ func (t *Tunnel) open(p *port) bool {
 func (p *port) serve() error {
 	var backoff time.Duration
 	for {
-		accepted, err := p.listener.Accept()
+		accepted, err := p.accept()
 		switch {
 		case err == nil:
 			backoff = 0
-			c := p.tunnel.newConn(accepted.(*net.TCPConn))
+			c := p.tunnel.newConn(accepted)
 			go p.tunnel.serveConn(c)
 		case p.tunnel.setup.Err() != nil:
 			return nil
@@ -60,6 +62,18 @@ func (p *port) serve() error {
 			p.wait(err, backoff)
 		}
 	}
+}
+
+func (p *port) accept() (*sock.Conn, error) {
+	accepted, err := p.listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	c, err := sock.New(accepted)
+	if err != nil {
+		accepted.Close()
+	}
+	return c, err
 }
 
 // wait gives the system time to recover after accept has failed, for example from too

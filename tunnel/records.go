@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto/tls"
 	"reflect"
+
+	"tlstunnel/internal/sock"
 )
 
 // records are the buffers in which a [tls.Conn] decrypts. It would copy what it
@@ -16,7 +18,7 @@ import (
 type records struct {
 	raw   *bytes.Buffer // what has come
 	input *bytes.Reader // what is decrypted of it, in the same memory
-	lent  *chunk        // the memory of both
+	lent  *sock.Chunk   // the memory of both
 	part  []byte        // of a record, that came last
 }
 
@@ -40,12 +42,12 @@ func field[T any](c *tls.Conn, path ...string) *T {
 	return (*T)(f.Addr().UnsafePointer())
 }
 
-// lend makes b, which c has behind its headroom, what is decrypted next.
-func (r *records) lend(c *chunk, b []byte) (ok bool) {
+// lend makes b, which c has behind its sock.Headroom, what is decrypted next.
+func (r *records) lend(c *sock.Chunk, b []byte) (ok bool) {
 	if r.raw == nil || r.input == nil {
 		return false
 	}
-	all := c.b[headroom-len(r.part) : headroom+len(b)]
+	all := c.B[sock.Headroom-len(r.part) : sock.Headroom+len(b)]
 	copy(all, r.part)
 	r.part = r.part[:0]
 	*r.raw, r.lent = *bytes.NewBuffer(all), c
@@ -63,7 +65,7 @@ func (r *records) takeBack() {
 	*r.raw = bytes.Buffer{}
 	r.input.Reset(nil)
 	if r.lent != nil {
-		r.lent.giveBack()
+		r.lent.Release()
 		r.lent = nil
 	}
 }

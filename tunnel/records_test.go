@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"testing"
+	"tlstunnel/internal/sock"
 )
 
 // TestRecordBuffers is for the day when crypto/tls changes: the buffers of an idle
@@ -17,8 +18,8 @@ func TestRecordBuffers(t *testing.T) {
 		t.Fatal("crypto/tls has other buffers than records.go knows")
 	}
 	for _, part := range []string{"part of", " a record"} {
-		c := takeChunk(smallChunk)
-		if !r.lend(c, c.b[headroom:headroom+copy(c.b[headroom:], part)]) {
+		c := sock.GetChunk(sock.SmallChunk)
+		if !r.lend(c, c.B[sock.Headroom:sock.Headroom+copy(c.B[sock.Headroom:], part)]) {
 			t.Fatal("nothing was lent")
 		}
 		if part == " a record" && r.raw.String() != "part of a record" {
@@ -29,7 +30,7 @@ func TestRecordBuffers(t *testing.T) {
 			t.Error("the memory wasn't taken back")
 		}
 	}
-	r.lend(takeChunk(smallChunk), nil)
+	r.lend(sock.GetChunk(sock.SmallChunk), nil)
 	r.raw.Next(len("part of a record"))
 	r.takeBack()
 	if r.part != nil {
@@ -42,8 +43,8 @@ func TestRecordBuffers(t *testing.T) {
 func TestWithoutRecords(t *testing.T) {
 	leakCheck(t)
 	peer, accepted := connect(t)
-	s := newSide(accepted, byPeer)
-	s.wire = &wire{source: s.tcp}
+	s := newSide(asSock(t, accepted), byPeer)
+	s.wire = &wire{Conn: s.socket}
 	ours := tls.Server(s.wire, serverTLS())
 	check(t, together(ours.Handshake, func() error { return peer.secure(tls.Client, clientTLS()) }))
 	s.stream, s.wire.noWait = ours, true
@@ -53,9 +54,9 @@ func TestWithoutRecords(t *testing.T) {
 	check(t, together(
 		func() error { return errors.Join(send(peer, n), peer.CloseWrite()) },
 		func() error {
-			err := s.receive(func(c *chunk, b []byte) bool {
+			err := s.receive(func(c *sock.Chunk, b []byte) bool {
 				got.Write(b)
-				c.giveBack()
+				c.Release()
 				return true
 			})
 			if err != io.EOF {

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 	"tlstunnel/internal/diagnose"
+	"tlstunnel/internal/sock"
 )
 
 // flow is one direction of a connection.
@@ -34,7 +35,7 @@ const (
 // failed; it is errIdle when nothing could be passed on for idleAfter.
 func (f *flow) copy() (failed *side, err error) {
 	for {
-		_ = f.src.tcp.SetReadDeadline(time.Now().Add(idleAfter))
+		_ = f.src.socket.SetReadDeadline(time.Now().Add(idleAfter))
 		before := f.moved.Load()
 		err = f.src.receive(f.pass)
 		switch {
@@ -50,15 +51,15 @@ func (f *flow) copy() (failed *side, err error) {
 	}
 }
 
-// pass is a [taker].
-func (f *flow) pass(c *chunk, b []byte) (more bool) {
+// pass is a [sock.Consumer].
+func (f *flow) pass(c *sock.Chunk, b []byte) (more bool) {
 	if f.start == nil {
 		f.start = bytes.Clone(b[:min(len(b), alertSize)])
 	}
 	f.passing.Store(true)
 	n, err := f.dst.Write(b)
 	f.passing.Store(false)
-	c.giveBack()
+	c.Release()
 	f.moved.Add(int64(n))
 	f.err = err
 	return err == nil
@@ -93,13 +94,8 @@ func (t *Tunnel) relay(c *conn) {
 		down:   flow{src: c.back, dst: c.front, moved: &c.toFront},
 	}
 	r.running.Store(2)
-	for _, s := range []*side{c.front, c.back} {
-		if isProbed(s.tcp.TCPConn, c.settings.Keepalive) {
-			s.tcp.probed = c.settings.Keepalive
-		}
-	}
-	c.front.tcp.reading.pace.buffer = func() sendBuffer { return sendBufferOf(c.back.tcp.TCPConn) }
-	c.back.tcp.reading.pace.buffer = func() sendBuffer { return sendBufferOf(c.front.tcp.TCPConn) }
+	c.front.socket.FeedsInto(c.back.socket)
+	c.back.socket.FeedsInto(c.front.socket)
 	r.stall = watchStall(c, func(code string) { r.abort(&ending{interrupted, diagnose.New(code), nil}) })
 	r.stall.setLimit(c.settings.IdleTimeout, "tlstunnel.idle")
 	t.beginRelay(r)
@@ -125,7 +121,7 @@ func (r *relaying) run(f *flow) {
 
 // await goes on with f once something comes.
 func (r *relaying) await(f *flow) {
-	f.src.tcp.await()
+	f.src.socket.Await()
 	r.run(f)
 }
 
@@ -141,7 +137,6 @@ func (r *relaying) end(f *flow, failed *side, err error) {
 		r.mu.Unlock()
 		f.stage.Store(stageEnding)
 		r.limitHalfClose() // first, for to pass on the end can take as long as to pass on the bytes
-		f.dst.tcp.noteWritten()
 		if f.dst.CloseWrite() == nil {
 			f.stage.Store(stageEnded)
 		} else { // why is of no interest: reading dst says so
@@ -170,11 +165,11 @@ func (r *relaying) abort(why *ending) {
 	r.mu.Unlock()
 	// To close a connection waits for its reader, which may be waiting for the other
 	// side to take bytes.
-	_ = r.front.tcp.SetWriteDeadline(time.Unix(0, 0))
-	_ = r.back.tcp.SetWriteDeadline(time.Unix(0, 0))
+	_ = r.front.socket.SetWriteDeadline(time.Unix(0, 0))
+	_ = r.back.socket.SetWriteDeadline(time.Unix(0, 0))
 	for _, s := range []*side{r.front, r.back} {
 		if !s.rejected.Load() { // else there is an alert to be read: see hangUp
-			s.tcp.Close()
+			s.socket.Close()
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/date"
+	"tlstunnel/internal/sock"
 )
 
 // revoking is a list of the CA that revokes the serial numbers.
@@ -159,7 +160,7 @@ func TestRevocationEndsConnections(t *testing.T) {
 func TestRevokedWhileDialling(t *testing.T) {
 	leakCheck(t)
 	p := newPath(t, "server", requireCert)
-	c := &conn{settings: p.tunnels[0].settings.Load(), front: newSide(closed(t).tcp, byPeer), back: newSide(closed(t).tcp, byTarget),
+	c := &conn{settings: p.tunnels[0].settings.Load(), front: newSide(closedSock(t), byPeer), back: newSide(closedSock(t), byTarget),
 		session: &tls.ConnectionState{PeerCertificates: []*x509.Certificate{clientCert().Leaf}}}
 	c.front.wire = new(wire)
 	s, _ := complete(Settings{RevocationLists: []*RevocationList{testCA().revoking("2")}})
@@ -220,11 +221,10 @@ func TestListOutOfDate(t *testing.T) {
 	}
 }
 
-// closed is a connection that is.
-func closed(t *testing.T) *end {
+// closedSock is a connection that is closed.
+func closedSock(t *testing.T) *sock.Conn {
 	t.Helper()
-	l := listen(t)
-	e := mustDial(t, l.Addr().String())
-	e.tcp.Close()
-	return e
+	s := asSock(t, mustDial(t, listen(t).Addr().String()).tcp)
+	s.Close()
+	return s
 }

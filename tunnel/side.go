@@ -8,13 +8,14 @@ import (
 	"strings"
 	"sync/atomic"
 	"tlstunnel/internal/diagnose"
+	"tlstunnel/internal/sock"
 )
 
 // side is one end of a connection: the accepted or the dialled one.
 type side struct {
-	stream         // what is relayed: tcp, or TLS over it
-	tcp    *source // never closed through TLS, which may wait for its alert
-	name   string  // byPeer or byTarget
+	stream            // what is relayed: tcp, or TLS over it
+	socket *sock.Conn // never closed through TLS, which may wait for its alert
+	name   string     // byPeer or byTarget
 
 	// Of a TLS side; wire is nil on a plain one.
 	wire    *wire
@@ -31,29 +32,28 @@ type side struct {
 	sawEnd   atomic.Bool            // its close_notify was read, or seems to wait; what came before may not have been passed on yet
 }
 
-// newSide is a plain side. Whoever closes its tcp before [side.CloseWrite] resets it.
-func newSide(tcp *net.TCPConn, name string) *side {
-	s := newSource(tcp)
-	return &side{stream: s, tcp: s, name: name}
+// newSide is a plain side. To close socket before [side.CloseWrite] resets it.
+func newSide(socket *sock.Conn, name string) *side {
+	return &side{stream: socket, socket: socket, name: name}
 }
 
-// stream is what *net.TCPConn and *tls.Conn have in common.
+// stream is what *sock.Conn and *tls.Conn have in common.
 type stream interface {
 	io.ReadWriter
 	CloseWrite() error
 }
 
-// receive gives take what the stream brings, as [source.receive] does.
-func (s *side) receive(take taker) error {
+// receive gives consume what the stream brings, as [sock.Conn.Receive] does.
+func (s *side) receive(consume sock.Consumer) error {
 	var err error
 	if s.wire == nil {
-		err = s.tcp.receive(take)
+		err = s.socket.Receive(consume)
 	} else {
-		err = s.receiveTLS(take)
+		err = s.receiveTLS(consume)
 	}
 	if (err == io.EOF || err == io.ErrUnexpectedEOF) && (s.wire == nil || s.wire.finished) { // not a close_notify
-		if cut := s.tcp.cut(); cut != nil && !s.finCame.Load() {
-			err = cut
+		if lost := s.socket.LostByWrite(); lost != nil && !s.finCame.Load() {
+			err = lost
 		} else if err == io.EOF && s.demanding {
 			err = errCut
 		}
@@ -75,18 +75,18 @@ func (s *side) noteRejection(err error) {
 	}
 }
 
-func (s *side) receiveTLS(take taker) error {
+func (s *side) receiveTLS(consume sock.Consumer) error {
 	// Some may have come along with the end of the handshake.
-	more, err := s.decrypt(take, smallChunk)
+	more, err := s.decrypt(consume, sock.SmallChunk)
 	if !more {
 		return err
 	}
-	ended := s.tcp.receive(func(c *chunk, b []byte) bool {
-		size := c.size()
+	ended := s.socket.Receive(func(c *sock.Chunk, b []byte) bool {
+		size := c.Size()
 		if !s.records.lend(c, b) {
 			s.wire.put(c, b)
 		}
-		more, err = s.decrypt(take, size)
+		more, err = s.decrypt(consume, size)
 		return more
 	})
 	if !more {
@@ -97,20 +97,20 @@ func (s *side) receiveTLS(take taker) error {
 	}
 	// What its end means depends on whether it comes within a record.
 	s.wire.end(ended)
-	if c := takeChunk(smallChunk); !s.records.lend(c, nil) {
-		c.giveBack()
+	if c := sock.GetChunk(sock.SmallChunk); !s.records.lend(c, nil) {
+		c.Release()
 	}
-	_, err = s.decrypt(take, smallChunk)
+	_, err = s.decrypt(consume, sock.SmallChunk)
 	return err
 }
 
-// decrypt gives take what can be decrypted of the bytes that are here: size at the
-// most, and a part of a record. That fits into a chunk for size, headroom and all.
-func (s *side) decrypt(take taker, size int) (more bool, err error) {
-	c, n := takeChunk(size), 0
+// decrypt gives consume what can be decrypted of the bytes that are here: size at the
+// most, and a part of a record. That fits into a chunk for size, sock.Headroom and all.
+func (s *side) decrypt(consume sock.Consumer, size int) (more bool, err error) {
+	c, n := sock.GetChunk(size), 0
 	for err == nil {
 		var read int
-		read, err = s.stream.Read(c.b[n:])
+		read, err = s.stream.Read(c.B[n:])
 		n += read
 	}
 	s.records.takeBack()
@@ -121,10 +121,10 @@ func (s *side) decrypt(take taker, size int) (more bool, err error) {
 		err = nil
 	}
 	if n == 0 {
-		c.giveBack()
+		c.Release()
 		return err == nil, err
 	}
-	return take(c, c.b[:n]) && err == nil, err
+	return consume(c, c.B[:n]) && err == nil, err
 }
 
 // Write makes one write of several records.
@@ -149,7 +149,7 @@ func (s *side) CloseWrite() error {
 		err = s.wire.flush()
 	}
 	if err == nil {
-		s.tcp.endQuietly()
+		s.socket.ResetOnClose(false)
 	}
 	return err
 }

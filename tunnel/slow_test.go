@@ -7,7 +7,6 @@ func TestSlow(t *testing.T) {
 	leakCheck(t)
 	for name, test := range map[string]func(*testing.T){
 		"accept backs off": testAcceptBacksOff,
-		"pace":             testPace,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -84,8 +84,10 @@ func (s *stall) check() {
 
 func (s *stall) progress() progress {
 	c := s.conn
+	front, _ := c.front.socket.Unacknowledged()
+	back, _ := c.back.socket.Unacknowledged()
 	return progress{
 		moved:  c.toBack.Load() + c.toFront.Load(),
-		unsent: unsent(c.front.tcp.TCPConn) + unsent(c.back.tcp.TCPConn),
+		unsent: front + back,
 	}
 }

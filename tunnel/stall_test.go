@@ -137,13 +137,10 @@ func TestStallWhileEndIsPassedOn(t *testing.T) {
 	leakCheck(t)
 	s, logs := complete(Settings{HalfCloseTimeout: 100 * time.Millisecond})
 	tun := New(s)
-	newSide := func(name string) (ours *side, theirs *end) {
-		theirs, accepted := connect(t)
-		return newSide(accepted, name), theirs
-	}
-	front, _ := newSide(byPeer)
-	back, target := newSide(byTarget)
-	front.stream = clogged{front.tcp.TCPConn}
+	_, accepted := connect(t)
+	target, dialled := connect(t)
+	front, back := newSide(asSock(t, accepted), byPeer), newSide(asSock(t, dialled), byTarget)
+	front.stream = clogged{accepted}
 	check(t, target.CloseWrite())
 	c := &conn{settings: tun.settings.Load(), front: front, back: back}
 	tun.register(c)

@@ -180,7 +180,7 @@ func TestSlowReaderHoldsSenderBack(t *testing.T) {
 			settled(t, &pushed.n)
 			// Each of the TCP connections has a send and a receive buffer, and each
 			// tunnel a chunk, and one of TLS records.
-			sockets := int64(len(p.tunnels)+1) * (socketBuffers + 2*chunkSize)
+			sockets := int64(len(p.tunnels)+1) * (socketBuffers + 2*192<<10)
 			if n := pushed.n.Load(); n > sockets || n == 0 {
 				t.Errorf("the sender could push %d KiB to a reader that doesn't read, more than %d", n>>10, sockets>>10)
 			}

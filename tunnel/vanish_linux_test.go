@@ -89,7 +89,7 @@ func TestVanish(t *testing.T) {
 				go func() { sent <- errors.Join(send(far, n), far.CloseWrite()) }()
 				vanished := false
 				check(t, receiveAll(readerFunc(func(b []byte) (int, error) {
-					if !vanished && len(sent) == 1 && unsent(far.tcp) == 0 {
+					if !vanished && len(sent) == 1 && unacknowledged(far.tcp) == 0 {
 						vanished = true
 						m.vanish(t)
 						check(t, <-sent, find(other))

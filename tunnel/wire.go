@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"tlstunnel/internal/sock"
 )
 
 // maxFirst is how much of what came first is kept while there may be something to
@@ -17,7 +19,7 @@ const maxFirst = 2 << 10
 // wire is the TCP connection under a [tls.Conn]. It reads more of it at once than
 // crypto/tls asks for.
 type wire struct {
-	*source
+	*sock.Conn
 
 	ahead  []byte // what was read and not yet asked for
 	err    error  // why there will be no more
@@ -39,8 +41,8 @@ type wire struct {
 	holdTicket bool
 	ticket     []byte
 
-	sending  sync.Mutex // guards what follows
-	gathered *chunk     // what is to be sent in one write, up to size; see gather
+	sending  sync.Mutex  // guards what follows
+	gathered *sock.Chunk // what is to be sent in one write, up to size; see gather
 	size     int
 	alert    bool  // an alert is what was sent last
 	failed   error // why nothing more can be sent, since the handshake
@@ -53,7 +55,7 @@ func (w *wire) Read(b []byte) (int, error) {
 		}
 		b = b[:min(len(b), w.handshake.clear)]
 	} else if len(w.ahead) == 0 && w.err == nil && !w.noWait {
-		if err := w.receive(w.put); err != nil {
+		if err := w.Receive(w.put); err != nil {
 			w.end(err)
 		}
 	}
@@ -77,7 +79,7 @@ func (w *wire) Read(b []byte) (int, error) {
 
 // put makes b what Read gives at last. It keeps no chunk: a peer that hasn't proved
 // anything yet may let us wait.
-func (w *wire) put(c *chunk, b []byte) (more bool) {
+func (w *wire) put(c *sock.Chunk, b []byte) (more bool) {
 	w.ahead, w.received = append(w.ahead, b...), true
 	switch {
 	case w.noWait || !w.handshake.isAtStart():
@@ -86,7 +88,7 @@ func (w *wire) put(c *chunk, b []byte) (more bool) {
 	case len(w.first) < maxFirst:
 		w.first = append(w.first, b[:min(len(b), maxFirst-len(w.first))]...)
 	}
-	c.giveBack()
+	c.Release()
 	return false
 }
 
@@ -134,7 +136,7 @@ func (w *wire) write(b []byte) (int, error) {
 		w.ticket = append(w.ticket, ticket...)
 		n, err := len(rest), error(nil)
 		if n > 0 {
-			n, err = w.source.Write(rest)
+			n, err = w.Conn.Write(rest)
 		}
 		if err == nil {
 			n = len(b)
@@ -142,21 +144,21 @@ func (w *wire) write(b []byte) (int, error) {
 		return n, err
 	}
 	if w.gathered != nil {
-		if w.size+len(b) > len(w.gathered.b) {
+		if w.size+len(b) > len(w.gathered.B) {
 			if err := w.send(); err != nil {
 				return 0, err
 			}
 		}
-		w.size += copy(w.gathered.b[w.size:], b)
+		w.size += copy(w.gathered.B[w.size:], b)
 		return len(b), nil
 	}
 	if w.ticket == nil {
-		return w.source.Write(b)
+		return w.Conn.Write(b)
 	}
 	held := len(w.ticket)
 	all := append(w.ticket, b...)
 	w.ticket = nil
-	n, err := w.source.Write(all)
+	n, err := w.Conn.Write(all)
 	return max(0, n-held), err
 }
 
@@ -168,7 +170,7 @@ func (w *wire) sendTicket() {
 	}
 	defer w.sending.Unlock()
 	if w.ticket != nil && w.gathered == nil {
-		_, _ = w.source.Write(w.ticket)
+		_, _ = w.Conn.Write(w.ticket)
 		w.ticket = nil
 	}
 }
@@ -179,8 +181,8 @@ func (w *wire) sendTicket() {
 func (w *wire) gather(size int) {
 	w.sending.Lock()
 	defer w.sending.Unlock()
-	w.gathered = takeChunk(len(w.ticket) + size)
-	w.size = copy(w.gathered.b, w.ticket)
+	w.gathered = sock.GetChunk(len(w.ticket) + size)
+	w.size = copy(w.gathered.B, w.ticket)
 	w.ticket = nil
 }
 
@@ -192,14 +194,14 @@ func (w *wire) flush() error {
 		if w.failed == nil {
 			w.failed = w.send()
 		}
-		w.gathered.giveBack()
+		w.gathered.Release()
 		w.gathered = nil
 	}
 	return w.failed
 }
 
 func (w *wire) send() error {
-	_, err := w.source.Write(w.gathered.b[:w.size])
+	_, err := w.Conn.Write(w.gathered.B[:w.size])
 	w.size, w.alert = 0, w.alert && err == nil
 	return err
 }
@@ -216,6 +218,17 @@ func (w *wire) sentAlert() bool {
 func isAlert(record []byte) bool {
 	const encrypted = recordHeader + 2 + 1 + 16 // with the true type
 	return len(record) > 0 && (record[0] == recordAlert || record[0] == recordApplication && len(record) == encrypted)
+}
+
+// endsInAlert reports whether the last record of TLS in b is an alert: see isAlert.
+func endsInAlert(b []byte) bool {
+	for n := 2; n <= len(b)-recordHeader; n++ {
+		record := b[len(b)-recordHeader-n:]
+		if record[1] == 3 && int(binary.BigEndian.Uint16(record[3:])) == n {
+			return isAlert(record)
+		}
+	}
+	return false
 }
 
 // lastRecord is where the last TLS record of b begins.

@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package tunnel
+package sock
 
 import "golang.org/x/sys/unix"
 

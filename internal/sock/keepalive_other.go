@@ -1,11 +1,8 @@
 //go:build !linux && !windows
 
-package tunnel
+package sock
 
-import (
-	"net"
-	"time"
-)
+import "time"
 
 // askOften does nothing: the system's own times are in force.
-func askOften(*net.TCPConn, time.Duration) {}
+func (*Conn) askOften(time.Duration) {}

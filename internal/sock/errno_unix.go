@@ -1,0 +1,7 @@
+//go:build unix
+
+package sock
+
+import "syscall"
+
+const errPipe = syscall.EPIPE

@@ -1,0 +1,61 @@
+package sock
+
+import (
+	"syscall"
+	"testing"
+	"time"
+	"tlstunnel/internal/testkit"
+
+	"golang.org/x/sys/unix"
+)
+
+// To take a queue for empty, when it isn't, would lose what comes after it.
+func TestINQ(t *testing.T) {
+	tests := []struct {
+		name  string
+		sends int
+		ends  bool
+		empty bool
+	}{
+		{"bytes", 10, false, true},
+		{"more than there is room for", 11, false, false},
+		{"bytes and the end of the stream", 10, true, false},
+	}
+	for _, test := range tests {
+		for _, asks := range []bool{false, true} {
+			theirs, ours := connect(t)
+			ours.control(func(fd int) {
+				b := make([]byte, 10)
+				var r inqReader
+				for asks && !r.asks {
+					if n, err := r.read(uintptr(fd), b); n != 0 || err != syscall.EAGAIN {
+						t.Fatalf("from an idle connection: %d bytes, %v", n, err)
+					}
+				}
+				_, err := theirs.Write(make([]byte, test.sends))
+				check(t, err)
+				if test.ends {
+					check(t, theirs.CloseWrite())
+				}
+				eventually(t, "all has arrived", func() bool {
+					n, _ := unix.IoctlGetInt(fd, unix.SIOCINQ)
+					info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+					return n >= 10 && err == nil && (info.State == unix.BPF_TCP_CLOSE_WAIT) == test.ends
+				})
+				n, err := r.read(uintptr(fd), b)
+				if n != 10 || err != nil || r.empty != (asks && test.empty) {
+					t.Errorf("%s, asks: %v: %d bytes, %v, empty: %v", test.name, asks, n, err, r.empty)
+				}
+			})
+		}
+	}
+}
+
+func eventually(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(testkit.Patience); !condition(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
