@@ -96,7 +96,7 @@ func TestLostPKILater(t *testing.T) {
 		t.Fatalf("left out: %v\n%s", got, log)
 	}
 	check(t, os.Rename(aside, cfg.PKI.Dir))
-	store, err := s.ownPKI(t.Context())
+	store, err := s.ownPKI(t.Context(), s.cfg)
 	check(t, err)
 	if !store.CA.Equal(first.CA) {
 		t.Error("another CA")

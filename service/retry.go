@@ -9,6 +9,7 @@ import (
 
 	"tlstunnel/internal/backoff"
 	"tlstunnel/internal/config"
+	"tlstunnel/pki"
 	"tlstunnel/service/compile"
 )
 
@@ -64,34 +65,62 @@ func (s *Service) attempt(ctx context.Context, cfg *config.Config, i int, t comp
 	return r
 }
 
-// tryLeftOut tries those tunnels again that are left out and whose time has come.
+// trial is another attempt for a tunnel that is left out, once its files have been read.
+type trial struct {
+	left     *leftOut
+	prepared compile.Prepared
+	store    *pki.Store
+}
+
+// tryLeftOut begins another attempt for those tunnels that are left out and whose time
+// has come. A network drive that hangs can block a read for ever, so each tunnel has a
+// goroutine for that, and [Service.finishTrial] does the rest. Nobody waits for the
+// goroutine: it ends when its read does.
 func (s *Service) tryLeftOut(ctx context.Context, now time.Time) {
 	if !s.begin() {
 		return
 	}
 	defer s.changing.Unlock()
-	due := func(r *running) bool { return r.out != nil && !now.Before(r.out.Next) }
-	if !slices.ContainsFunc(s.tunnels, due) {
-		return
+	for i, r := range s.tunnels {
+		if r.out != nil && !s.reading[r.out] && !now.Before(r.out.Next) {
+			s.reading[r.out] = true
+			go s.readAnew(ctx, s.cfg, i, r.out)
+		}
 	}
+}
+
+// readAnew reads the files of left, number i of cfg.
+func (s *Service) readAnew(ctx context.Context, cfg *config.Config, i int, left *leftOut) {
 	patience, cancel := context.WithTimeout(ctx, lookPatience)
 	defer cancel()
-	store, err := s.ownPKI(patience)
-	next, letIn := slices.Clone(s.tunnels), false
-	for i, r := range s.tunnels {
-		if !due(r) {
-			continue
-		}
-		t := prepare(s.cfg, i, store, err, s.log, time.Now())
-		if next[i] = s.attempt(ctx, s.cfg, i, t, now); next[i].out == nil {
-			LogWarnings(s.log, t.Warnings) // not at each attempt
-			s.start(next[i])
-			letIn = true
-		}
+	store, err := s.ownPKI(patience, cfg)
+	t := trial{left, prepare(cfg, i, store, err, s.log, time.Now()), store}
+	select {
+	case s.trials <- t:
+	case <-ctx.Done():
+	}
+}
+
+// finishTrial opens the socket of a tunnel whose files are good by now. If a reload came
+// first, that has tried already.
+func (s *Service) finishTrial(ctx context.Context, t trial, now time.Time) {
+	delete(s.reading, t.left)
+	if !s.begin() {
+		return
+	}
+	defer s.changing.Unlock()
+	i := slices.IndexFunc(s.tunnels, func(r *running) bool { return r.out == t.left })
+	if i < 0 {
+		return
+	}
+	r, next := s.attempt(ctx, s.cfg, i, t.prepared, now), slices.Clone(s.tunnels)
+	if next[i] = r; r.out == nil {
+		LogWarnings(s.log, t.prepared.Warnings) // not at each attempt
+		s.start(r)
 	}
 	s.publish(s.cfg, next)
-	if letIn {
-		s.noteCA(store)
+	if r.out == nil {
+		s.noteCA(t.store)
 		s.notify(notifyReady)
 	}
 }
@@ -100,7 +129,7 @@ func (s *Service) tryLeftOut(ctx context.Context, now time.Time) {
 func (s *Service) nextAttempt(now time.Time) time.Duration {
 	wait := time.Hour // nothing to do
 	for _, r := range s.shown.Load().tunnels {
-		if r.out != nil {
+		if r.out != nil && !s.reading[r.out] {
 			wait = min(wait, max(0, r.out.Next.Sub(now)))
 		}
 	}

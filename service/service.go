@@ -48,12 +48,17 @@ type Service struct {
 
 	renewalFailures int // in a row
 
+	madePKI atomic.Bool // whether our own PKI could be opened since the start
+
+	// For supervise alone: see tryLeftOut.
+	trials  chan trial
+	reading map[*leftOut]bool
+
 	// changing is held through whatever changes the tunnels, however long it
 	// takes: a reload, a refresh, a new attempt, a stop. See begin. It guards what follows.
 	changing sync.Mutex
 	cfg      *config.Config
 	tunnels  []*running     // in the order of the config
-	madePKI  bool           // whether our own PKI could be opened since the start
 	warned   map[string]int // the day-mark of the last warning, by fingerprint
 
 	// What everybody else reads, without waiting for anybody: see update.
@@ -106,11 +111,12 @@ func Start(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Service,
 	}
 	log.Info("starting", "version", Version, "config", cfg.File, "pki", cfg.PKI.Dir)
 	s := &Service{log: log, started: time.Now(), failed: make(chan error, 1), lookSoon: make(chan struct{}, 1), clockOffset: clockOffset, files: newFileWatch(log), crls: newFileWatch(log), cfg: cfg, logged: cfg.Log}
+	s.trials, s.reading = make(chan trial), make(map[*leftOut]bool)
 	s.shown.Store(&view{cfg: cfg})
 	for _, t := range cfg.Tunnels {
 		s.tunnels = append(s.tunnels, &running{Prepared: compile.Prepared{Config: t}, out: &leftOut{}})
 	}
-	store, err := s.ownPKI(ctx)
+	store, err := s.ownPKI(ctx, cfg)
 	if errors.Is(err, context.Canceled) {
 		return nil, err
 	}
@@ -150,6 +156,8 @@ func (s *Service) supervise(ctx context.Context, signals <-chan os.Signal, asked
 			s.crlsChanged(ctx)
 		case <-again.C:
 			s.tryLeftOut(ctx, time.Now())
+		case t := <-s.trials:
+			s.finishTrial(ctx, t, time.Now())
 		case <-look.C:
 			s.lookAfterCertificates(ctx, time.Now())
 			look.Reset(s.nextLook(time.Now()))
@@ -169,16 +177,19 @@ func (s *Service) supervise(ctx context.Context, signals <-chan os.Signal, asked
 
 // ownPKI makes what is missing of our own PKI, until that has succeeded once,
 // and opens it.
-func (s *Service) ownPKI(ctx context.Context) (*pki.Store, error) {
-	if s.madePKI {
-		return pki.Open(s.cfg.PKI.Dir, time.Now())
+func (s *Service) ownPKI(ctx context.Context, cfg *config.Config) (*pki.Store, error) {
+	if s.madePKI.Load() {
+		return pki.Open(cfg.PKI.Dir, time.Now())
 	}
-	store, created, err := FirstPKI(ctx, s.cfg)
-	s.madePKI = err == nil
-	if err == nil && len(created) > 0 {
+	store, created, err := FirstPKI(ctx, cfg)
+	if err != nil {
+		return store, err
+	}
+	s.madePKI.Store(true)
+	if len(created) > 0 {
 		s.log.Warn("made a new CA or server certificate; keep ca.key safe, and give clients ca.crt", "ca", dn.Fingerprint(store.CA), "files", created)
 	}
-	return store, err
+	return store, nil
 }
 
 // Addr is where the named tunnel listens, nil if there is no such tunnel, or it is
