@@ -24,10 +24,10 @@ func (a *app) benchCommand() *cobra.Command {
 		Short: "Measure what a tunnel does on this machine",
 		Long: `Start a tunnel in a throw-away folder and measure on loopback: how much it moves,
 how many connections it takes a second, how long a message takes there and back,
-and how much memory a connection needs that waits. A service that runs is left
-alone, but shares the machine.
+and how much memory a waiting connection needs. It doesn't touch a running service,
+but shares the machine with it.
 
-The load, the tunnel and what is behind it share the cores of this machine. A
+The load, the tunnel and its target share the cores of this machine. A
 tunnel that has them to itself does more.`,
 		Example: `  tlstunnel bench
   tlstunnel bench --json >before.json`,

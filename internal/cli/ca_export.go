@@ -16,13 +16,13 @@ func (a *app) caExportCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "export",
 		Short: "Write the CA's certificate for the other side",
-		Long: `Write the certificate of the program's own CA, for whoever shall trust it: ca.crt
+		Long: `Write the certificate of the program's own CA, for those that shall trust it: ca.crt
 (PEM) and ca.der (the same in DER, which some devices want). It is no secret, but it
 must be the right one: compare the fingerprint by phone. Nothing is overwritten.
 
-With --p12 there is also ca.p12 (PKCS#12), a trust store for Java, which takes no PEM.
-While a rotation is under way it has the next CA, too. Its password, which is asked
-for, generated, or read from a file, keeps others from changing it.`,
+With --p12 it also writes ca.p12 (PKCS#12), a trust store for Java, which takes no PEM.
+While a rotation is under way, ca.p12 has the next CA, too. Its password keeps others
+from changing it. The command asks for the password, makes it, or reads it from a file.`,
 		Example: "  tlstunnel ca export --out /tmp\n  tlstunnel ca export --out - > clinic-ca.crt\n  tlstunnel ca export --p12 --generate-password",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if f.p12 && f.out == "-" {

@@ -23,15 +23,14 @@ func (a *app) caRotateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rotate",
 		Short: "Replace the CA by a new one, in two stages",
-		Long: `Make the next CA, for when the current one nears its end, and print what is to be
-done on the other side. From then on whoever trusts the current CA, or the next, or
-both, accepts this machine's server certificate, and this machine accepts client
-certificates of both. Once everybody trusts the next CA, --finish makes it the
-current one. The one before stays accepted in client certificates until it expires,
-but only it: the next --finish takes its place, and who has a certificate of a CA
-before that is refused.
+		Long: `Make the next CA, before the current one ends, and print what the other side has to
+do. From then on, clients that trust the current CA, the next one, or both accept this
+machine's server certificate, and this machine accepts client certificates of both CAs.
+When all clients trust the next CA, --finish makes it the current one. Client
+certificates of the CA before are accepted until that CA expires, or until the next
+--finish: only one CA before the current one counts.
 
-Repeated, it says where the rotation stands. No connection is cut.`,
+Run again, it says where the rotation stands. No connection is cut.`,
 		Example: "  tlstunnel ca rotate\n  tlstunnel ca rotate --finish",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if finish && cancel {

@@ -25,8 +25,8 @@ func (a *app) certInstallCommand() *cobra.Command {
 		Short: "Put a certificate from a CA where a tunnel uses it",
 		Long: `Put a certificate that a CA has sent into the files that cert and key of a tunnel
 name, and make the running service take it. FILE may be PEM, DER, PKCS#7 or PKCS#12,
-with the chain in any order. Before anything is written, it is checked: the key, the
-chain, dates, names and use. The key is in FILE, in a file beside it that ends in .key,
+with the chain in any order. Before it writes anything, it checks the key, the chain,
+dates, names and use. The key is in FILE, in a file beside it that ends in .key,
 or the one that the tunnel has.`,
 		Example: `  tlstunnel cert install ./pacs-from-ca.p7b --key ./pacs.key
   tlstunnel cert install ./pacs.p12 --password-file ./password.txt --tunnel pacs`,

@@ -43,9 +43,10 @@ a DNS name of more than 64 letters the common name is the first part.
 Nothing is overwritten. NAME.key is secret: move it to where it is used, and leave
 no copy.
 
-With --p12 there is also NAME.p12 (PKCS#12), with the key and the certificates in one
-file, as Windows, Java and many devices want it. It is encrypted with a password, which
-is asked for, generated, or read from a file. Send the two on different ways.`,
+With --p12 it also writes NAME.p12 (PKCS#12), with the key and the certificates in one
+file, as Windows, Java and many devices want it. A password encrypts it. The command
+asks for the password, makes it, or reads it from a file. Send file and password in
+different ways.`,
 		Example: "  tlstunnel cert issue modality-7 --client\n  tlstunnel cert issue pacs.clinic.example --server --ip 192.0.2.7 --out /root/pacs\n  tlstunnel cert issue workstation-3 --client --p12 --generate-password",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if err := cobra.ExactArgs(1)(cmd, args); err != nil {

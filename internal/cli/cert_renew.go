@@ -25,8 +25,8 @@ running service use it. No connection is cut. A running service does so by itsel
 at two thirds of the certificate's life, and when the machine's name or addresses
 or [pki] names change.
 
-The key stays the same, and with it what others have pinned, unless --new-key asks
-for another. The certificates of the old key stay valid until they are revoked.`,
+The key stays the same, and so do the pins that others have, unless --new-key asks for
+another key. The certificates of the old key stay valid until they are revoked.`,
 		Example: "  tlstunnel cert renew\n  tlstunnel cert renew --new-key",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.certRenew(cmd.Context(), newKey) },

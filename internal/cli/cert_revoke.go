@@ -24,9 +24,9 @@ func (a *app) certRevokeCommand() *cobra.Command {
 		Long: `Put a certificate that the program's own CA has issued on the CA's revocation list
 (CRL), ca.crl in the PKI folder, and have the running service apply it at once: its
 tunnels that trust the CA refuse the certificate and cut its connections. It can't
-be taken back. Whoever verifies the certificate elsewhere needs the new ca.crl. When that
-can't be written, on a full disk say, the command fails, but the tunnels of this machine
-refuse the certificate; run it again to complete it.`,
+be taken back. Other machines that verify the certificate need the new ca.crl. If that
+can't be written, on a full disk for example, the command fails, but the tunnels of this
+machine refuse the certificate; run it again to complete it.`,
 		Example: "  tlstunnel cert revoke modality-7 --reason keyCompromise\n  tlstunnel cert revoke 0f3c9a5e21b7d4486a90c1e2f3b4a5d6",
 		Args:    cobra.ExactArgs(1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.certRevoke(cmd.Context(), args[0], reason) },

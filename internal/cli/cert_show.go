@@ -33,8 +33,8 @@ func (a *app) certShowCommand() *cobra.Command {
 		Use:   "show FILE|TUNNEL|HOST:PORT",
 		Short: "Show every part of a certificate",
 		Long: `Show every part of the certificates in a file (PEM, DER, PKCS#7 or PKCS#12), of a
-tunnel of the config, or of what a server really sends, and then also whether it
-would be trusted, by whom, and why not.`,
+tunnel of the config, or of what a server really sends. For a server it also shows
+which CAs would make it trusted, or why none does.`,
 		Example: `  tlstunnel cert show ./pacs.p12 --password-file ./password.txt
   tlstunnel cert show pacs
   tlstunnel cert show pacs.clinic.example:2762 --ca ./clinic-ca.crt`,

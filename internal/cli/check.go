@@ -15,12 +15,12 @@ func (a *app) checkCommand() *cobra.Command {
 		Use:   "check",
 		Short: "Find every mistake in the config and its certificates",
 		Long: `Find every mistake in the config, and in the certificates and keys that it names,
-without opening a socket or writing a file. Each is a line
+without opening a socket or writing a file. Each mistake is a line
 FILE:LINE:COL: tunnel "NAME": what is wrong, and what would be right.
 
-Root and administrators see more than the installed service does. So if the config is
-that of the service, check also says what its account can't read or write, and how to
-let it.`,
+Root and administrators may read more than the installed service. So if the config is
+that of the service, check also says what the service's account can't read or write,
+and how to change that.`,
 		Example: "  tlstunnel check --config ./config.toml",
 		Args:    cobra.NoArgs,
 		RunE:    func(*cobra.Command, []string) error { return a.check() },

@@ -70,8 +70,8 @@ func (a *app) rootCommand() *cobra.Command {
 		Use:   "tlstunnel",
 		Short: "TLS around TCP programs that can't speak it",
 		Long: `tlstunnel puts TLS around TCP programs that can't speak it: DICOM, HL7, Modbus,
-databases, servers of your own. It reads one TOML file of tunnels, and makes its
-own CA and server certificate on its first run.`,
+databases, servers of your own. It reads one TOML file with tunnels. Its first run
+makes a CA and a server certificate of its own.`,
 		Example: `  tlstunnel demo      # see it work, on this machine, in one second
   tlstunnel init      # write a commented config and make the certificates
   tlstunnel check     # find every mistake in the config

@@ -21,8 +21,8 @@ func (a *app) installCommand() *cobra.Command {
 		Short: "Install tlstunnel as a service of this machine",
 		Long: `Install tlstunnel as a service of this machine: an account of its own, folders, a
 first config, the CA and certificate, and the registration with the service
-manager. What is there already is kept. When a step fails, those before it are
-taken back. The service starts with the machine from then on, and at once by
+manager. It keeps what is there already. If a step fails, it takes back those before
+it. From then on the service starts with the machine, and at once by
 ` + "`tlstunnel start`" + `.`,
 		Example: "  tlstunnel install --dry-run\n  tlstunnel install",
 		Args:    cobra.NoArgs,
@@ -39,10 +39,10 @@ func (a *app) uninstallCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "uninstall",
 		Short: "Stop the service and remove it from this machine",
-		Long: `Stop the service and remove it from this machine. Config, keys and logs are kept
-for another installation; with --purge they are removed too, and with them all else
-that the installation has made. There is no way back from that: without its CA
-key, every client needs a new ca.crt.`,
+		Long: `Stop the service and remove it from this machine. Config, keys and logs stay for
+another installation. --purge removes them too, and everything else that the
+installation has made. There is no way back from that: without its CA key, every
+client needs a new ca.crt.`,
 		Example: "  tlstunnel uninstall --dry-run\n  tlstunnel uninstall",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

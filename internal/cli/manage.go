@@ -61,10 +61,10 @@ func (a *app) restartCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "restart",
 		Short: "Stop the installed service and start it again",
-		Long: `Stop the installed service and start it again. It looks first, as the service's
-account sees it, for what would make the new start fail, or leave out a tunnel that
-runs now. If there is anything, the service is left as it is. Most changes need no
-restart, which cuts connections: see ` + "`tlstunnel reload`" + `.`,
+		Long: `Stop the installed service and start it again. First it looks, as the service's
+account, whether the new start would fail or leave out a tunnel that runs now. If so,
+it leaves the service as it is. Most changes need no restart, which cuts
+connections: see ` + "`tlstunnel reload`" + `.`,
 		Example: "  tlstunnel restart",
 		Args:    cobra.NoArgs,
 		RunE: a.managed(func(ctx context.Context, m *osservice.Manager) error {

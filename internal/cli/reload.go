@@ -19,9 +19,8 @@ func (a *app) reloadCommand() *cobra.Command {
 		Use:   "reload",
 		Short: "Make the running service read its config, certificates and keys anew",
 		Long: `Make the running service read its config, certificates and keys anew, and say
-what that has changed. No connection is cut, but those of a tunnel that is gone or
-listens elsewhere, once shutdown_grace is over. When anything is wrong, nothing is
-changed.`,
+what that has changed. Connections go on, except those of a tunnel that is gone or listens
+elsewhere: they have shutdown_grace to end. If anything is wrong, nothing changes.`,
 		Example: "  tlstunnel reload --dry-run\n  tlstunnel reload",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.reload(cmd.Context(), dryRun) },

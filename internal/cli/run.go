@@ -22,7 +22,7 @@ func (a *app) runCommand() *cobra.Command {
 		Short: "Serve the tunnels in the foreground",
 		Long: `Serve the tunnels of the config in the foreground, until Ctrl-C or SIGTERM. The
 first run makes the CA and the server certificate. Log lines go to the log file,
-and to stderr when that is a terminal.`,
+and to stderr if that is a terminal.`,
 		Example: "  tlstunnel run --config ./config.toml",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.runForeground(cmd.Context()) },

@@ -20,10 +20,10 @@ func (a *app) statusCommand() *cobra.Command {
 	return a.addJSON(&cobra.Command{
 		Use:   "status",
 		Short: "Show how the service does",
-		Long: `Show how the service does: as it says itself if it answers, otherwise by the
-service manager, the config and the certificates.
+		Long: `Show how the service does. The service itself answers; if it can't, the answer is from
+the service manager, the config and the certificates.
 
-The exit code says how it is:
+The exit code is
 
   0  ok
   1  degraded: it serves, but a tunnel is left out, a target is down, connections
@@ -31,10 +31,10 @@ The exit code says how it is:
      the log file can't be written, or a certificate has expired or does so within
      7 days
   3  down: it doesn't run, or no tunnel listens
-  4  unknown: nobody could be asked, as without the rights to
+  4  unknown: the service couldn't be asked, without the rights for example
 
-Failures that any stranger on the network can cause are shown, and change nothing
-of that.`,
+Failures that any stranger on the network can cause are shown, but don't change the
+exit code.`,
 		Example: "  tlstunnel status",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.status(cmd.Context()) },
