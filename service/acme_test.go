@@ -65,7 +65,7 @@ func TestACMEKeepsExpired(t *testing.T) {
 	cfg.PKI.Dir = t.TempDir()
 	putCertificate(t, compile.ACME(cfg, cfg.Tunnels[0].ACME).CertFile(), began, began.Add(3*time.Hour), "pacs.clinic.example")
 	for _, at := range []time.Duration{time.Hour, 4 * time.Hour, -10000 * time.Hour} {
-		tunnels, problems := compile.All(cfg, nil, began.Add(at))
+		tunnels, problems := compile.Tunnels(cfg, nil, began.Add(at))
 		cert := tunnels[0].ACME.Certificate()
 		if cert == nil || problems.Err() != nil || (len(problems) > 0) != (at != time.Hour) {
 			t.Errorf("%v: got %v, problems %v", at, cert, problems)

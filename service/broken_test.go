@@ -119,7 +119,7 @@ func wantBroken(t *testing.T, store *pki.Store, mode, text string) {
 		t.Errorf("there is no mistake in %s", what)
 		return
 	}
-	all, _ := compile.All(cfg, store, time.Now())
+	all, _ := compile.Tunnels(cfg, store, time.Now())
 	for i := range all {
 		if !reflect.DeepEqual(all[i].Settings, tunnel.Settings{}) {
 			t.Errorf("there are settings for %s", what)
@@ -155,7 +155,7 @@ func TestBrokenFile(t *testing.T) {
 				text := "[[tunnel]]\n" + wholeTunnels[mode] + strings.ReplaceAll(key, "X", file)
 				cfg, problems := config.Parse(filepath.Join(dir, "config.toml"), []byte(text))
 				check(t, problems.Err())
-				all, problems := compile.All(cfg, store, time.Now())
+				all, problems := compile.Tunnels(cfg, store, time.Now())
 				if problems.Err() == nil || !reflect.DeepEqual(all[0].Settings, tunnel.Settings{}) {
 					t.Errorf("%s: got %v and settings %+v", text, problems, all[0].Settings)
 				}

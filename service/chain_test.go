@@ -108,7 +108,7 @@ func TestChainThatOthersRefuse(t *testing.T) {
 	if problems := compile.Check(cfg, time.Now()); len(problems) > 0 {
 		t.Errorf("got %v", problems)
 	}
-	tunnels, _ := compile.All(cfg, nil, time.Now())
+	tunnels, _ := compile.Tunnels(cfg, nil, time.Now())
 	if target := tunnels[0].Settings.Targets[0]; target.TLS.ServerName != "localhost" || target.Address != "localhost.:1" {
 		t.Errorf("got %q at %q", target.TLS.ServerName, target.Address)
 	}

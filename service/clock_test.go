@@ -109,7 +109,7 @@ func TestClockIsBehind(t *testing.T) {
 	behind := time.Now().Add(-twoYears)
 	store, err := pki.Open(s.cfg.PKI.Dir, behind)
 	check(t, err)
-	tunnels, problems := compile.All(s.cfg, store, behind)
+	tunnels, problems := compile.Tunnels(s.cfg, store, behind)
 	if problems.Err() != nil || len(tunnels[0].Shown) != 1 || len(tunnels[0].Expiring) != 1 || len(store.Warnings) != 1 {
 		t.Errorf("problems %v, warnings %q", problems, store.Warnings)
 	}

@@ -27,7 +27,7 @@ func prepareAll(cfg *config.Config, store *pki.Store, pkiErr error, log *slog.Lo
 
 // prepare reads the files of a tunnel that is to run, and logs nothing.
 func prepare(cfg *config.Config, i int, store *pki.Store, pkiErr error, log *slog.Logger, now time.Time) compile.Prepared {
-	t := compile.One(cfg, i, store, now)
+	t := compile.Tunnel(cfg, i, store, now)
 	t.Settings.Logger = log
 	if cfg.IsBroken(i) {
 		t.Problems = append(t.Problems, cfg.Problem(i, "name", "can't run, as its config has a mistake"))

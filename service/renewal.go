@@ -159,7 +159,7 @@ func (s *Service) warnOfExpiry(now time.Time) {
 		return
 	}
 	store, _ := pki.Open(s.cfg.PKI.Dir, now) // who can't open it has been told
-	tunnels, _ := compile.All(s.cfg, store, now)
+	tunnels, _ := compile.Tunnels(s.cfg, store, now)
 	for _, t := range tunnels {
 		logWarnings(s.log, msgExpiry, t.Expiring)
 	}

@@ -121,7 +121,7 @@ func (r *running) status() TunnelStatus {
 func (st *Status) offline(cfg *config.Config, now time.Time) config.Problems {
 	store, _ := pki.Open(cfg.PKI.Dir, now) // Check says what is wrong with it
 	st.Log, st.CA = cfg.Log.File, caStatus(cfg, store)
-	all, _ := compile.All(cfg, store, now)
+	all, _ := compile.Tunnels(cfg, store, now)
 	for _, p := range all {
 		st.Tunnels = append(st.Tunnels, TunnelStatus{
 			Name: p.Config.Name, Mode: p.Config.Mode, Listen: p.Config.Listen, Target: p.Config.Target,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -134,5 +135,23 @@ func TestWatchOff(t *testing.T) {
 	s.reload(text("2s")[len("watch = true\n"):])
 	if s.files.watcher != nil {
 		t.Error("the files are still watched")
+	}
+}
+
+// TestEveryFileIsWatched: what a key names and the service reads, it watches.
+func TestEveryFileIsWatched(t *testing.T) {
+	cfg := load(t, "watch = true\n"+serverTunnel("a", "127.0.0.1:0", "127.0.0.1:1", `
+		cert = "a.crt"
+		key = "a.key"
+		key_password_file = "a.pw"
+		client_auth = "require"
+		client_ca = ["own", "clients.crt"]
+		crl = "clients.crl"`)+serverTunnel("b", "127.0.0.1:0", "127.0.0.1:1", `
+		acme = { domains = "a.example", directory_ca = "acme.crt", eab_kid = "1", eab_key_file = "eab" }`))
+	watched := append(filesOf(cfg), crlsOf(cfg)...)
+	for _, f := range cfg.Files() {
+		if slices.Contains(watched, f.Path) != !f.Written {
+			t.Errorf("%s %q: watched %v", f.Key, f.Path, f.Written)
+		}
 	}
 }

@@ -44,6 +44,7 @@ func (b *builder) getByACME(c *tls.Config) {
 	}
 }
 
+// ACME is what the table acme of a tunnel asks for, and of which CA.
 func ACME(cfg *config.Config, t config.ACME) acme.Settings {
 	return acme.Settings{
 		Dir: cfg.PKI.Dir, KeyType: cfg.PKI.KeyType,

@@ -66,7 +66,7 @@ func TestOwnServersAreNoClients(t *testing.T) {
 			testkit.Check(t, problems.Err())
 			store, _, err := pki.Ensure(t.Context(), PKI(cfg), time.Now())
 			testkit.Check(t, err)
-			all, problems := All(cfg, store, time.Now())
+			all, problems := Tunnels(cfg, store, time.Now())
 			testkit.Check(t, problems.Err())
 			own := all[0].Settings.Own
 			if slices.ContainsFunc(own, store.Server.Leaf.Equal) != tt.want {

@@ -23,7 +23,7 @@ func Check(cfg *config.Config, now time.Time) config.Problems {
 		p.Warning = true
 		problems = append(problems, p)
 	}
-	_, more := All(cfg, store, now)
+	_, more := Tunnels(cfg, store, now)
 	problems = append(problems, more...)
 	problems.Sort()
 	return problems

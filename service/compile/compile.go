@@ -1,9 +1,9 @@
 // Package compile turns a config into what package tunnel takes: it reads the files that the
-// config names, judges them, and says what is wrong, with the place in the config. It opens
-// no socket, starts nothing, and writes neither files nor log lines.
+// config names, judges them, and says what is wrong, with the place in the config. It starts
+// nothing, and writes neither files nor log lines.
 //
 //	store, err := pki.Open(cfg.PKI.Dir, now)
-//	tunnels, problems := compile.All(cfg, store, now)
+//	tunnels, problems := compile.Tunnels(cfg, store, now)
 //	t := tunnel.New(tunnels[0].Settings)
 //
 // There is a file for each concern: tls.go, cert.go, ca.go, revocation.go, acme.go, pki.go.
@@ -37,21 +37,21 @@ type Prepared struct {
 	read    [sha256.Size]byte   // a digest of the certificates and revocations that were read
 }
 
-// All compiles the tunnels of cfg as of now, and returns all that is wrong with them. A nil
-// store means that there is no PKI of our own.
-func All(cfg *config.Config, store *pki.Store, now time.Time) (all []Prepared, problems config.Problems) {
+// Tunnels compiles the tunnels of cfg as of now, and returns all that is wrong with them. A
+// nil store means that there is no PKI of our own.
+func Tunnels(cfg *config.Config, store *pki.Store, now time.Time) (all []Prepared, problems config.Problems) {
 	for i := range cfg.Tunnels {
-		t := One(cfg, i, store, now)
+		t := Tunnel(cfg, i, store, now)
 		all = append(all, t)
 		problems = slices.Concat(problems, t.Problems, t.Warnings, t.Expiring)
 	}
 	return all, problems
 }
 
-// One compiles the i-th tunnel of cfg, as All does. If anything of it is
-// wrong, in the config or in the files, there are no settings at all: others, which lack
-// what is wrong, might let in more than the user wants.
-func One(cfg *config.Config, i int, store *pki.Store, now time.Time) Prepared {
+// Tunnel compiles the i-th tunnel of cfg. If anything is wrong with it, in the config or in
+// the files, there are no settings at all: settings without the wrong part might let in more
+// than the user wants.
+func Tunnel(cfg *config.Config, i int, store *pki.Store, now time.Time) Prepared {
 	t := cfg.Tunnels[i]
 	b := builder{cfg: cfg, store: store, now: now, index: i, tunnel: t, read: sha256.New()}
 	p := Prepared{Config: t, Settings: b.settings(), Shown: b.shown, trusted: b.trusted, Expiring: b.expiring, ACME: b.acme}
@@ -99,13 +99,13 @@ func (p *Prepared) Expires() (first time.Time) {
 }
 
 // SameAs reports whether p does the same as o: both were made from the same values of the
-// config and the same files. By reflection it compares fields that don't exist yet, too.
+// config and the same files. It compares the fields by reflection, so that a new field of
+// the config counts by itself.
 func (p *Prepared) SameAs(o *Prepared) bool {
 	return p.read == o.read && reflect.DeepEqual(p.Config, o.Config) && reflect.DeepEqual(p.ACME.Terms(), o.ACME.Terms())
 }
 
-// builder turns one tunnel of a config into settings, and
-// collects what is wrong on the way.
+// builder turns one tunnel of a config into settings, and collects what is wrong on the way.
 type builder struct {
 	cfg    *config.Config
 	store  *pki.Store // nil when there is none (yet)

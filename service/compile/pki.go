@@ -29,8 +29,8 @@ func PKI(cfg *config.Config) pki.Settings {
 	}
 }
 
-// Marks are the paths of the marks (see [pki.Mark]) for cfg, in folders that outlast the PKI's: the one
-// above it and that of the log. The PKI's may be a disk of its own.
+// Marks are the paths of the marks of the PKI, see [pki.Mark]. They are in folders that
+// outlast the PKI's, which may be a disk of its own: in the folder above it, and in the log's.
 func Marks(cfg *config.Config) []string {
 	sum := sha256.Sum256([]byte(cfg.PKI.Dir))
 	name := fmt.Sprintf(".pki-made-%x", sum[:4])
@@ -41,8 +41,8 @@ func Marks(cfg *config.Config) []string {
 	return marks
 }
 
-// PKIProblems is what is wrong with our own PKI: that it can't be used, for the reason err,
-// or what the store isn't as it should be in. Either may be nil.
+// PKIProblems says what is wrong with our own PKI: why it can't be opened, by err, or what
+// to warn of in the store. Either may be nil.
 func PKIProblems(cfg *config.Config, store *pki.Store, err error, now time.Time) (problems config.Problems) {
 	if err != nil {
 		problems = append(problems, unusable(cfg, err))
