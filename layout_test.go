@@ -47,7 +47,7 @@ var mayImport = map[string][]string{
 	},
 	"service/compile": {"tunnel", "pki", "pki/acme", "pki/certfile", "internal/config", "internal/date", "internal/dn"},
 	"tunnel": {
-		"tunnel/pool", "internal/chain", "internal/date", "internal/diagnose", "internal/dn", "internal/sock", "internal/strength",
+		"tunnel/pool", "internal/date", "internal/diagnose", "internal/dn", "internal/quote", "internal/sock", "internal/strength",
 		"golang.org/x/crypto/cryptobyte", "golang.org/x/sys",
 	},
 	"tunnel/pool": nil,
@@ -61,10 +61,13 @@ var mayImport = map[string][]string{
 		"internal/date", "internal/dn", "internal/logging", "internal/osservice", "internal/quote", "internal/tuning",
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/sys", "golang.org/x/term",
 	},
-	"internal/config":     {"internal/quote", "github.com/BurntSushi/toml", "golang.org/x/sys"},
-	"internal/control":    {"internal/config", "internal/osservice", "github.com/Microsoft/go-winio", "golang.org/x/sys"},
-	"internal/date":       nil,
-	"internal/diagnose":   {"golang.org/x/sys"},
+	"internal/config":  {"internal/quote", "github.com/BurntSushi/toml", "golang.org/x/sys"},
+	"internal/control": {"internal/config", "internal/osservice", "github.com/Microsoft/go-winio", "golang.org/x/sys"},
+	"internal/date":    nil,
+	"internal/diagnose": {
+		"internal/chain", "internal/dn", "internal/quote", "internal/strength",
+		"golang.org/x/crypto/cryptobyte", "golang.org/x/sys",
+	},
 	"internal/dn":         nil,
 	"internal/filerights": {"golang.org/x/sys"},
 	"internal/interop":    nil,
@@ -101,6 +104,7 @@ var neverReach = map[string][]string{
 	"tunnel":             {"internal/config", "pki", "service"},
 	"service":            {"installer", "internal/cli"},
 	"installer":          {"internal/cli"},
+	"internal/diagnose":  {"tunnel", "pki", "service", "internal/config", "internal/logging"},
 	"internal/osservice": {"service"},
 }
 

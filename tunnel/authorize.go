@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"tlstunnel/internal/quote"
 )
 
 // A Rule is one of those that say which peers may connect, by a name in their
@@ -81,7 +82,7 @@ func (t *Tunnel) authorize(c *conn) *ending {
 		return nil
 	}
 	if why := t.whyRevoked(c); why != nil {
-		return &ending{refused, why.of(byPeer, "the peer's certificate"), nil}
+		return &ending{refused, why.Of(byPeer, "whose", "the peer's certificate"), nil}
 	}
 	var offered []Rule
 	if len(c.session.PeerCertificates) > 0 {
@@ -152,10 +153,10 @@ func commonNames(subject pkix.Name) (names []string) {
 func quoteRules(rules []Rule) string {
 	var all []string
 	for _, r := range rules {
-		all = append(all, fmt.Sprintf("%q", clipTo(r.String(), 100)))
+		all = append(all, fmt.Sprintf("%q", quote.Clip(r.String(), 100)))
 	}
 	if len(all) == 0 {
 		return "nothing"
 	}
-	return listed(all, 10)
+	return quote.Few(all, 10)
 }

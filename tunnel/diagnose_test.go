@@ -178,51 +178,6 @@ func TestClientCertificateOfAnotherCA(t *testing.T) {
 	}
 }
 
-// The same, of a target that takes only another kind of key.
-func TestClientCertificateOfAnotherKind(t *testing.T) {
-	asked := &tls.CertificateRequestInfo{SignatureSchemes: []tls.SignatureScheme{tls.PSSWithSHA256}, Version: tls.VersionTLS13}
-	got := whyUnsent(asked, &tls.Config{Certificates: []tls.Certificate{clientCert()}})
-	want := ", but doesn't take one with an ECDSA key, as ours is, so it wasn't sent: set cert and key to one with an RSA key"
-	if got != want {
-		t.Errorf("\ngot  %s\nwant %s", got, want)
-	}
-}
-
-// A device that knows only one kind of certificate is told of by that, not by numbers.
-func TestOneKindOfKey(t *testing.T) {
-	const ecdsaSuite, rsaSuite = tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256
-	const rsaWanted = "the peer takes only certificates with an RSA key, and this tunnel's has an ECDSA key: set cert and key to one with an RSA key, from a CA whose key is RSA too; it offers the cipher suites "
-	const ecdsaWanted = "the peer takes only certificates with an ECDSA or Ed25519 key, and this tunnel's has an RSA key: set cert and key to one with an ECDSA or Ed25519 key, from a CA whose key is ECDSA or Ed25519 too; it offers the cipher suites "
-	for _, test := range []struct {
-		name string
-		cert tls.Certificate
-		send func(*tls.ClientHelloInfo)
-		want string
-	}{
-		{"TLS 1.2, suites", serverCert(), func(h *tls.ClientHelloInfo) { h.CipherSuites = []uint16{rsaSuite, 0x00ff} }, rsaWanted + "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, "},
-		{"TLS 1.2, one old suite", serverCert(), func(h *tls.ClientHelloInfo) { h.CipherSuites = []uint16{0xc014, 0x00ff}; h.SignatureSchemes = nil }, rsaWanted + "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA, "},
-		{"TLS 1.2, signatures", serverCert(), func(h *tls.ClientHelloInfo) { h.SignatureSchemes = []tls.SignatureScheme{tls.PKCS1WithSHA256} }, rsaWanted},
-		{"TLS 1.3", serverCert(), func(h *tls.ClientHelloInfo) {
-			h.SupportedVersions = []uint16{tls.VersionTLS13}
-			h.SignatureSchemes = []tls.SignatureScheme{tls.PSSWithSHA256, tls.PKCS1WithSHA256}
-		}, rsaWanted},
-		{"the other way round", rsaCA().issue(nil), func(h *tls.ClientHelloInfo) { h.CipherSuites = []uint16{ecdsaSuite}; h.SignatureSchemes = nil }, ecdsaWanted},
-		{"suites that we don't have, such as DHE", serverCert(), func(h *tls.ClientHelloInfo) { h.CipherSuites = []uint16{0x0033, 0x0039} }, reasonNoCommon + ": it offers the cipher suites 0x0033, 0x0039, the groups X25519, the signatures "},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			hello := &tls.ClientHelloInfo{
-				SupportedVersions: []uint16{tls.VersionTLS12}, CipherSuites: []uint16{ecdsaSuite, rsaSuite}, SupportedCurves: []tls.CurveID{tls.X25519},
-				SignatureSchemes: []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256, tls.PKCS1WithSHA256},
-			}
-			test.send(hello)
-			config := &tls.Config{Certificates: []tls.Certificate{test.cert}}
-			if got := (&terms{who: byPeer, config: config, hello: hello}).whyNothingInCommon(); !strings.HasPrefix(got, test.want) {
-				t.Errorf("\ngot  %s\nwant %s", got, test.want)
-			}
-		})
-	}
-}
-
 // A target that speaks TLS itself, where the plain port should be: no program has
 // understood a word, and both logs say so.
 func TestTargetSpeaksTLS(t *testing.T) {
@@ -294,15 +249,6 @@ func TestServerNameWithDot(t *testing.T) {
 	check(t, err)
 	p.tunnels[0].logs.expect(t, 0, slog.LevelInfo, "handshake failed", byPeer,
 		`the peer asks for the name "`+serverName[:len(serverName)-1]+`.", with a dot at its end, which TLS doesn't allow there: it must leave the dot out`)
-
-	if got := serverNameOf([]byte(hello)); got != serverName {
-		t.Errorf("got the name %q", got)
-	}
-	for n := range len(hello) { // cut anywhere, it gives no name or the whole of it
-		if got := serverNameOf([]byte(hello[:n])); got != "" && got != serverName {
-			t.Fatalf("got the name %q of %d bytes", got, n)
-		}
-	}
 }
 
 // Whatever a target does with a first message that it finds too large, the reason names
@@ -341,93 +287,6 @@ func TestBigHello(t *testing.T) {
 			})
 		}
 	}
-}
-
-// When our certificate is refused, what our own file shows comes first.
-func TestOurCertificateIsRefused(t *testing.T) {
-	root := newAuthority("Old CA")
-	issuing := root.below("Issuing 1")
-	serverOnly := issuing.issue("modality-7", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} })
-	both := issuing.issue("modality-7", nil)
-	both.Certificate = append(both.Certificate, root.cert.Raw, testCA().cert.Raw)
-	alone := issuing.issue("modality-7", nil)
-	alone.Certificate = alone.Certificate[:1]
-	const refused = "the target refused tlstunnel's certificate: "
-	theirs := `it doesn't trust the CA "CN=Old CA" (SHA-256 ` + fingerprint(root.cert.Raw) + "); give it that CA's certificate"
-	for _, test := range []struct {
-		name  string
-		shown tls.Certificate
-		alert byte
-		want  string
-	}{
-		{"for servers only", serverOnly, 43, `"CN=modality-7" isn't meant for TLS clients, but for TLS server (extended key usage): have one issued with the extended usage "TLS client"`},
-		{"for servers only, of Go", serverOnly, 42, `"CN=modality-7" isn't meant for TLS clients, but for TLS server (extended key usage): have one issued with the extended usage "TLS client"`},
-		{"its CA is unknown", both, 48, theirs},
-		{"its CA is unknown, and not in the file", alone, 48, fmt.Sprintf(`it doesn't trust the CA "CN=Issuing 1" (key id %x), whose own certificate isn't in the chain; give it that CA's certificate, or, if it has the CA above that one, add it to the file of cert here`, issuing.cert.SubjectKeyId)},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			terms := &terms{who: byTarget, config: &tls.Config{Certificates: []tls.Certificate{test.shown}}}
-			if got := terms.explainAlert(tls.AlertError(test.alert)); got != refused+test.want {
-				t.Errorf("\ngot  %s\nwant %s", got, refused+test.want)
-			}
-		})
-	}
-}
-
-// crypto/tls has no other way to tell these errors apart than their text: a new text
-// in a new Go fails here.
-func TestTextsOfCryptoTLS(t *testing.T) {
-	requires := &tls.Config{Certificates: []tls.Certificate{serverCert()}, ClientAuth: tls.RequireAnyClientCert}
-	hello := string(clientHello(clientTLS()))
-	dotted := strings.Replace(hello, serverName, serverName[:len(serverName)-1]+".", 1)
-	const schemes = "\x08\x04\x04\x03\x08\x07\x08\x05\x08\x06\x04\x01\x05\x01\x06\x01\x05\x03\x06\x03" // of Go's clients
-	speaks := func(edit func(*tls.Config)) func(net.Conn) {
-		return func(c net.Conn) {
-			config := clientTLS()
-			edit(config)
-			_ = tls.Client(c, config).Handshake()
-		}
-	}
-	for _, test := range []struct {
-		text   string
-		server *tls.Config
-		client func(net.Conn)
-	}{
-		{textNoCertificate, requires, speaks(func(*tls.Config) {})},
-		{textVersions, serverTLS(), speaks(func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS11, tls.VersionTLS11 })},
-		{textInCommon, serverTLS(), speaks(func(c *tls.Config) {
-			c.MaxVersion, c.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}
-		})},
-		{textInCommon, &tls.Config{Certificates: []tls.Certificate{serverCert()}, CurvePreferences: []tls.CurveID{tls.X25519}},
-			speaks(func(c *tls.Config) { c.CurvePreferences = []tls.CurveID{tls.CurveP521} })},
-		{textSchemes, serverTLS(), func(c net.Conn) {
-			_, _ = io.WriteString(c, strings.Replace(hello, schemes, strings.Repeat("\x08\x04", 10), 1))
-		}},
-		{textNoSchemes, serverTLS(), func(c net.Conn) {
-			// TLS 1.2 without the extension: another number is written over its own.
-			old := string(clientHello(&tls.Config{MaxVersion: tls.VersionTLS12, ServerName: serverName}))
-			_, _ = io.WriteString(c, strings.Replace(old, "\x00\x0d\x00\x16\x00\x14"+schemes, "\xfa\xfa\x00\x16\x00\x14"+schemes, 1))
-		}},
-		{textALPN, &tls.Config{Certificates: []tls.Certificate{serverCert()}, NextProtos: []string{"dicom"}}, speaks(func(c *tls.Config) { c.NextProtos = []string{"h2"} })},
-		{textDecoding, serverTLS(), func(c net.Conn) { _, _ = io.WriteString(c, dotted) }},
-	} {
-		t.Run(test.text, func(t *testing.T) {
-			theirs, ours := connect(t)
-			go test.client(theirs.tcp)
-			err := tls.Server(ours, test.server).Handshake()
-			if err == nil || !strings.Contains(err.Error(), test.text) {
-				t.Errorf("got %v, want %q", err, test.text)
-			}
-		})
-	}
-	t.Run(textVersion, func(t *testing.T) { // of a server that answers with an older version than it was asked for
-		theirs, ours := connect(t)
-		_, err := io.WriteString(theirs, "\x16\x03\x01\x00\x2a\x02\x00\x00\x26\x03\x01"+strings.Repeat("r", 32)+"\x00\xc0\x14\x00")
-		check(t, err)
-		if err := tls.Client(ours, clientTLS()).Handshake(); err == nil || !strings.Contains(err.Error(), textVersion) {
-			t.Errorf("got %v, want %q", err, textVersion)
-		}
-	})
 }
 
 // A target that wants a certificate, gets none and resets, as some programs do without
@@ -470,15 +329,4 @@ func TestAlertWithoutCertificate(t *testing.T) {
 	r := start(t, Settings{Targets: []Target{{Address: serveTLS(t, config), TLS: clientTLS()}}})
 	dialInVain(t, r.addr)
 	r.logs.expect(t, 0, slog.LevelWarn, "connection interrupted", byTarget, "the target wants a client certificate: set cert and key")
-
-	// Nobody was asked for one, and all alerts there are have a reason.
-	for _, who := range []string{byPeer, byTarget} {
-		for code := range 256 {
-			for _, config := range []*tls.Config{serverTLS(), clientTLS(), noteRequest(clientTLS())} {
-				if (&terms{who: who, config: config}).explainAlert(tls.AlertError(code)) == "" {
-					t.Errorf("%s, alert %d: no reason", who, code)
-				}
-			}
-		}
-	}
 }

@@ -87,7 +87,7 @@ func (t *Tunnel) secureBack(c *conn, target Target, socket *sock.Conn) *ending {
 		}
 		if why := t.whyRevoked(c); why != nil {
 			t.hangUp(back)
-			return &ending{dialFailed, why.of(byTarget, "tlstunnel refused the target's certificate: it"), nil}
+			return &ending{dialFailed, why.Of(byTarget, "whose", "tlstunnel refused the target's certificate: it"), nil}
 		}
 	}
 	c.back = back

@@ -9,6 +9,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"strconv"
+	"tlstunnel/internal/diagnose"
 
 	"golang.org/x/crypto/cryptobyte"
 
@@ -65,11 +67,22 @@ func (h *halfConn) aead() (aead cipher.AEAD, ok bool) {
 
 // flightError is that the other side says more than a handshake needs.
 type flightError struct {
-	alert tls.AlertError
-	what  string
+	alert   tls.AlertError
+	refusal diagnose.Refusal
 }
 
 func (e *flightError) Error() string { return "more was sent than a handshake needs" }
+func (e *flightError) Unwrap() error { return &e.refusal }
+
+const (
+	alertHandshakeFailure tls.AlertError = 40
+	alertBadCertificate   tls.AlertError = 42
+)
+
+// largeChain is for certificates that are too many.
+func largeChain(what string) *flightError {
+	return &flightError{alertBadCertificate, diagnose.Refusal{Code: "*.large_chain", Values: []string{"what", what}}}
+}
 
 const messageHeader = 4 // bytes: type, length
 
@@ -114,13 +127,14 @@ func (f *flight) read(said []byte) error {
 		size := int(rest[1])<<16 + int(rest[2])<<8 + int(rest[3])
 		if rest[0] != certificate {
 			if size > maxMessageBytes {
-				return &flightError{alertHandshakeFailure, fmt.Sprintf("a message of %d bytes, where %d are the most", size, maxMessageBytes)}
+				values := []string{"bytes", strconv.Itoa(size), "most", strconv.Itoa(maxMessageBytes)}
+				return &flightError{alertHandshakeFailure, diagnose.Refusal{Code: "*.large_message", Values: values}}
 			}
 			f.skip = messageHeader + size
 			continue
 		}
 		if size > maxCertificateBytes {
-			return &flightError{alertBadCertificate, fmt.Sprintf("%d bytes of certificates, where %d are the most", size, maxCertificateBytes) + onlyTheChain}
+			return largeChain(fmt.Sprintf("%d bytes of certificates, where %d are the most", size, maxCertificateBytes))
 		}
 		if len(rest) < messageHeader+size {
 			break
@@ -140,8 +154,6 @@ func (f *flight) read(said []byte) error {
 	}
 	return nil
 }
-
-const onlyTheChain = "; it should send its certificate and those of the CAs between it and the root, and no others"
 
 // decrypt gives the handshake messages in a record of TLS 1.3 (RFC 8446, section 5.2),
 // nil if there are none. A record that can't be decrypted is for crypto/tls to refuse.
@@ -193,7 +205,7 @@ func checkCertificates(message []byte, tls13 bool) error {
 		all = append(all, der)
 	}
 	if len(all) > maxCertificates {
-		return &flightError{alertBadCertificate, fmt.Sprintf("%d certificates, where %d are the most", len(all), maxCertificates) + onlyTheChain}
+		return largeChain(fmt.Sprintf("%d certificates, where %d are the most", len(all), maxCertificates))
 	}
 	if len(all) < 4 { // a leaf and two others: four checks
 		return nil
@@ -207,7 +219,7 @@ func checkCertificates(message []byte, tls13 bool) error {
 		chain = append(chain, cert)
 	}
 	if signatureChecks(chain) > maxSignatureChecks {
-		return &flightError{alertBadCertificate, "several certificates for one CA, so that there are too many ways to build a chain" + onlyTheChain}
+		return largeChain("several certificates for one CA, so that there are too many ways to build a chain")
 	}
 	return nil
 }

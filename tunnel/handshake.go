@@ -43,7 +43,7 @@ func (t *Tunnel) startTLS(c *conn, s *side, role func(net.Conn, *tls.Config) *tl
 	defer cancel()
 	start := time.Now()
 	s.wire = &wire{Conn: s.socket, holdTicket: s == c.front}
-	s.terms = &terms{who: s.name, config: config, trusted: c.settings.Trusted}
+	s.terms = &diagnose.Handshake{Side: s.name, Config: config, Trusted: c.settings.Trusted, Limit: "handshake_timeout"}
 	ctx = context.WithValue(ctx, termsKey{}, s.terms)
 	if s.name == byTarget {
 		config = markHello(config)
@@ -86,7 +86,7 @@ func (c *conn) secured(s *side, stream *tls.Conn) {
 		s.isTunnel = hasAnswer(&state)
 	}
 	s.demanding = s.isTunnel || c.settings.RequireCloseNotify
-	s.wire.first, s.terms.hello = nil, nil
+	s.wire.first, s.terms.Hello = nil, nil
 	s.stream, s.records = stream, recordsOf(stream)
 }
 

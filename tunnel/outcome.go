@@ -4,6 +4,7 @@ import (
 	"log/slog"
 
 	"tlstunnel/internal/diagnose"
+	"tlstunnel/internal/quote"
 )
 
 // outcome is how far a connection came.
@@ -65,6 +66,12 @@ func completion(s *side) *ending {
 // never send one, so it isn't treated as an error; but then nobody can tell a
 // whole stream from one that was cut (RFC 8446, section 6.1).
 func (s *side) truncated() bool { return s.wire != nil && s.wire.finished }
+
+// maxText bounds what others can make us write into a line: the names in a
+// certificate, the protocols in a ClientHello.
+const maxText = 1000
+
+func clip(text string) string { return quote.Clip(text, maxText) }
 
 func (e *ending) attrs(skipped int64) []slog.Attr {
 	a := []slog.Attr{slog.String("code", e.Code), slog.String("ended_by", e.By), slog.String("reason", clip(e.String()))}

@@ -7,8 +7,10 @@ import (
 	"encoding/base64"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
+	"tlstunnel/internal/diagnose"
 	"tlstunnel/internal/dn"
 )
 
@@ -35,14 +37,14 @@ func verifyPins(state tls.ConnectionState, pins []string) error {
 		if slices.Contains(pins, pinOf(leaf)) {
 			return nil // if it is strong, see verifyStrength
 		}
-		return &pinError{chain: []*x509.Certificate{leaf}, pins: pins}
+		return notPinned([]*x509.Certificate{leaf}, pins)
 	}
 	for _, chain := range state.VerifiedChains {
 		if slices.ContainsFunc(chain, func(c *x509.Certificate) bool { return slices.Contains(pins, pinOf(c)) }) {
 			return nil
 		}
 	}
-	return &pinError{chain: state.VerifiedChains[0], pins: pins}
+	return notPinned(state.VerifiedChains[0], pins)
 }
 
 func pinOf(cert *x509.Certificate) string { return pinText(cert.RawSubjectPublicKeyInfo) }
@@ -52,30 +54,25 @@ func pinText(der []byte) string {
 	return "sha256:" + base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// pinError is that a server hasn't a key that is pinned.
-type pinError struct {
-	chain []*x509.Certificate // where one was looked for: the leaf, or a verified chain
-	pins  []string
-}
-
-func (e *pinError) Error() string { return "no pinned key: the server has " + pinOf(e.chain[0]) }
-
-// explain says what is wrong, and what would be right.
-func (e *pinError) explain() string {
-	leaf := e.chain[0]
-	for _, cert := range e.chain {
-		if slices.Contains(e.pins, pinText(cert.Raw)) {
-			return fmt.Sprintf("pins has the fingerprint of the whole certificate %q, but must have that of its key: write %s", dn.Text(cert.Subject), pinOf(cert))
+// notPinned is that none of the certificates has a key that is pinned: the leaf, or a
+// verified chain.
+func notPinned(certs []*x509.Certificate, pins []string) error {
+	leaf, all := certs[0], strings.Join(pins, ", ")
+	refusal := &diagnose.Refusal{Text: "no pinned key: the server has " + pinOf(leaf)}
+	for _, cert := range certs {
+		if slices.Contains(pins, pinText(cert.Raw)) {
+			refusal.Code, refusal.Values = "*.pin_of_certificate", []string{"subject", strconv.Quote(dn.Text(cert.Subject)), "pin", pinOf(cert)}
+			return refusal
 		}
 	}
-	if len(e.chain) == 1 {
-		return fmt.Sprintf("its key is %s, which isn't pinned: either it has a new key or this is another machine; if its administrator confirms this key, by phone say, write it in pins, which has %s",
-			pinOf(leaf), strings.Join(e.pins, ", "))
+	if len(certs) == 1 {
+		refusal.Code, refusal.Values = "*.other_key", []string{"key", pinOf(leaf), "pins", all}
+		return refusal
 	}
 	var keys []string
-	for _, cert := range e.chain {
+	for _, cert := range certs {
 		keys = append(keys, fmt.Sprintf("%s of %q", pinOf(cert), dn.Text(cert.Subject)))
 	}
-	return fmt.Sprintf("its CA is trusted, but no key in its chain is pinned: it has %s; if its administrator confirms one of them, by phone say, write that in pins, which has %s",
-		strings.Join(keys, ", "), strings.Join(e.pins, ", "))
+	refusal.Code, refusal.Values = "*.other_keys", []string{"keys", strings.Join(keys, ", "), "pins", all}
+	return refusal
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"tlstunnel/internal/strength"
 )
 
 // windows2012R2 are the suites of TLS 1.2 that Windows Server 2012 R2 offers and crypto/tls
@@ -35,7 +36,7 @@ func TestProfiles(t *testing.T) {
 		{"RSA key exchange", &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_256_GCM_SHA384}}, old},
 		{"Windows Server 2012 R2", &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: windows2012R2}, old},
 	}
-	for _, suite := range defaultSuites {
+	for _, suite := range strength.Suites {
 		peers = append(peers, peer{tls.CipherSuiteName(suite), &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{suite}},
 			map[string]bool{"default": true, "legacy": true}})
 	}

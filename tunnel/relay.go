@@ -54,7 +54,7 @@ func (f *flow) copy() (failed *side, err error) {
 // pass is a [sock.Consumer].
 func (f *flow) pass(c *sock.Chunk, b []byte) (more bool) {
 	if f.start == nil {
-		f.start = bytes.Clone(b[:min(len(b), alertSize)])
+		f.start = bytes.Clone(b[:min(len(b), diagnose.AlertSize)])
 	}
 	f.passing.Store(true)
 	n, err := f.dst.Write(b)

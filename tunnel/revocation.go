@@ -29,23 +29,12 @@ func (l *RevocationList) isAbout(cert *x509.Certificate) bool {
 	return bytes.Equal(cert.RawIssuer, l.Issuer.RawSubject) && cert.CheckSignatureFrom(l.Issuer) == nil
 }
 
-// revocation is why a certificate can't be relied on, as a row of the diagnoses.
-type revocation struct {
-	code   string
-	values []string
-}
-
-// of makes the diagnosis of the certificate of a side. whose is how that begins.
-func (r *revocation) of(side, whose string) diagnose.Diagnosis {
-	return diagnose.New(r.code, append(r.values, "side", side, "whose", whose)...)
-}
-
 // revoked says why cert is no longer good, or nil.
-func (s *settings) revoked(cert *x509.Certificate) *revocation {
+func (s *settings) revoked(cert *x509.Certificate) *diagnose.Refusal {
 	for _, l := range s.RevocationLists {
 		// The signature, which takes time, is looked at last.
 		if why, ok := l.Revoked[cert.SerialNumber.String()]; ok && l.isAbout(cert) {
-			return &revocation{"*.revoked", []string{"since", why, "crl", l.Name}}
+			return &diagnose.Refusal{Code: "*.revoked", Values: []string{"since", why, "crl", l.Name}}
 		}
 	}
 	return nil
@@ -63,7 +52,7 @@ func (s *settings) outOfDate(cert *x509.Certificate, now time.Time) *RevocationL
 
 // whyRevoked says why the certificate that the TLS side of c showed can't be
 // relied on, or nil.
-func (t *Tunnel) whyRevoked(c *conn) *revocation {
+func (t *Tunnel) whyRevoked(c *conn) *diagnose.Refusal {
 	why := c.settings.whyRevoked(c.session)
 	if why != nil {
 		return why
@@ -74,7 +63,7 @@ func (t *Tunnel) whyRevoked(c *conn) *revocation {
 			switch {
 			case l == nil:
 			case l.RefuseExpired:
-				return &revocation{"*.crl_out_of_date", []string{"crl", l.Name, "issuer", strconv.Quote(dn.Text(l.Issuer.Subject)), "since", date.Time(l.NextUpdate)}}
+				return &diagnose.Refusal{Code: "*.crl_out_of_date", Values: []string{"crl", l.Name, "issuer", strconv.Quote(dn.Text(l.Issuer.Subject)), "since", date.Time(l.NextUpdate)}}
 			default:
 				t.warnOutOfDate(c, l)
 			}
@@ -93,7 +82,7 @@ func (t *Tunnel) warnOutOfDate(c *conn, l *RevocationList) {
 
 // whyRevoked says what is revoked in all the chains of a session, or nil if one
 // of them is good.
-func (s *settings) whyRevoked(session *tls.ConnectionState) (why *revocation) {
+func (s *settings) whyRevoked(session *tls.ConnectionState) (why *diagnose.Refusal) {
 	for _, chain := range chainsOf(session) {
 		if why = s.revokedIn(chain); why == nil {
 			break
@@ -102,11 +91,11 @@ func (s *settings) whyRevoked(session *tls.ConnectionState) (why *revocation) {
 	return why
 }
 
-func (s *settings) revokedIn(chain []*x509.Certificate) *revocation {
+func (s *settings) revokedIn(chain []*x509.Certificate) *diagnose.Refusal {
 	for i, cert := range chain {
 		switch why := s.revoked(cert); {
 		case why != nil && i > 0:
-			return &revocation{"*.ca_revoked", append(why.values, "ca", strconv.Quote(dn.Text(cert.Subject)))}
+			return &diagnose.Refusal{Code: "*.ca_revoked", Values: append(why.Values, "ca", strconv.Quote(dn.Text(cert.Subject)))}
 		case why != nil:
 			return why
 		}
@@ -142,6 +131,6 @@ func (r *relaying) abortIfRevoked(s *settings) {
 		if r.front.wire != nil {
 			who = byPeer
 		}
-		r.abort(&ending{interrupted, why.of(who, "the "+who+"'s certificate"), nil})
+		r.abort(&ending{interrupted, why.Of(who, "whose", "the "+who+"'s certificate"), nil})
 	}
 }

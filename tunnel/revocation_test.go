@@ -60,7 +60,7 @@ func TestRevoked(t *testing.T) {
 		session := &tls.ConnectionState{PeerCertificates: tt.chains[0], VerifiedChains: tt.chains}
 		got := ""
 		if why := s.whyRevoked(session); why != nil {
-			got = strings.TrimPrefix(why.of(byPeer, "it").What, "it ")
+			got = strings.TrimPrefix(why.Of(byPeer, "whose", "it").What, "it ")
 		}
 		if got != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"strings"
 	"sync/atomic"
 	"tlstunnel/internal/diagnose"
 	"tlstunnel/internal/sock"
@@ -19,7 +18,7 @@ type side struct {
 
 	// Of a TLS side; wire is nil on a plain one.
 	wire    *wire
-	terms   *terms
+	terms   *diagnose.Handshake
 	records records
 
 	isTunnel  bool // the other end is a tlstunnel, too: see mark.go
@@ -68,7 +67,7 @@ func (s *side) receive(consume sock.Consumer) error {
 func (s *side) noteRejection(err error) {
 	var remote *net.OpError
 	switch {
-	case err == nil, s.wire == nil, s.wire.err != nil, err == io.EOF, diagnose.IsTimeout(err), strings.Contains(err.Error(), textDeclines):
+	case err == nil, s.wire == nil, s.wire.err != nil, err == io.EOF, diagnose.IsTimeout(err), diagnose.Declines(err):
 	case errors.As(err, &remote) && remote.Op == "remote error":
 	default:
 		s.rejected.Store(s.wire.sentAlert())

@@ -3,21 +3,12 @@ package tunnel
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
+	"strconv"
 
+	"tlstunnel/internal/diagnose"
 	"tlstunnel/internal/dn"
 	"tlstunnel/internal/strength"
 )
-
-// weakError is that a certificate, or a CA above it, has a key that proves nothing.
-type weakError struct {
-	cert *x509.Certificate
-	why  error
-}
-
-func (e *weakError) Error() string {
-	return fmt.Sprintf("%q has %v", dn.Text(e.cert.Subject), e.why)
-}
 
 // demandStrength makes config, of either side, refuse weak keys. Of what is verified
 // otherwise, crypto/tls takes RSA from 1,024 bits.
@@ -50,7 +41,8 @@ func verifyStrength(state tls.ConnectionState) (err error) {
 func strengthOf(chain []*x509.Certificate) error {
 	for _, cert := range chain {
 		if err := strength.Check(cert.PublicKey); err != nil {
-			return &weakError{cert, err}
+			subject := strconv.Quote(dn.Text(cert.Subject))
+			return &diagnose.Refusal{Code: "*.weak_key", Values: []string{"subject", subject, "weakness", err.Error()}, Text: subject + " has " + err.Error()}
 		}
 	}
 	return nil

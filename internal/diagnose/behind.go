@@ -1,5 +1,7 @@
 package diagnose
 
+import "strings"
+
 // Of a target that doesn't understand what it is sent: chained is that a tunnel is there,
 // and what doesn't understand is the program behind it.
 
@@ -30,4 +32,11 @@ func ResetUnanswered(what string, chained, asked bool) Diagnosis {
 		more = " If the target speaks TLS itself, " + plainPort
 	}
 	return New("target.reset_unanswered", "what", what, "more", more)
+}
+
+// ResetWithoutCertificate is the same for a target that asked for a client certificate and
+// got none, for the reason unsent.
+func ResetWithoutCertificate(what string, unsent Diagnosis) Diagnosis {
+	wants := strings.TrimPrefix(unsent.String(), "the target ")
+	return New("target.reset_without_certificate", "what", what, "wants", wants)
 }

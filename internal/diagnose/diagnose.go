@@ -13,7 +13,10 @@ package diagnose
 import (
 	"cmp"
 	"log/slog"
+	"slices"
 	"strings"
+
+	"tlstunnel/internal/quote"
 )
 
 // The sides that a diagnosis can be about.
@@ -21,7 +24,7 @@ const (
 	Peer   = "peer"      // the accepted connection
 	Target = "target"    // the dialled one
 	Tunnel = "tlstunnel" // we ourselves
-	CA     = "ca"        // that a certificate is ordered from
+	ACME   = "acme"      // a CA that a certificate is ordered from
 	Server = "server"    // one that is only looked at; its codes are those of a target
 )
 
@@ -37,24 +40,22 @@ type Diagnosis struct {
 }
 
 // New makes a diagnosis of the row of the table with that code. values are the words in
-// braces there, each followed by what takes its place; "side" is also the one that "*"
-// stands for.
+// braces there, each followed by what takes its place. A "*" in code is the "side" among
+// them; the row may be for both sides, or for that one.
 func New(code string, values ...string) Diagnosis {
-	r, side, pairs := rows[code], "", make([]string, len(values))
-	for i, value := range values {
-		pairs[i] = value
-		if i%2 == 0 {
-			pairs[i] = "{" + value + "}"
-		} else if values[i-1] == "side" {
-			side = value
+	side := ""
+	if i := slices.Index(values, "side"); i >= 0 {
+		if side = values[i+1]; side == Server {
+			side = Target
 		}
 	}
-	fill := strings.NewReplacer(pairs...).Replace
-	if side == Server {
-		side = Target
+	of := strings.Replace(code, "*", side, 1)
+	r, ok := rows[of]
+	if !ok {
+		r = rows[code]
 	}
-	d := Diagnosis{Code: strings.Replace(code, "*", side, 1), By: cmp.Or(r.by, side), Level: r.level, What: fill(r.what), joint: ": "}
-	d.Remedy = fill(r.remedy)
+	d := Diagnosis{Code: of, By: cmp.Or(r.by, side), Level: r.level, What: quote.Fill(r.what, values...), joint: ": "}
+	d.Remedy = quote.Fill(r.remedy, values...)
 	if rest, ok := strings.CutPrefix(d.Remedy, "; "); ok {
 		d.Remedy, d.joint = rest, "; "
 	}

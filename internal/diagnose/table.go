@@ -36,10 +36,21 @@ var table = []section{
 		{"tlstunnel.max_connections_per_ip", Tunnel, warn, "max_connections_per_ip is reached", ""},
 	}},
 	{"Handshake with the peer", []row{
-		{"peer.handshake_timeout", Tunnel, info, "the peer didn't finish the TLS handshake within handshake_timeout", ""},
+		{"peer.handshake_timeout", Tunnel, info, "the {side} didn't finish the TLS handshake within {limit}", ""},
 		{"peer.silent", Tunnel, info, "the peer sent nothing within handshake_timeout", "a program without TLS that waits for the server to speak first does so"},
 		{"tlstunnel.no_turn", Tunnel, warn, "there were more handshakes than this machine can do: this one had no turn within handshake_timeout", ""},
 		{"peer.left", Peer, debug, "the peer closed before it had said what TLS it wants", ""},
+		{"peer.not_tls", Peer, info, "the {side} isn't speaking TLS: {found}", "; is mode right?"},
+		{"peer.old_version", Tunnel, info, "the {side} speaks only versions of TLS older than this tunnel's profile allows", "update it"},
+		{"*.old_suites", Tunnel, info, "the {side} offers none but old cipher suites ({suites}), which profile = \"default\" leaves out", "update it, or set profile = \"legacy\" in this tunnel"},
+		{"*.old_suites_of_rsa", Tunnel, info, "the {side} offers none but old cipher suites ({suites}), which profile = \"default\" leaves out", "update it, or set profile = \"legacy\" in this tunnel and give it a certificate with an RSA key, as the {side} takes no other"},
+		{"*.takes_other_key", Tunnel, info, "the {side} takes only certificates with {wanted} key, and this tunnel's has {ours} key", "set cert and key to one with {wanted} key, from a CA whose key is {kinds} too; it offers {offer}"},
+		{"*.nothing_in_common", Tunnel, info, "the {side} has no cipher suite or key exchange in common with this tunnel's profile{offer}", ""},
+		{"*.sha1_alone", Tunnel, info, "the {side} knows only signatures with SHA-1, which isn't accepted (it names no signature algorithms)", "update it"},
+		{"*.no_protocol_offered", Tunnel, info, "the {side} offers none of the protocols in alpn", ""},
+		{"peer.name_with_dot", Peer, info, "the peer asks for the name {name}, with a dot at its end, which TLS doesn't allow there", "it must leave the dot out"},
+		{"peer.no_certificate", Tunnel, info, "the peer sent no client certificate, and client_auth requires one", "give it a certificate and key that a CA of client_ca issued; if it has one, that is from another CA, and many programs then send none"},
+		{"peer.tls_failed", Peer, info, "TLS with the {side} failed", ""},
 		{"peer.left_handshake", Peer, info, "the peer closed in the middle of the TLS handshake", "; some programs do so when they don't trust our certificate{fault}"},
 	}},
 	{"Connecting to the target", []row{
@@ -57,7 +68,39 @@ var table = []section{
 	}},
 	{"Handshake with the target", []row{
 		{"target.handshake_timeout", Target, warn, "the {side} didn't finish the TLS handshake within {limit}", "does it speak TLS at this port?{large}"},
+		{"target.not_tls", Target, warn, "the {side} isn't speaking TLS: {found}", "; is mode right?"},
+		{"target.old_version", Tunnel, warn, "the {side} speaks only versions of TLS older than this tunnel's profile allows", "update it"},
+		{"target.tls_failed", Target, warn, "TLS with the {side} failed", ""},
 		{"target.left_handshake", Target, warn, "the {side} closed in the middle of the TLS handshake", "it doesn't speak TLS at this port, or it refuses this machine; its own log knows{large}"},
+	}},
+	{"Alerts of the other side", []row{
+		{"*.wants_certificate", "", warn, "the {side} wants a client certificate", "set cert and key"},
+		{"target.wants_other_ca", Target, warn, "the target wants a client certificate from one of its CAs, {theirs}; ours is from {ours}, so it wasn't sent", "set cert and key to one that one of those issued, or have the target accept that CA"},
+		{"target.wants_other_key", Target, warn, "the target wants a client certificate, but doesn't take one with {ours} key, as ours is, so it wasn't sent", "set cert and key to one with {wanted} key"},
+		{"*.refuses_ours", "", warn, "the {side} refused tlstunnel's certificate: {fault}", ""},
+		{"*.distrusts_our_ca", "", warn, "the {side} refused tlstunnel's certificate: it doesn't trust {ca}", "; give it that CA's certificate{or}"},
+		{"*.takes_ours_for_expired", "", warn, "the {side} refused tlstunnel's certificate: it takes it for expired", "; compare the clocks"},
+		{"*.takes_ours_for_revoked", "", warn, "the {side} refused tlstunnel's certificate: it takes it for revoked", ""},
+		{"*.refuses_ours_silently", "", warn, "the {side} refused tlstunnel's certificate: perhaps it doesn't trust {ca}, or expects another name", "; its own log knows"},
+		{"*.denies_access", "", warn, "the {side} refused tlstunnel's certificate: it is valid, but has no access there", ""},
+		{"*.nothing_in_common_there", "", warn, "the {side} found no TLS parameters in common, or wants a client certificate (cert and key){or}", ""},
+		{"*.no_version_in_common", "", warn, "the {side} speaks no version of TLS that this tunnel's profile allows", ""},
+		{"*.unknown_name", "", warn, "the {side} doesn't know the name that it was asked for", "check server_name"},
+		{"*.no_protocol_in_common", "", warn, "the {side} speaks none of the protocols in alpn", ""},
+		{"*.alert", "", warn, "the {side} ended TLS with an alert", "; its own log knows why{large}"},
+	}},
+	{"Certificates that tlstunnel refuses", []row{
+		{"*.untrusted", Tunnel, warn, refused + "{fault}", ""},
+		{"*.other_name", Tunnel, warn, refused + "expected the name {name}, but it is for {names}", "; if this is the right machine, set server_name to a name of its certificate, have this name added to it (a tlstunnel there has names in [pki] for that), or pin its key here (pins in place of ca)"},
+		{"*.without_name", Tunnel, warn, refused + "expected the name {name}, but it is for no name at all (only the subject {subject}, which doesn't count)", "; if this is the right machine, have this name added to it (a tlstunnel there has names in [pki] for that), or pin its key here (pins in place of ca)"},
+		{"*.other_key", Tunnel, warn, refused + "its key is {key}, which isn't pinned: either it has a new key or this is another machine", "; if its administrator confirms this key, by phone say, write it in pins, which has {pins}"},
+		{"*.other_keys", Tunnel, warn, refused + "its CA is trusted, but no key in its chain is pinned: it has {keys}", "; if its administrator confirms one of them, by phone say, write that in pins, which has {pins}"},
+		{"*.pin_of_certificate", Tunnel, warn, refused + "pins has the fingerprint of the whole certificate {subject}, but must have that of its key", "write {pin}"},
+		{"*.weak_key", Tunnel, warn, refused + "{subject} has {weakness}", ""},
+		{"*.unreadable_certificate", Tunnel, warn, "the {side}'s certificate can't be used: it {why}", "; it needs another one"},
+		{"*.unsupported_key", Tunnel, warn, "the {side}'s certificate can't be used: it has a key of a kind or size that isn't supported", "; it needs one with an RSA key of at most 8192 bits, or an ECDSA or Ed25519 key"},
+		{"*.large_message", Tunnel, warn, "tlstunnel refused the {side}'s handshake: it sent a message of {bytes} bytes, where {most} are the most", ""},
+		{"*.large_chain", Tunnel, warn, "tlstunnel refused the {side}'s handshake: it sent {what}", "; it should send its certificate and those of the CAs between it and the root, and no others"},
 	}},
 	{"Authorization", []row{
 		{"*.revoked", Tunnel, warn, "{whose} was revoked {since} ({crl})", ""},
@@ -67,6 +110,7 @@ var table = []section{
 		{"peer.not_in_allow", Tunnel, warn, "nothing in the peer's certificate is in allow: it has {names}; allow has {rules}", ""},
 	}},
 	{"Relaying", []row{
+		{"*.renegotiates", Tunnel, warn, "the {side} asks for a second handshake amid the connection (renegotiation of TLS 1.2), which tlstunnel never does", "switch that off there, or let the {side} speak TLS 1.3, which has none"},
 		{"*.reset", "", info, "the {side} reset the connection", ""},
 		{"*.vanished", "", info, "the {side} vanished: it no longer answers keepalive probes or takes data", ""},
 		{"*.closed_in_record", "", info, "the {side} closed the connection in the middle of a TLS record", ""},
@@ -78,7 +122,7 @@ var table = []section{
 		{"target.closed_unanswered", Target, warn, "the target closed before it had sent a byte", "its own log knows why; if the target speaks TLS itself, " + plainPort},
 		{"target.behind_closed_unanswered", Target, warn, "the target closed before it had sent a byte", "its own log knows why; if the program behind the target speaks TLS itself, " + plainPortThere},
 		{"target.reset_unanswered", Target, warn, "{what} before it had sent a byte", "its own log knows why; if it is a tlstunnel, is the program behind that one running?{more}"},
-		{"target.reset_without_certificate", Target, warn, "{what} before it had sent a byte, perhaps as it wants a client certificate{unsent}", ""},
+		{"target.reset_without_certificate", Target, warn, "{what} before it had sent a byte, perhaps as it {wants}", ""},
 	}},
 	{"Time limits and stops", []row{
 		{"tlstunnel.idle", Tunnel, info, "no progress for idle_timeout", ""},
@@ -95,6 +139,8 @@ var table = []section{
 }
 
 const (
+	refused        = "tlstunnel refused the {side}'s certificate: "
+	largeHello     = " (some firewalls and old servers lose or refuse a first message as large as ours, {bytes} bytes: try the environment variable GODEBUG=tlsmlkem=0, see docs/connections.md)"
 	plainPort      = "target must be its plain port; for its TLS port, take a tunnel with mode = \"client\""
 	plainPortThere = "the target of the tunnel there must be its plain port"
 )

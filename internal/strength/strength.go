@@ -1,6 +1,6 @@
 // Package strength has the one rule of which public keys prove anything: those of
 // certificates that we show and that others show us, of their CAs, of requests, and
-// those that are pinned.
+// those that are pinned. It also has the cipher suites that are accepted.
 //
 //	if err := strength.Check(cert.PublicKey); err != nil {
 //		return fmt.Errorf("certificate %q has %w", file, err)

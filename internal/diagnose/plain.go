@@ -1,4 +1,4 @@
-package tunnel
+package diagnose
 
 import (
 	"bytes"
@@ -8,20 +8,20 @@ import (
 
 // A record of TLS, as far as it is the same in all versions.
 const (
-	recordAlert       = 21
-	recordHandshake   = 22
-	recordApplication = 23       // in TLS 1.3 anything that is encrypted
-	recordHeader      = 5        // bytes: type, version, length
-	maxRecord         = 16 << 10 // bytes that one carries at the most (RFC 8446, section 5.1)
-	alertSize         = 7        // bytes: the header, the level and the code
+	recordAlert     = 21
+	recordHandshake = 22
+	recordHeader    = 5 // bytes: type, version, length
 )
 
-// isHello reports whether a stream begins as TLS does.
-func isHello(start []byte) bool { return bytes.HasPrefix(start, []byte{recordHandshake, 3}) }
+// AlertSize is how many bytes of a stream [IsAlert] needs.
+const AlertSize = recordHeader + 2 // the level and the code
 
-// isPlainAlert reports whether a stream begins with an alert that isn't encrypted.
-func isPlainAlert(start []byte) bool {
-	return len(start) == alertSize && start[0] == recordAlert && start[1] == 3 && start[3] == 0 && start[4] == 2
+// IsHello reports whether a stream begins as TLS does.
+func IsHello(start []byte) bool { return bytes.HasPrefix(start, []byte{recordHandshake, 3}) }
+
+// IsAlert reports whether a stream begins with an alert that isn't encrypted.
+func IsAlert(start []byte) bool {
+	return len(start) >= AlertSize && start[0] == recordAlert && start[1] == 3 && start[3] == 0 && start[4] == 2
 }
 
 // describePlain guesses what a peer speaks that isn't TLS from the first bytes that it

@@ -1,4 +1,4 @@
-package tunnel
+package diagnose
 
 import (
 	"crypto"
@@ -8,7 +8,10 @@ import (
 	"crypto/tls"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"tlstunnel/internal/quote"
+	"tlstunnel/internal/strength"
 )
 
 // The kinds of keys that a certificate can have. A peer of TLS 1.2 may know only one.
@@ -38,20 +41,80 @@ func withArticle(kinds string) string {
 	return "an " + kinds
 }
 
-// whyNothingInCommon says why no parameters of TLS suit both a peer and us.
-func (t *terms) whyNothingInCommon() string {
-	generic := "the " + t.who + " has no cipher suite or key exchange in common with this tunnel's profile"
-	ours := t.ours()
-	if t.hello == nil || len(ours) == 0 {
-		return generic
+// nothingInCommon says why no parameters of TLS suit both a peer and us. text is the error
+// of crypto/tls, which has what the peer offered.
+func (h *Handshake) nothingInCommon(text string) Diagnosis {
+	if d, ok := h.oldSuites(text); ok {
+		return d
 	}
-	kind, takes := kindOf(ours[0].PublicKey), kindsTaken(t.hello, t.config)
+	ours := h.ours()
+	if h.Hello == nil || len(ours) == 0 {
+		return h.new("*.nothing_in_common", "offer", "")
+	}
+	kind, takes := kindOf(ours[0].PublicKey), kindsTaken(h.Hello, h.Config)
 	if len(takes) == 0 || slices.Contains(takes, kind) {
-		return generic + ": it offers " + offered(t.hello)
+		return h.new("*.nothing_in_common", "offer", ": it offers "+offered(h.Hello))
 	}
-	wanted := withArticle(strings.Join(takes, " or "))
-	return fmt.Sprintf("the %s takes only certificates with %s key, and this tunnel's has %s key: set cert and key to one with %s key, from a CA whose key is %s too; it offers %s",
-		t.who, wanted, withArticle(kind), wanted, strings.Join(takes, " or "), offered(t.hello))
+	wanted := strings.Join(takes, " or ")
+	return h.new("*.takes_other_key", "wanted", withArticle(wanted), "ours", withArticle(kind), "kinds", wanted, "offer", offered(h.Hello))
+}
+
+// oldSuites is for a peer that the legacy profile would do for, but ours doesn't.
+func (h *Handshake) oldSuites(text string) (d Diagnosis, ok bool) {
+	isNew := func(id uint16) bool { return slices.Contains(strength.Suites, id) }
+	isOld := func(id uint16) bool { return slices.Contains(strength.LegacySuites, id) && !isNew(id) }
+	isForUs := func(id uint16) bool { return isForKey(id, h.Config) }
+	offered := offeredSuites(text)
+	old := suitesThat(offered, isOld)
+	oldForUs := suitesThat(old, isForUs)
+	switch {
+	case !slices.Equal(h.Config.CipherSuites, strength.Suites), slices.ContainsFunc(suitesThat(offered, isNew), isForUs):
+		return d, false
+	case len(oldForUs) > 0:
+		return h.new("*.old_suites", "suites", suiteNames(oldForUs)), true
+	case len(old) > 0 && !slices.ContainsFunc(offered, isNew):
+		return h.new("*.old_suites_of_rsa", "suites", suiteNames(old)), true
+	}
+	return d, false
+}
+
+func suitesThat(ids []uint16, are func(uint16) bool) (those []uint16) {
+	for _, id := range ids {
+		if are(id) {
+			those = append(those, id)
+		}
+	}
+	return those
+}
+
+// isForKey tells whether a suite of TLS 1.2 goes with the key of the certificate
+// in config.
+func isForKey(id uint16, config *tls.Config) bool {
+	if len(config.Certificates) == 0 || config.Certificates[0].Leaf == nil {
+		return true // it isn't known
+	}
+	isRSA := kindOf(config.Certificates[0].Leaf.PublicKey) == kindRSA
+	return isRSA != strings.Contains(tls.CipherSuiteName(id), "_ECDSA_")
+}
+
+// offeredSuites reads what is in brackets at the end of "client offered: [c014 ff]".
+func offeredSuites(text string) (ids []uint16) {
+	_, list, _ := strings.Cut(text, textOffered)
+	for _, digits := range strings.Fields(strings.TrimSuffix(list, "]")) {
+		if id, err := strconv.ParseUint(digits, 16, 16); err == nil {
+			ids = append(ids, uint16(id))
+		}
+	}
+	return ids
+}
+
+// suiteNames lists suites for a message, four at the most.
+func suiteNames(ids []uint16) string {
+	var names []string
+	for _, id := range ids {
+		names = append(names, tls.CipherSuiteName(id))
+	}
+	return quote.Few(names, 4)
 }
 
 // kindsTaken are the kinds of keys that a peer takes in a certificate, by what it
@@ -127,5 +190,5 @@ func listOf(items []string) string {
 	if len(items) == 0 {
 		return "none"
 	}
-	return listed(items, 5)
+	return quote.Few(items, 5)
 }

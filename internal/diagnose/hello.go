@@ -1,4 +1,4 @@
-package tunnel
+package diagnose
 
 import (
 	"strings"
@@ -17,9 +17,10 @@ func endsWithDot(start []byte) bool {
 // comes after what there is of the ClientHello.
 func serverNameOf(start []byte) string {
 	const serverName, hostName = 0, 0
+	const beforeSession = recordHeader + 4 + 2 + 32 // the header of the message, a version and the random value
 	hello := cryptobyte.String(start)
 	var skipped cryptobyte.String
-	if !hello.Skip(helloSize) || !hello.ReadUint8LengthPrefixed(&skipped) || // session
+	if !hello.Skip(beforeSession) || !hello.ReadUint8LengthPrefixed(&skipped) || // session
 		!hello.ReadUint16LengthPrefixed(&skipped) || !hello.ReadUint8LengthPrefixed(&skipped) || // suites, compression
 		!hello.Skip(2) {
 		return ""
