@@ -42,7 +42,7 @@ var mayImport = map[string][]string{
 	// the config means for a tunnel, only service/compile knows.
 	"service": {
 		"service/compile", "tunnel", "pki", "pki/acme", "internal/backoff", "internal/config", "internal/control", "internal/date", "internal/dn", "internal/filerights",
-		"internal/logging", "internal/osservice", "internal/quote", "internal/tuning",
+		"internal/logging", "internal/osservice", "internal/quote", "internal/tuning", "internal/version",
 		"github.com/coreos/go-systemd/v22", "github.com/fsnotify/fsnotify", "golang.org/x/sys",
 	},
 	"service/compile": {"tunnel", "pki", "pki/acme", "pki/certfile", "internal/config", "internal/date", "internal/dn"},
@@ -54,11 +54,11 @@ var mayImport = map[string][]string{
 
 	"internal/atomicfile": {"internal/filerights", "golang.org/x/sys"},
 	"internal/backoff":    nil,
-	"internal/bench":      {"service"},
+	"internal/bench":      {"service", "internal/version"},
 	"internal/chain":      {"internal/date", "internal/dn"},
 	"internal/cli": {
 		"installer", "service", "service/compile", "pki", "pki/certfile", "internal/atomicfile", "internal/bench", "internal/config", "internal/control",
-		"internal/date", "internal/dn", "internal/logging", "internal/osservice", "internal/quote", "internal/tuning",
+		"internal/date", "internal/dn", "internal/logging", "internal/osservice", "internal/quote", "internal/tuning", "internal/version",
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/sys", "golang.org/x/term",
 	},
 	"internal/config":  {"internal/quote", "github.com/BurntSushi/toml", "golang.org/x/sys"},
@@ -81,6 +81,7 @@ var mayImport = map[string][]string{
 	"internal/strength":  nil,
 	"internal/testkit":   nil,
 	"internal/tuning":    {"golang.org/x/sys"},
+	"internal/version":   nil,
 
 	"packaging/test/peer":     nil,
 	"packaging/test/wine-scm": {"golang.org/x/sys"},

@@ -23,6 +23,7 @@ import (
 	"tlstunnel/internal/dn"
 	"tlstunnel/internal/logging"
 	"tlstunnel/internal/tuning"
+	"tlstunnel/internal/version"
 	"tlstunnel/pki"
 	"tlstunnel/service/compile"
 	"tlstunnel/tunnel"
@@ -92,7 +93,7 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger, host Host) e
 	control := s.serveControl()
 	defer control.Close() // at the end, so that it can say that we are stopping
 	defer s.Stop()
-	log.Info(msgStarted, "version", Version, "config", cfg.File, "tunnels", len(cfg.Tunnels), "left_out", s.leftOutNames())
+	log.Info(msgStarted, "version", version.Version, "config", cfg.File, "tunnels", len(cfg.Tunnels), "left_out", s.leftOutNames())
 	s.notify(notifyReady)
 	defer s.notify(notifyStopping)
 	if host.Ready != nil {
@@ -109,7 +110,7 @@ func Start(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Service,
 	if err := cfg.Err(); err != nil {
 		return nil, err
 	}
-	log.Info("starting", "version", Version, "config", cfg.File, "pki", cfg.PKI.Dir)
+	log.Info("starting", "version", version.Version, "config", cfg.File, "pki", cfg.PKI.Dir)
 	s := &Service{log: log, started: time.Now(), failed: make(chan error, 1), lookSoon: make(chan struct{}, 1), clockOffset: clockOffset, files: newFileWatch(log), crls: newFileWatch(log), cfg: cfg, logged: cfg.Log}
 	s.trials, s.reading = make(chan trial), make(map[*leftOut]bool)
 	s.shown.Store(&view{cfg: cfg})

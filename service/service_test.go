@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/version"
 	"tlstunnel/pki"
 	"tlstunnel/service/compile"
 )
@@ -137,7 +138,7 @@ func TestPair(t *testing.T) {
 	c.Stop()
 	s.Stop()
 	for _, want := range []string{
-		"msg=starting version=" + Version,
+		"msg=starting version=" + version.Version,
 		`msg="made a new CA or server certificate; keep ca.key safe, and give clients ca.crt"`,
 		"msg=listening tunnel=server mode=server listen=127.0.0.1:",
 		`msg="connection closed" tunnel=server`,

@@ -6,6 +6,7 @@ import (
 
 	"tlstunnel/internal/config"
 	"tlstunnel/internal/tuning"
+	"tlstunnel/internal/version"
 	"tlstunnel/pki"
 	"tlstunnel/pki/acme"
 	"tlstunnel/service/compile"
@@ -81,7 +82,7 @@ func (s *Service) update(change func(now *view)) {
 func (s *Service) Status() Status {
 	now := s.shown.Load()
 	st := Status{
-		Health: newHealth(), Source: SourceService, State: StateRunning, Version: Version, PID: os.Getpid(),
+		Health: newHealth(), Source: SourceService, State: StateRunning, Version: version.Version, PID: os.Getpid(),
 		Config: now.cfg.File, Log: s.logged.File, Started: s.started, Memory: tuning.MemoryHeld(), Tunnels: []TunnelStatus{},
 	}
 	if s.logControl != nil && s.logged.File != config.Console {

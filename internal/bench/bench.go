@@ -16,7 +16,7 @@ import (
 	"runtime"
 	"time"
 
-	"tlstunnel/service"
+	"tlstunnel/internal/version"
 )
 
 // A Report is what was measured, and on what.
@@ -92,7 +92,7 @@ func Run(ctx context.Context, program string, duration time.Duration) (*Report, 
 		return nil, err
 	}
 	defer s.stop()
-	r := &Report{Version: service.Version, OS: runtime.GOOS, Arch: runtime.GOARCH, Cores: runtime.NumCPU()}
+	r := &Report{Version: version.Version, OS: runtime.GOOS, Arch: runtime.GOARCH, Cores: runtime.NumCPU()}
 	if err := r.describe(s); err != nil {
 		return nil, err
 	}

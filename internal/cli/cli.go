@@ -17,7 +17,7 @@ import (
 
 	"tlstunnel/internal/config"
 	"tlstunnel/internal/quote"
-	"tlstunnel/service"
+	"tlstunnel/internal/version"
 )
 
 // app is what the commands share. What goes to stdout and stderr is quoted on the
@@ -77,7 +77,7 @@ makes a CA and a server certificate of its own.`,
   tlstunnel check     # find every mistake in the config
   tlstunnel run       # serve
   tlstunnel install   # as a service of this machine`,
-		Version:       service.Version,
+		Version:       version.Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"tlstunnel/service"
+	"tlstunnel/internal/version"
 )
 
 func (a *app) versionCommand() *cobra.Command {
@@ -33,7 +33,7 @@ type versionAnswer struct {
 // builtFrom reads what the Go tool noted of the build. The packages are built
 // without a checkout, so that the same source gives the same bytes.
 func builtFrom() versionAnswer {
-	v := versionAnswer{Version: service.Version, Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH}
+	v := versionAnswer{Version: version.Version, Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return v
