@@ -122,11 +122,11 @@ func (st *Status) judgeTargets(t *TunnelStatus) {
 	for _, target := range t.Targets {
 		if !target.DownSince.IsZero() {
 			down = true
-			st.problem(Degraded, "tunnel %q: target %q is down since %s: %s", t.Name, target.Address, date.Time(target.DownSince), quote.Text(target.LastError))
+			st.problem(Degraded, "tunnel %q: target %q is down since %s, last tried %s: %s", t.Name, target.Address, date.Time(target.DownSince), date.Time(target.LastTried), quote.Text(target.LastError))
 		}
 		for _, address := range target.Addresses {
-			st.note("tunnel %q: of target %q, the address %q is down since %s, others work: %s",
-				t.Name, target.Address, address.Address, date.Time(address.DownSince), quote.Text(address.LastError))
+			st.note("tunnel %q: of target %q, the address %q is down since %s, last tried %s, others work: %s",
+				t.Name, target.Address, address.Address, date.Time(address.DownSince), date.Time(address.LastTried), quote.Text(address.LastError))
 		}
 	}
 	if row := t.Failures.TargetRow; row.Count >= rowToIll && !down {

@@ -58,8 +58,8 @@ func TestVerdict(t *testing.T) {
 		{"no certificate", one(func(s *TunnelStatus) { s.ACME = new(acme.Status) }), Degraded,
 			`tunnel "pacs": there is no certificate yet, the CA is being asked for one: nobody can connect`},
 		{"target down", one(func(s *TunnelStatus) {
-			s.Targets = []tunnel.TargetState{{Address: "a:104"}, {Address: "b:104", DownSince: day(-1), LastError: "nothing listens"}}
-		}), Degraded, `tunnel "pacs": target "b:104" is down since 2026-11-24 12:00:00 +00:00: nothing listens`},
+			s.Targets = []tunnel.TargetState{{Address: "a:104"}, {Address: "b:104", DownSince: day(-1), LastTried: day(0), LastError: "nothing listens"}}
+		}), Degraded, `tunnel "pacs": target "b:104" is down since 2026-11-24 12:00:00 +00:00, last tried 2026-11-25 12:00:00 +00:00: nothing listens`},
 		{"one address of a target", one(func(s *TunnelStatus) {
 			s.Targets = []tunnel.TargetState{{Address: "a:104", Addresses: []tunnel.TargetState{{Address: "[::1]:104", DownSince: day(-1)}}}}
 		}), OK, ""},

@@ -10,7 +10,8 @@ import (
 type TargetState struct {
 	Address   string    `json:"address"`
 	DownSince time.Time `json:"down_since,omitzero"`  // zero: it works, or was never tried
-	LastError string    `json:"last_error,omitempty"` // why it couldn't be reached the last time
+	LastTried time.Time `json:"last_tried,omitzero"`  // when it couldn't be reached the last time
+	LastError string    `json:"last_error,omitempty"` // and why
 	Code      string    `json:"code,omitempty"`       // likewise, for programs
 
 	// Addresses are those of its host name that are down while another one works.
@@ -19,20 +20,26 @@ type TargetState struct {
 
 // Targets are how the targets do, in the order of the settings. It may be called at
 // any time. Nobody looks after a target but the connections that go there: without
-// any, what it says is old.
+// any, what it says may be old. So it has those that are down tried in the background,
+// within their back-off, for the next call to know.
 func (t *Tunnel) Targets() []TargetState {
 	s := t.settings.Load()
 	var all []TargetState
 	for _, at := range t.targets.States() {
-		state := TargetState{Address: at.Name, DownSince: at.Since, LastError: at.Reason, Code: at.Code}
+		state := TargetState{Address: at.Name, DownSince: at.Since, LastError: at.Reason, Code: at.Code, LastTried: at.Failed}
 		if known := s.addresses[at.Name]; known != nil && at.Since.IsZero() {
 			for _, at := range known.States() {
 				if !at.Since.IsZero() {
-					state.Addresses = append(state.Addresses, TargetState{Address: at.Name, DownSince: at.Since, LastError: at.Reason, Code: at.Code})
+					state.Addresses = append(state.Addresses, TargetState{Address: at.Name, DownSince: at.Since, LastError: at.Reason, Code: at.Code, LastTried: at.Failed})
 				}
 			}
 		}
 		all = append(all, state)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.stopped {
+		t.tryDown(s)
 	}
 	return all
 }
@@ -61,8 +68,8 @@ func (t *Tunnel) keepTargets(next *settings) {
 }
 
 // tryDown tries what is down, in the background and within its back-off: targets, and
-// addresses of those that aren't. Connections have no part in that but that they
-// start it, so that nobody waits for a dead target and nobody is asked for nothing.
+// addresses of those that aren't. Connections and questions for the state start that and
+// don't wait for it. Without them nothing is tried.
 func (t *Tunnel) tryDown(s *settings) {
 	for _, target := range s.Targets {
 		if t.targets.Try(target.Address) {

@@ -255,3 +255,27 @@ func TestDialWhenStopped(t *testing.T) {
 		t.Errorf("got %v and %v", tcp, err)
 	}
 }
+
+// Without connections, the question for the state has a target tried again that is down.
+func TestTargetComesBackWithoutConnections(t *testing.T) {
+	leakCheck(t)
+	only := closedPort(t)
+	r := start(t, toTargets(only))
+	dialInVain(t, r.addr)
+	r.logs.wait(t, 1)
+	down := r.Targets()[0]
+	if down.DownSince.IsZero() || down.LastTried.Before(down.DownSince) {
+		t.Errorf("got %+v", down)
+	}
+	l, err := net.Listen("tcp", only)
+	if err != nil {
+		t.Skip("somebody else took the port:", err)
+	}
+	defer l.Close()
+	r.targets.TryAll() // its back-off is over
+	eventually(t, "the target works", func() bool { return r.Targets()[0].DownSince.IsZero() })
+	_ = r.Shutdown(stopNow())
+	r.targets.Failed(only, "target.refused", "nothing listens")
+	r.targets.TryAll()
+	r.Targets() // starts nothing any more: leakCheck would see it
+}

@@ -35,6 +35,7 @@ type Pool struct {
 type place struct {
 	name   string
 	since  time.Time // when it went down; zero: it is up, or was never tried
+	failed time.Time // when it couldn't be reached the last time
 	code   string    // of the last failure
 	reason string    // likewise
 
@@ -90,7 +91,7 @@ func (p *Pool) Works(name string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if at := p.find(name); at != nil {
-		at.since, at.code, at.reason, at.wait, at.again = time.Time{}, "", "", 0, time.Time{}
+		at.since, at.failed, at.code, at.reason, at.wait, at.again = time.Time{}, time.Time{}, "", "", 0, time.Time{}
 	}
 }
 
@@ -103,7 +104,7 @@ func (p *Pool) Failed(name, code, reason string) {
 	if at == nil {
 		return
 	}
-	at.code, at.reason = code, reason
+	at.code, at.reason, at.failed = code, reason, now
 	if at.since.IsZero() {
 		at.since = now
 	}
@@ -149,6 +150,7 @@ func (p *Pool) TryAll() {
 type State struct {
 	Name   string
 	Since  time.Time // when it went down; zero: it works, or was never tried
+	Failed time.Time // when it couldn't be reached the last time
 	Code   string    // why it couldn't be reached the last time
 	Reason string    // likewise, in words
 }
@@ -159,7 +161,7 @@ func (p *Pool) States() []State {
 	defer p.mu.Unlock()
 	states := make([]State, len(p.places))
 	for i, at := range p.places {
-		states[i] = State{at.name, at.since, at.code, at.reason}
+		states[i] = State{at.name, at.since, at.failed, at.code, at.reason}
 	}
 	return states
 }

@@ -78,7 +78,7 @@ func TestSetKeepsWhatIsKnown(t *testing.T) {
 	*now = now.Add(time.Hour)
 	p.Set([]string{"c", "a"})
 	wantOrder(t, p, "b", "c", "a") // it knows nothing of b
-	want := []State{{Name: "c"}, {"a", down, "target.no_answer", "silent"}}
+	want := []State{{Name: "c"}, {"a", down, down, "target.no_answer", "silent"}}
 	if got := p.States(); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
