@@ -127,7 +127,7 @@ func (r Request) validateNames() error {
 		return fmt.Errorf("name %q %w", r.Name, errFileName)
 	}
 	if len(r.Name) > maxFileName {
-		return fmt.Errorf("name %q is too long for a file, %d bytes, at most %d are allowed: say a shorter one, and the whole by --dns", r.Name, len(r.Name), maxFileName)
+		return fmt.Errorf("name %q is too long for a file, %d bytes, at most %d are allowed: give a shorter one, and the whole by --dns", r.Name, len(r.Name), maxFileName)
 	}
 	for _, name := range r.DNSNames {
 		if !isDNSName(strings.TrimPrefix(name, "*.")) {
@@ -311,7 +311,7 @@ func (a *Authority) Find(nameOrSerial string) (Issued, error) {
 	for _, i := range named {
 		serials = append(serials, fmt.Sprintf("%s (until %s)", i.Serial, date.Time(i.NotAfter)))
 	}
-	return Issued{}, fmt.Errorf("%q: several certificates have this name: say the serial number of the one: %s", nameOrSerial, strings.Join(serials, ", "))
+	return Issued{}, fmt.Errorf("%q: several certificates have this name: give the serial number instead: %s", nameOrSerial, strings.Join(serials, ", "))
 }
 
 // ErrNotOnCRL means that a certificate is revoked, but the CRL doesn't say so yet.

@@ -282,7 +282,7 @@ func TestLongName(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{
-		strings.Repeat(label[1:]+".", 3) + label: "is too long for a file, 252 bytes, at most 200 are allowed: say a shorter one, and the whole by --dns",
+		strings.Repeat(label[1:]+".", 3) + label: "is too long for a file, 252 bytes, at most 200 are allowed: give a shorter one, and the whole by --dns",
 		strings.Repeat(label+".", 4) + "example": "is too long for a file",
 	} {
 		if _, _, err := a.Issue(Request{Name: name, Server: true, Validity: day}, "ecdsa-p256", t.TempDir()); err == nil || !strings.Contains(err.Error(), want) {
@@ -301,7 +301,7 @@ func TestLongName(t *testing.T) {
 		t.Errorf("got %v, %v", csr, err)
 	}
 	_, err = NewCSR(Request{Name: "x", Subject: dn.Subject{CommonName: long}, DNSNames: []string{long}}, "ecdsa-p256", out, store.Dir)
-	if want := "common name \"" + long + "\" is too long: 74 characters, at most 64 are allowed: say a shorter one with --common-name, and the whole by --dns"; err == nil || err.Error() != want {
+	if want := "common name \"" + long + "\" is too long: 74 characters, at most 64 are allowed: give a shorter one with --common-name, and the whole by --dns"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	csr.Subject = pkix.Name{} // a partner's may have none

@@ -25,7 +25,7 @@ func NewCSR(r Request, keyType, out, pkiDir string) ([]string, error) {
 		r.addName(r.subject().CommonName)
 	}
 	if name := r.subject().CommonName; utf8.RuneCountInString(name) > dn.MaxCommonName {
-		return nil, fmt.Errorf("common name %q is too long: %d characters, at most %d are allowed: say a shorter one with --common-name, and the whole by --dns", name, utf8.RuneCountInString(name), dn.MaxCommonName)
+		return nil, fmt.Errorf("common name %q is too long: %d characters, at most %d are allowed: give a shorter one with --common-name, and the whole by --dns", name, utf8.RuneCountInString(name), dn.MaxCommonName)
 	}
 	if err := r.validateNames(); err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ func (a *Authority) SignCSR(csr *x509.CertificateRequest, r Request, out string)
 		r.Name = names[0]
 	}
 	if r.Name == "" {
-		return nil, "", errors.New("the request has no name at all: say one with --name")
+		return nil, "", errors.New("the request has no name at all: give it one with --name")
 	}
 	if r.Server && len(r.DNSNames)+len(r.IPAddresses) == 0 {
 		if r.addName(asked.Subject.CommonName); len(r.DNSNames)+len(r.IPAddresses) == 0 {
@@ -100,7 +100,7 @@ func (a *Authority) SignCSR(csr *x509.CertificateRequest, r Request, out string)
 	}
 	err := r.validate()
 	if errors.Is(err, errFileName) && !named {
-		err = fmt.Errorf("%w, and say it with --name", err)
+		err = fmt.Errorf("%w, and give it with --name", err)
 	}
 	if err != nil {
 		return nil, "", err

@@ -30,5 +30,5 @@ func forgotSudo(own, system string) error {
 	if _, err := os.Stat(system); err != nil && !errors.Is(err, fs.ErrPermission) {
 		return nil
 	}
-	return fmt.Errorf("this machine has a tlstunnel service, with its config %q and a CA: say it with sudo to use those; for tunnels of your own beside it, with another CA, name a config by --config FILE (there is no %q)", system, own)
+	return fmt.Errorf("this machine has a tlstunnel service, with its config %q and a CA: use sudo for those; for tunnels of your own beside it, with another CA, name a config by --config FILE (there is no %q)", system, own)
 }

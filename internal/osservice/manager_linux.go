@@ -185,7 +185,7 @@ func complaints(journal string) string {
 
 func checkRights() error {
 	if os.Geteuid() != 0 {
-		return errors.New("this needs the rights of root: say it again with sudo")
+		return errors.New("this needs the rights of root: run it again with sudo")
 	}
 	return nil
 }

@@ -198,7 +198,7 @@ func tail(file string) string {
 func checkRights() error {
 	scm, err := windows.OpenSCManager(nil, nil, windows.SC_MANAGER_CREATE_SERVICE)
 	if errors.Is(err, windows.ERROR_ACCESS_DENIED) {
-		return errors.New("this needs the rights of an administrator: say it again in a prompt that was opened by \"Run as administrator\"")
+		return errors.New("this needs the rights of an administrator: run it again in a prompt that was opened by \"Run as administrator\"")
 	}
 	if err != nil {
 		return fmt.Errorf("asking the service control manager: %w", err)
