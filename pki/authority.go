@@ -367,7 +367,7 @@ func ExportCA(ca *x509.Certificate, trustStore []byte, out string) ([]string, er
 		missing = append(missing, newFile{file, trustStore, atomicfile.Public})
 	}
 	for _, f := range []newFile{
-		{filepath.Join(out, "ca.crt"), certfile.EncodeCertificates(ca), atomicfile.Public},
+		{CACert(out), certfile.EncodeCertificates(ca), atomicfile.Public},
 		{filepath.Join(out, "ca.der"), ca.Raw, atomicfile.Public},
 	} {
 		if data, err := os.ReadFile(f.path); err != nil || !bytes.Equal(data, f.data) {

@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"math/big"
 	"os"
-	"path/filepath"
 	"time"
 
 	"tlstunnel/internal/atomicfile"
@@ -179,10 +178,3 @@ func (s crlSigner) onlyOn(old *certfile.CRL, entries []x509.RevocationListEntry,
 	}
 	return more
 }
-
-// OwnCRL is the path of our own CA's revocation list in the PKI folder dir. Until
-// a certificate is revoked, there is none.
-func OwnCRL(dir string) string { return filepath.Join(dir, "ca.crl") }
-
-// PreviousCRL is where the list of the CA before a rotation is kept, if it had one.
-func PreviousCRL(dir string) string { return filepath.Join(dir, "previous-ca.crl") }

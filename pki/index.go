@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"math/big"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -63,10 +62,6 @@ const maxIndex = 256 << 20
 
 // serverName is what the index calls the certificates of this machine's server.
 const serverName = "server"
-
-// IndexFile is the path of the index of all certificates that the CA in dir has
-// issued: a line of JSON for each event, in the order in which they happened.
-func IndexFile(dir string) string { return filepath.Join(dir, "issued.jsonl") }
 
 // FormerServers are the certificates that this machine's server had before the present
 // one, and that are still valid.

@@ -3,7 +3,6 @@ package pki
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"tlstunnel/internal/atomicfile"
@@ -11,11 +10,6 @@ import (
 )
 
 const lockPoll = 20 * time.Millisecond // a first run with ECDSA keys takes about as long
-
-// LockFile is the path of the file by which processes wait for each other in dir.
-// It stays there for good: to remove it while another process waits for it would
-// let two in.
-func LockFile(dir string) string { return filepath.Join(dir, ".lock") }
 
 // Lock waits until this process is the only one that makes files in dir. The
 // kernel gives the lock back when a process dies. It is polled for, because a

@@ -67,9 +67,6 @@ type Store struct {
 	Warnings []string
 }
 
-// Files are the paths of the files that [Open] reads in dir.
-func Files(dir string) []string { return layoutOf(dir).withRotation() }
-
 // IsEmpty reports whether no part of a PKI is in dir, or dir isn't there at all.
 func IsEmpty(dir string) bool {
 	have, err := layoutOf(dir).present()

@@ -109,8 +109,8 @@ func pkiRefusal(dir string, refuse refuser) string {
 			return text
 		}
 	}
-	acme, _ := filepath.Glob(filepath.Join(dir, "acme", "*"))
-	for _, file := range append([]string{pki.LockFile(dir), pki.IndexFile(dir), filepath.Join(dir, "acme")}, acme...) {
+	acme, _ := filepath.Glob(filepath.Join(pki.ACMEDir(dir), "*"))
+	for _, file := range append([]string{pki.LockFile(dir), pki.IndexFile(dir), pki.ACMEDir(dir)}, acme...) {
 		if _, err := os.Lstat(file); err != nil {
 			continue // to be made
 		}

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -95,7 +94,7 @@ The plan:
        tlstunnel ca rotate --finish
    Who trusts only the old CA can't connect from then on.
 4. After that they may remove the old one.
-`, filepath.Join(store.Dir, "next-ca.crt"), date.Day(store.CA.NotAfter))
+`, pki.NextCACert(store.Dir), date.Day(store.CA.NotAfter))
 	if old := store.Previous; old != nil && time.Now().Before(old.NotAfter) {
 		fmt.Fprintf(a.stdout, `
 Step 3 also ends the trust in the CA before the current one, which would go on

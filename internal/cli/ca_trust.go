@@ -4,12 +4,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"io/fs"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"tlstunnel/installer"
 	"tlstunnel/internal/osservice"
+	"tlstunnel/pki"
 	"tlstunnel/pki/certfile"
 )
 
@@ -79,11 +79,11 @@ func (a *app) ownCAs() ([]*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	cas, err := certfile.LoadCertificates(filepath.Join(cfg.PKI.Dir, "ca.crt"))
+	cas, err := certfile.LoadCertificates(pki.CACert(cfg.PKI.Dir))
 	if err != nil {
 		return nil, adviseRoot(err)
 	}
-	next, err := certfile.LoadCertificates(filepath.Join(cfg.PKI.Dir, "next-ca.crt"))
+	next, err := certfile.LoadCertificates(pki.NextCACert(cfg.PKI.Dir))
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}

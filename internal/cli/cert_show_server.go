@@ -8,12 +8,12 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"tlstunnel/internal/config"
 	"tlstunnel/internal/quote"
+	"tlstunnel/pki"
 	"tlstunnel/pki/certfile"
 )
 
@@ -80,7 +80,7 @@ func (a *app) readableOwnCAs() []*x509.Certificate {
 	if cfg, _, _ := a.loadConfig(); cfg != nil {
 		dir = cfg.PKI.Dir
 	}
-	cas, _ := certfile.LoadCertificates(filepath.Join(dir, "ca.crt"))
+	cas, _ := certfile.LoadCertificates(pki.CACert(dir))
 	return cas
 }
 

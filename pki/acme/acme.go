@@ -70,7 +70,7 @@ func (a Settings) accountFile() string {
 func (a Settings) file(name, extension string, on ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(on, "\n")))
 	name = strings.ReplaceAll(name, ":", "_") // an IPv6 address, on Windows
-	return filepath.Join(a.Dir, "acme", fmt.Sprintf("%s-%x%s", name, sum[:4], extension))
+	return filepath.Join(pki.ACMEDir(a.Dir), fmt.Sprintf("%s-%x%s", name, sum[:4], extension))
 }
 
 // Load reads the certificate that was got last. The error wraps [fs.ErrNotExist]
@@ -97,7 +97,7 @@ func (a Settings) Load(now time.Time) (tls.Certificate, error) {
 // An error of the CA, or on the way to it, is an [*Error]. The certificate
 // that is there is never worse off for it.
 func (a Settings) Renew(ctx context.Context, now func() time.Time, due func(tls.Certificate) bool, answer HTTPAnswerer) (tls.Certificate, error) {
-	dir := filepath.Join(a.Dir, "acme")
+	dir := pki.ACMEDir(a.Dir)
 	if err := atomicfile.MkdirAll(dir, atomicfile.Secret); err != nil {
 		return tls.Certificate{}, err
 	}

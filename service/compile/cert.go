@@ -4,13 +4,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"time"
 
 	"tlstunnel/internal/config"
 	"tlstunnel/internal/date"
 	"tlstunnel/internal/dn"
+	"tlstunnel/pki"
 	"tlstunnel/pki/certfile"
 )
 
@@ -62,7 +62,7 @@ func CertFile(cfg *config.Config, t config.Tunnel) string {
 	case t.ACME.Enabled():
 		return ACME(cfg, t.ACME).CertFile()
 	case t.Cert == config.Own, t.Cert == "" && t.Mode == config.ModeServer:
-		return filepath.Join(cfg.PKI.Dir, "server.crt")
+		return pki.ServerCert(cfg.PKI.Dir)
 	}
 	return t.Cert
 }

@@ -5,50 +5,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"tlstunnel/internal/quote"
 )
-
-// layout is where the files of a PKI are.
-type layout struct {
-	dir                   string
-	caKey, caCert         string
-	serverKey, serverCert string
-
-	// Of a rotation of the CA. They may be missing.
-	nextKey, nextCert, nextCross string
-	previousKey, previousCert    string
-}
-
-func layoutOf(dir string) layout {
-	return layout{
-		dir:        dir,
-		caKey:      filepath.Join(dir, "ca.key"),
-		caCert:     filepath.Join(dir, "ca.crt"),
-		serverKey:  filepath.Join(dir, "server.key"),
-		serverCert: filepath.Join(dir, "server.crt"),
-
-		nextKey:      filepath.Join(dir, "next-ca.key"),
-		nextCert:     filepath.Join(dir, "next-ca.crt"),
-		nextCross:    filepath.Join(dir, "next-cross.crt"),
-		previousKey:  filepath.Join(dir, "previous-ca.key"),
-		previousCert: filepath.Join(dir, "previous-ca.crt"),
-	}
-}
-
-// all lists the files in the order in which they are published. A key comes
-// before its certificate: whoever sees a certificate can count on its key
-// being there too, and a CA certificate that clients already have copied can
-// never turn out to be without a key.
-func (l layout) all() []string {
-	return []string{l.caKey, l.caCert, l.serverKey, l.serverCert}
-}
-
-// withRotation lists the files of a rotation, too.
-func (l layout) withRotation() []string {
-	return append(l.all(), l.nextKey, l.nextCert, l.nextCross, l.previousKey, l.previousCert, PreviousCRL(l.dir))
-}
 
 // presence says which files of a layout exist.
 type presence struct {
