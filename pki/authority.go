@@ -49,6 +49,9 @@ func OpenAuthority(ctx context.Context, dir string, now time.Time) (a *Authority
 
 func lockAuthority(ctx context.Context, dir string, now time.Time) (*Authority, error) {
 	l := layoutOf(dir)
+	if have, err := l.present(); err == nil && have.none() {
+		return nil, l.notThere()
+	}
 	if _, err := l.openCA(now); err != nil { // so that no other folder gets a lock file
 		return nil, adviseRights(err)
 	}

@@ -2,6 +2,7 @@ package pki
 
 import (
 	"bytes"
+	"context"
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
@@ -11,6 +12,7 @@ import (
 	"io/fs"
 	"math/big"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,15 +66,48 @@ const maxIndex = 256 << 20
 const serverName = "server"
 
 // FormerServers are the certificates that this machine's server had before the present
-// one, and that are still valid.
+// one, from a CA that is still trusted, and that are still valid.
 func (s *Store) FormerServers(now time.Time) (former []Issued, err error) {
 	index, err := ReadIndex(s.Dir)
 	for _, i := range index {
-		if i.Name == serverName && i.State(now) == "valid" && i.Serial != SerialText(s.Server.Leaf) {
+		if i.Name == serverName && i.State(now) == "valid" && s.trusts(i) && i.Serial != SerialText(s.Server.Leaf) {
 			former = append(former, i)
 		}
 	}
 	return former, err
+}
+
+func (s *Store) trusts(i Issued) bool {
+	return slices.ContainsFunc(s.Trusted, func(ca *x509.Certificate) bool { return i.Issuer == hex.EncodeToString(ca.SubjectKeyId) })
+}
+
+// RevokeFormerServers revokes, as superseded, the certificates that this machine's server
+// had before the present one, and returns those of which the index knows it now. It is for
+// a new key: whoever has the old one is believed no longer. An error means that some aren't
+// revoked, or wraps [ErrNotOnCRL].
+func RevokeFormerServers(ctx context.Context, dir string, now time.Time) (revoked []Issued, err error) {
+	store, err := Open(dir, now)
+	if err != nil {
+		return nil, err
+	}
+	former, err := store.FormerServers(now)
+	if err != nil || len(former) == 0 {
+		return nil, err
+	}
+	a, err := OpenAuthority(ctx, dir, now)
+	if err != nil {
+		return nil, err
+	}
+	defer a.Close()
+	var failed error
+	for _, i := range former {
+		failed = a.Revoke(i, "superseded")
+		if failed != nil && !errors.Is(failed, ErrNotOnCRL) {
+			return revoked, failed
+		}
+		revoked = append(revoked, i)
+	}
+	return revoked, failed // the last one has tried to put all on the CRL
 }
 
 // RevokedInIndex has what the index of the CA in dir says of revoked certificates of

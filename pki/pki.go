@@ -130,7 +130,7 @@ func (l layout) open(now time.Time) (*Store, error) {
 		return nil, err
 	}
 	if have.none() {
-		return nil, fmt.Errorf("opening the PKI in %q: %w: `tlstunnel init` makes one, and so does a first start", l.dir, fs.ErrNotExist)
+		return nil, l.notThere()
 	}
 	if err := l.contradiction(have); err != nil {
 		return nil, err
@@ -157,6 +157,10 @@ func (l layout) open(now time.Time) (*Store, error) {
 		return nil, err
 	}
 	return store, nil
+}
+
+func (l layout) notThere() error {
+	return fmt.Errorf("opening the PKI in %q: %w: `tlstunnel init` makes one, and so does a first start", l.dir, fs.ErrNotExist)
 }
 
 // openCA reads the CA to sign with it: its dates must be right.

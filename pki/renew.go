@@ -165,24 +165,26 @@ func (s Settings) replaceServer(ctx context.Context, l layout, store *Store, now
 	if err != nil {
 		return err
 	}
-	if err := recordIssued(l.dir, serverName, cert); err != nil {
-		return err
-	}
+	record := func() error { return recordIssued(l.dir, serverName, cert) }
 	if !newKey {
-		return replaceAll(files[1:])
+		_, err := replaceAll(files[1:], record)
+		return err
 	}
 	oldKey, err := certfile.EncodeKey(store.Server.PrivateKey.(crypto.Signer))
 	if err != nil {
 		return err
 	}
-	if err := replaceAll(files); err != nil {
-		return errors.Join(err, atomicfile.Replace(l.serverKey, oldKey, atomicfile.Secret))
+	begun, err := replaceAll(files, record)
+	if begun && err != nil {
+		err = errors.Join(err, atomicfile.Replace(l.serverKey, oldKey, atomicfile.Secret))
 	}
-	return nil
+	return err
 }
 
-// replaceAll has all on the disk before it replaces the first, as [publish].
-func replaceAll(files []newFile) error {
+// replaceAll has all on the disk before it calls record and replaces the first, as
+// [publish]: what a full disk doesn't let be made isn't in the index.
+// Begun means that files may have been replaced.
+func replaceAll(files []newFile, record func() error) (begun bool, err error) {
 	var pending []*atomicfile.Pending
 	defer func() {
 		for _, p := range pending {
@@ -192,16 +194,19 @@ func replaceAll(files []newFile) error {
 	for _, f := range files {
 		p, err := atomicfile.Prepare(f.path, f.data, f.access)
 		if err != nil {
-			return err
+			return false, err
 		}
 		pending = append(pending, p)
 	}
+	if err := record(); err != nil {
+		return false, err
+	}
 	for _, p := range pending {
 		if err := p.Replace(); err != nil {
-			return err
+			return true, err
 		}
 	}
-	return nil
+	return true, nil
 }
 
 // resumeRenewal completes a renewal with a new key that was killed when the new

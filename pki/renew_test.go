@@ -10,7 +10,9 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -139,6 +141,62 @@ func TestRenewKey(t *testing.T) {
 			t.Errorf("new key %v: got the same key: %v", newKey, same)
 		}
 		verify(t, store)
+	}
+}
+
+// TestRenewFullDisk: what a full disk doesn't let be made isn't in the index either, and
+// the pair stays as it was.
+func TestRenewFullDisk(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("needs RLIMIT_FSIZE")
+	}
+	for _, does := range []string{"renew", "renew new key"} {
+		store := ensure(t, nil)
+		before := snapshot(t, store.Dir)
+		limit := len(readFile(t, layoutOf(store.Dir).serverCert)) - 50 // more than the index has with another line
+		output, err := startChild(t, store.Dir, childDoes+"="+does, childLimit+"="+strconv.Itoa(limit))()
+		if err == nil || !strings.Contains(output[len(output)-1], "server.crt") {
+			t.Errorf("%s: got %v, %q", does, err, output)
+		}
+		if after := snapshot(t, store.Dir); after != before {
+			t.Errorf("%s: got\n%s\nwant\n%s", does, after, before)
+		}
+	}
+}
+
+// TestRevokeFormerServers: with a new key, whoever has the old one is believed no longer,
+// whatever CA of ours its certificates are from.
+func TestRevokeFormerServers(t *testing.T) {
+	store := ensure(t, nil)
+	s := testSettings(store.Dir)
+	rotated(t, store.Dir)
+	if err := FinishRotation(t.Context(), s, now); err != nil {
+		t.Fatal(err)
+	}
+	for _, newKey := range []bool{false, true} {
+		if _, err := Renew(t.Context(), s, now, RenewOptions{Force: true, NewKey: newKey}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	revoked, err := RevokeFormerServers(t.Context(), store.Dir, now)
+	if index := readIndex(t, store.Dir); err != nil || len(revoked) != len(index)-1 || len(revoked) < 3 {
+		t.Errorf("revoked %d of %d, %v", len(revoked), len(index), err)
+	}
+	for _, i := range readIndex(t, store.Dir) {
+		want := "revoked"
+		if i.Serial == SerialText(open(t, store.Dir).Server.Leaf) {
+			want = "valid"
+		}
+		if got := i.State(now); got != want {
+			t.Errorf("%+v is %s", i, got)
+		}
+	}
+	previous, err := certfile.LoadCRLs(PreviousCRL(store.Dir), []*x509.Certificate{store.CA})
+	if err != nil || previous[0].Revoked()[store.Server.Leaf.SerialNumber.String()] == "" {
+		t.Errorf("the first isn't on the CRL of its CA: %v", err)
+	}
+	if again, err := RevokeFormerServers(t.Context(), store.Dir, now); err != nil || len(again) != 0 {
+		t.Errorf("again: %v, %v", again, err)
 	}
 }
 

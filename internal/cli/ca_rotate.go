@@ -38,7 +38,7 @@ Run again, it says where the rotation stands. No connection is cut.`,
 			return cobra.NoArgs(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, _, err := a.loadConfig()
+			cfg, err := a.loadForCA()
 			if err != nil {
 				return err
 			}

@@ -101,7 +101,7 @@ func (f issueFlags) checkPassword(file string) error {
 }
 
 func (a *app) certIssue(ctx context.Context, name string, f issueFlags) error {
-	cfg, _, err := a.loadConfig()
+	cfg, err := a.loadForCA()
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ type listedCertificate struct {
 }
 
 func (a *app) certList() error {
-	cfg, _, err := a.loadConfig()
+	cfg, err := a.loadForCA()
 	if err != nil {
 		return err
 	}

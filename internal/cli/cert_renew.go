@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,7 +25,8 @@ at two thirds of the certificate's life, and when the machine's name or addresse
 or [pki] names change.
 
 The key stays the same, and so do the pins that others have, unless --new-key asks for
-another key. The certificates of the old key stay valid until they are revoked.`,
+another key. Then the command also revokes the certificates of the old key: this machine
+refuses a copy of that key, and so do machines that have the new ca.crl.`,
 		Example: "  tlstunnel cert renew\n  tlstunnel cert renew --new-key",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.certRenew(cmd.Context(), newKey) },
@@ -36,7 +36,7 @@ another key. The certificates of the old key stay valid until they are revoked.`
 }
 
 func (a *app) certRenew(ctx context.Context, newKey bool) error {
-	cfg, _, err := a.loadConfig()
+	cfg, err := a.loadForCA()
 	if err != nil {
 		return err
 	}
@@ -47,27 +47,26 @@ func (a *app) certRenew(ctx context.Context, newKey bool) error {
 	if err := certfile.Describe(store.Server.Leaf, time.Now()).WriteText(a.stdout); err != nil {
 		return err
 	}
+	var failed error
 	if newKey {
-		if err := a.hintAtFormer(store); err != nil {
-			return err
-		}
+		failed = a.revokeFormer(ctx, cfg.PKI.Dir)
 	}
-	return a.refreshService(ctx, cfg.File)
+	return errors.Join(failed, a.refreshService(ctx, cfg.File))
 }
 
-// hintAtFormer says what a stolen key is still good for: as a client's, it is refused only
-// while it is the server's own.
-func (a *app) hintAtFormer(store *pki.Store) error {
-	former, err := store.FormerServers(time.Now())
-	if err != nil {
-		return err
+// revokeFormer ends what the old key is good for, for a server and for a client.
+func (a *app) revokeFormer(ctx context.Context, dir string) error {
+	revoked, err := pki.RevokeFormerServers(ctx, dir, time.Now())
+	for _, cert := range revoked {
+		fmt.Fprintf(a.stdout, "revoked %s of the old key\n", cert.Serial)
 	}
-	var serials []string
-	for _, cert := range former {
-		serials = append(serials, cert.Serial)
-	}
-	if len(serials) > 0 {
-		a.hint("certificates of the old key stay valid, for a server and for a client: if somebody else may have that key, revoke each with `tlstunnel cert revoke SERIAL`: " + strings.Join(serials, ", "))
+	switch {
+	case errors.Is(err, pki.ErrNotOnCRL):
+		return fmt.Errorf("%w: who goes by ca.crl elsewhere accepts the old key until a running service, or `tlstunnel cert revoke SERIAL`, has put its certificates there", err)
+	case err != nil:
+		return fmt.Errorf("the key is a new one, but not all certificates of the old key are revoked: %w: `tlstunnel cert list` shows them, and `tlstunnel cert revoke SERIAL` revokes each", err)
+	case len(revoked) > 0:
+		a.hint(fmt.Sprintf("who verifies this machine's certificate elsewhere needs the new %q to refuse the old key", pki.OwnCRL(dir)))
 	}
 	return nil
 }

@@ -36,7 +36,7 @@ machine refuse the certificate; run it again to complete it.`,
 }
 
 func (a *app) certRevoke(ctx context.Context, nameOrSerial, reason string) error {
-	cfg, _, err := a.loadConfig()
+	cfg, err := a.loadForCA()
 	if err != nil {
 		return err
 	}

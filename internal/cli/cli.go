@@ -18,6 +18,8 @@ import (
 	"tlstunnel/internal/config"
 	"tlstunnel/internal/quote"
 	"tlstunnel/internal/version"
+	"tlstunnel/pki"
+	"tlstunnel/service/compile"
 )
 
 // app is what the commands share. What goes to stdout and stderr is quoted on the
@@ -118,6 +120,16 @@ func (a *app) loadConfig() (*config.Config, config.Problems, error) {
 		return nil, nil, err
 	}
 	return loadFile(a.configFile)
+}
+
+// loadForCA is loadConfig for what needs our own CA: that it is gone is an error that says
+// the same as a start.
+func (a *app) loadForCA() (*config.Config, error) {
+	cfg, _, err := a.loadConfig()
+	if err != nil {
+		return nil, err
+	}
+	return cfg, pki.Lost(cfg.PKI.Dir, compile.Marks(cfg))
 }
 
 func loadFile(file string) (*config.Config, config.Problems, error) {

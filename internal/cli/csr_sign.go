@@ -50,7 +50,7 @@ certificate is never that of a CA. Nothing is overwritten.`,
 }
 
 func (a *app) csrSign(ctx context.Context, file, name string, yes bool, f issueFlags) error {
-	cfg, _, err := a.loadConfig()
+	cfg, err := a.loadForCA()
 	if err != nil {
 		return err
 	}
