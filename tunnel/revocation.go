@@ -34,7 +34,7 @@ func (s *settings) revoked(cert *x509.Certificate) *diagnose.Refusal {
 	for _, l := range s.RevocationLists {
 		// The signature, which takes time, is looked at last.
 		if why, ok := l.Revoked[cert.SerialNumber.String()]; ok && l.isAbout(cert) {
-			return &diagnose.Refusal{Code: "*.revoked", Values: []string{"since", why, "crl", l.Name}}
+			return &diagnose.Refusal{Code: "*.revoked", Values: []string{"since", why, "file", l.Name}}
 		}
 	}
 	return nil
@@ -63,7 +63,7 @@ func (t *Tunnel) whyRevoked(c *conn) *diagnose.Refusal {
 			switch {
 			case l == nil:
 			case l.RefuseExpired:
-				return &diagnose.Refusal{Code: "*.crl_out_of_date", Values: []string{"crl", l.Name, "issuer", strconv.Quote(dn.Text(l.Issuer.Subject)), "since", date.Time(l.NextUpdate)}}
+				return &diagnose.Refusal{Code: "*.crl_out_of_date", Values: []string{"file", l.Name, "issuer", strconv.Quote(dn.Text(l.Issuer.Subject)), "since", date.Time(l.NextUpdate)}}
 			default:
 				t.warnOutOfDate(c, l)
 			}
@@ -76,7 +76,7 @@ func (t *Tunnel) whyRevoked(c *conn) *diagnose.Refusal {
 func (t *Tunnel) warnOutOfDate(c *conn, l *RevocationList) {
 	if skipped, ok := t.outdated.take(time.Now()); ok {
 		c.settings.log.Warn("a CRL is out of date, get a new one from the CA: who was revoked since may connect",
-			"crl", l.Name, "issuer", dn.Text(l.Issuer.Subject), "since", l.NextUpdate, "peer", c.peer.String(), "skipped", skipped)
+			"file", l.Name, "issuer", dn.Text(l.Issuer.Subject), "since", l.NextUpdate, "peer", c.peer.String(), "skipped", skipped)
 	}
 }
 

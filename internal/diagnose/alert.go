@@ -47,7 +47,7 @@ func (h *Handshake) alert(alert error) Diagnosis {
 	case is(alertAccessDenied):
 		return h.new("*.denies_access")
 	case is(alertHandshakeFailure):
-		return h.new("*.nothing_in_common_there", "or", h.orUncommon())
+		return h.new("*.nothing_in_common_there", "more", h.orUncommon())
 	case is(alertProtocolVersion):
 		return h.new("*.no_version_in_common")
 	case is(alertUnrecognizedName):
@@ -55,9 +55,9 @@ func (h *Handshake) alert(alert error) Diagnosis {
 	case is(alertNoALPN):
 		return h.new("*.no_protocol_in_common")
 	case is(alertInternalError, alertDecodeError, alertIllegalParameter, alertRecordOverflow) && h.Side != Peer:
-		return h.new("*.alert", "large", h.largeHello())
+		return h.new("*.alert", "more", h.largeHello())
 	default:
-		return h.new("*.alert", "large", "")
+		return h.new("*.alert", "more", "")
 	}
 }
 
@@ -81,7 +81,7 @@ func (h *Handshake) refusesOurs(is func(...tls.AlertError) bool) Diagnosis {
 	case fault != nil:
 		return h.new("*.refuses_ours", "fault", fault.Error())
 	case is(alertUnknownCA):
-		return h.new("*.distrusts_our_ca", "ca", h.ourSigner(), "or", h.orAddIssuer())
+		return h.new("*.distrusts_our_ca", "ca", h.ourSigner(), "more", h.orAddIssuer())
 	case is(alertCertExpired):
 		return h.new("*.takes_ours_for_expired")
 	case is(alertCertRevoked):

@@ -43,11 +43,11 @@ func (h *Handshake) Explain(err error) Diagnosis {
 	var remote *net.OpError
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return h.new("*.handshake_timeout", "limit", h.Limit, "large", h.largeHello())
+		return h.new("*.handshake_timeout", "limit", h.Limit, "more", h.largeHello())
 	case IsGone(err) && h.Side == Peer:
-		return h.new("*.left_handshake", "fault", h.byItsFile())
+		return h.new("*.left_handshake", "more", h.byItsFile())
 	case IsGone(err):
-		return h.new("*.left_handshake", "large", h.largeHello())
+		return h.new("*.left_handshake", "more", h.largeHello())
 	case errors.As(err, &plain) && (plain.Conn != nil || plain.RecordHeader[0] == 0x80): // not one amid others
 		return h.notTLS(plain.RecordHeader[:])
 	case errors.As(err, &remote) && remote.Op == "remote error":

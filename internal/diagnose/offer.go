@@ -49,11 +49,11 @@ func (h *Handshake) nothingInCommon(text string) Diagnosis {
 	}
 	ours := h.ours()
 	if h.Hello == nil || len(ours) == 0 {
-		return h.new("*.nothing_in_common", "offer", "")
+		return h.new("*.nothing_in_common", "more", "")
 	}
 	kind, takes := kindOf(ours[0].PublicKey), kindsTaken(h.Hello, h.Config)
 	if len(takes) == 0 || slices.Contains(takes, kind) {
-		return h.new("*.nothing_in_common", "offer", ": it offers "+offered(h.Hello))
+		return h.new("*.nothing_in_common", "more", ": it offers "+offered(h.Hello))
 	}
 	wanted := strings.Join(takes, " or ")
 	return h.new("*.takes_other_key", "wanted", withArticle(wanted), "ours", withArticle(kind), "kinds", wanted, "offer", offered(h.Hello))

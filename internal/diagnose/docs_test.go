@@ -1,0 +1,206 @@
+package diagnose
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write docs/messages.md and docs/troubleshooting.md")
+
+// The documents are made from the table. After a change of it:
+//
+//	go test ./internal/diagnose -run TestDocs -update
+func TestDocs(t *testing.T) {
+	for name, want := range map[string]string{"messages.md": messages(), "troubleshooting.md": troubleshooting()} {
+		file := filepath.Join("..", "..", "docs", name)
+		if *update {
+			if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.ReplaceAll(string(got), "\r\n", "\n") != want {
+			t.Errorf("%s differs from the table: go test ./internal/diagnose -run TestDocs -update", name)
+		}
+	}
+}
+
+// Each thing that can go wrong has a symptom, and the symptoms have nothing else.
+func TestEverySymptom(t *testing.T) {
+	led := make(map[string]bool)
+	for _, s := range symptoms {
+		for _, code := range s.codes {
+			if _, ok := rows[code]; !ok {
+				t.Errorf("%q has the code %s, which no row has", s.title, code)
+			}
+			led[code] = true
+		}
+	}
+	for _, section := range table {
+		for _, r := range section.rows {
+			if !led[r.code] && section.title != endsInOrder && r.level != debug {
+				t.Errorf("no symptom leads to %s", r.code)
+			}
+		}
+	}
+}
+
+// messagesHead goes before what is made from the table.
+const messagesHead = `# Messages
+
+Why a connection or an order for a certificate ended, by its ` + "`code`" + `: each sentence that
+the log can have as ` + "`reason`" + `, and ` + "`tlstunnel status`" + ` as the last failure. The code stands beside it,
+in the log and in ` + "`status --json`" + `. It stays the same from version to version, the sentence may
+become better: let your monitoring match the code. Its first word is the side that it is about:
+` + "`peer`, `target`, `tlstunnel`" + ` itself, or ` + "`acme`" + ` for a public CA.
+
+A word in capitals stands for what was found, SIDE for peer or target. [...] is more that may
+follow, if there is more to say. If you have a symptom and no message, begin with
+[troubleshooting.md](troubleshooting.md).
+
+This page is made from the program's own table (internal/diagnose).
+`
+
+func messages() string {
+	var b strings.Builder
+	b.WriteString(messagesHead)
+	for _, s := range table {
+		fmt.Fprintf(&b, "\n## %s\n", s.title)
+		for _, r := range s.rows {
+			fmt.Fprintf(&b, "\n### %s\n\n%s\n", heading(r.code), escape(r.shown(r.what)))
+			if r.remedy != "" {
+				fmt.Fprintf(&b, "\n*What to do:* %s\n", escape(r.shown(strings.TrimPrefix(r.remedy, "; "))))
+			}
+			fmt.Fprintf(&b, "\nLevel `%s`, ended by %s.\n", strings.ToLower(r.level.String()), cmp.Or(r.by, "that side"))
+		}
+	}
+	return b.String()
+}
+
+// heading has a code, or the two that * stands for.
+func heading(code string) string {
+	if name, ok := strings.CutPrefix(code, "*"); ok {
+		return fmt.Sprintf("`%s%s`, `%s%s`", Peer, name, Target, name)
+	}
+	return "`" + code + "`"
+}
+
+// anchor is the name of a heading, as GitHub makes it.
+func anchor(heading string) string {
+	return strings.ReplaceAll(regexp.MustCompile(`[^a-z0-9 _-]`).ReplaceAllString(strings.ToLower(heading), ""), " ", "-")
+}
+
+// shown is a text of r for people who have no values for it.
+func (r row) shown(text string) string {
+	side, _, _ := strings.Cut(r.code, ".")
+	if side == "*" {
+		side = "SIDE"
+	}
+	return regexp.MustCompile(`\{[a-z]+\}`).ReplaceAllStringFunc(text, func(word string) string {
+		switch word {
+		case "{side}":
+			return side
+		case "{whose}":
+			return "the " + side + "'s certificate"
+		case "{more}":
+			return " [...]"
+		}
+		return strings.ToUpper(strings.Trim(word, "{}"))
+	})
+}
+
+// escape is for what Markdown would take for its own.
+func escape(text string) string {
+	return strings.NewReplacer("*", `\*`, "_", `\_`, "<", `\<`, "[...]", `\[...\]`, "[pki]", `\[pki\]`).Replace(text)
+}
+
+// troubleshootingHead goes before what is made from the symptoms.
+const troubleshootingHead = `# Troubleshooting
+
+1. ` + "`tlstunnel status`" + ` says whether the service runs, which tunnel is left out or has a target that
+   is down, and what failed last.
+2. ` + "`tlstunnel check`" + ` says what is wrong with the config and the files that it names.
+3. The log has one line for each connection, at its end. In it, ` + "`reason`" + ` says what happened and
+   what to do, and ` + "`code`" + ` is the name of that, which leads to [messages.md](messages.md). ` + "`tlstunnel status`" + `
+   says where the log is. If a connection leaves no line there, it didn't get to tlstunnel: look at the
+   firewall and at the address that the client connects to.
+4. ` + "`tlstunnel cert show HOST:PORT`" + ` makes a TLS handshake with a server and says what it sends,
+   and who trusts that.
+
+With ` + "`[log] level = \"debug\"`" + `, the log also has what port scanners and health checks do.
+
+The rest of this page is made from the program's own table (internal/diagnose).
+`
+
+func troubleshooting() string {
+	var b strings.Builder
+	b.WriteString(troubleshootingHead)
+	for _, s := range symptoms {
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n| code | what it means |\n|---|---|\n", s.title, s.advice)
+		for _, code := range s.codes {
+			r := rows[code]
+			fmt.Fprintf(&b, "| [%s](messages.md#%s) | %s |\n", heading(code), anchor(heading(code)), strings.ReplaceAll(escape(r.shown(r.what)), "|", `\|`))
+		}
+	}
+	return b.String()
+}
+
+// symptom is what people see, and the codes that may be behind it.
+type symptom struct {
+	title, advice string
+	codes         []string
+}
+
+// codesOf are those of a section of the table.
+func codesOf(title string) (codes []string) {
+	i := slices.IndexFunc(table, func(s section) bool { return s.title == title })
+	for _, r := range table[i].rows {
+		codes = append(codes, r.code)
+	}
+	return codes
+}
+
+const endsInOrder = "Ends in order"
+
+var symptoms = []symptom{
+	{"A client is reset at once",
+		"tlstunnel accepts the connection and resets it, or does so right after the handshake. An address rule, a limit, or the certificate of the client is the reason.",
+		slices.Concat(codesOf("Admission"), codesOf("Authorization"))},
+	{"The target can't be reached",
+		"The client is connected and then reset, or sees the end of its stream. The line in the log is `target failed`, and `status` shows the target as down.",
+		codesOf("Connecting to the target")},
+	{"The client doesn't get through the handshake",
+		"The line in the log is `handshake failed`. With a program that has no TLS, put a tunnel in client mode in front of it.",
+		[]string{"peer.not_tls", "peer.silent", "peer.handshake_timeout", "peer.left_handshake", "peer.name_with_dot", "peer.no_certificate", "peer.tls_failed", "*.no_protocol_offered"}},
+	{"The target doesn't get through the handshake",
+		"A tunnel in client mode connects, and TLS fails. `tlstunnel cert show HOST:PORT` shows what the target sends.",
+		[]string{"target.not_tls", "target.handshake_timeout", "target.left_handshake", "target.tls_failed", "*.unknown_name", "*.no_protocol_in_common", "*.alert"}},
+	{"An old device or program can't connect",
+		"It has only old versions, cipher suites or kinds of keys. `profile = \"legacy\"` lets in what is old but not broken, see [connections.md](connections.md#which-tls-profile).",
+		[]string{"peer.old_version", "target.old_version", "*.old_suites", "*.old_suites_of_rsa", "*.takes_other_key", "*.nothing_in_common", "*.nothing_in_common_there", "*.no_version_in_common", "*.sha1_alone", "*.renegotiates"}},
+	{"tlstunnel refuses the certificate of the other side",
+		"It is never possible to switch that off. Whoever has no CA to trust pins a key, see [peers.md](peers.md).",
+		codesOf("Certificates that tlstunnel refuses")},
+	{"The other side refuses the certificate of tlstunnel, or wants one",
+		"It says so by an alert, or just leaves. Its own log knows more. `tlstunnel cert show` shows what tlstunnel has.",
+		[]string{"*.wants_certificate", "target.wants_other_ca", "target.wants_other_key", "target.reset_without_certificate", "*.refuses_ours", "*.distrusts_our_ca", "*.takes_ours_for_expired", "*.takes_ours_for_revoked", "*.refuses_ours_silently", "*.denies_access"}},
+	{"The connection stands, but no answer comes",
+		"Both sides are connected, and the target ends before it has sent a byte. Often it is the wrong port: the TLS port of a target where its plain one should be.",
+		[]string{"target.speaks_tls", "target.behind_speaks_tls", "target.closed_unanswered", "target.behind_closed_unanswered", "target.reset_unanswered"}},
+	{"A transfer ends in the middle",
+		"The line in the log is `connection interrupted`. `to_target` and `to_peer` in it say how far the transfer came, `ended_by` who gave up.",
+		append([]string{"*.reset", "*.vanished", "*.closed_in_record", "*.cut_off", "*.no_close_notify", "*.connection_failed"}, codesOf("Time limits and stops")...)},
+	{"It fails only under load",
+		"There are more connections or handshakes than a limit allows, or than this machine can do.",
+		[]string{"tlstunnel.no_turn", "tlstunnel.max_handshakes", "tlstunnel.made_room", "tlstunnel.max_connections", "tlstunnel.max_connections_per_ip", "tlstunnel.too_many_files"}},
+}
