@@ -23,7 +23,7 @@ var mayImport = map[string][]string{
 	".": {"internal/cli"},
 
 	"installer": {
-		"service", "service/compile", "pki", "pki/certfile", "internal/atomicfile", "internal/config", "internal/dn", "internal/filerights", "internal/osservice",
+		"service", "service/compile", "pki", "pki/certfile", "internal/atomicfile", "internal/access", "internal/config", "internal/dn", "internal/filerights", "internal/osservice",
 		"golang.org/x/sys",
 	},
 	"pki": {
@@ -41,8 +41,8 @@ var mayImport = map[string][]string{
 	// Service starts and stops the tunnels of a config, so that it knows both. What a value of
 	// the config means for a tunnel, only service/compile knows.
 	"service": {
-		"service/compile", "tunnel", "pki", "pki/acme", "internal/backoff", "internal/config", "internal/control", "internal/date", "internal/dn", "internal/filerights",
-		"internal/logging", "internal/osservice", "internal/quote", "internal/tuning", "internal/version",
+		"service/compile", "tunnel", "pki", "pki/acme", "internal/backoff", "internal/config", "internal/control", "internal/date", "internal/dn",
+		"internal/logging", "internal/quote", "internal/tuning", "internal/version",
 		"github.com/coreos/go-systemd/v22", "github.com/fsnotify/fsnotify", "golang.org/x/sys",
 	},
 	"service/compile": {"tunnel", "pki", "pki/acme", "pki/certfile", "internal/config", "internal/date", "internal/dn"},
@@ -52,12 +52,16 @@ var mayImport = map[string][]string{
 	},
 	"tunnel/pool": nil,
 
+	"internal/access": {
+		"pki", "service/compile", "internal/config", "internal/filerights", "internal/osservice",
+		"golang.org/x/sys",
+	},
 	"internal/atomicfile": {"internal/filerights", "golang.org/x/sys"},
 	"internal/backoff":    nil,
 	"internal/bench":      {"service", "internal/version"},
 	"internal/chain":      {"internal/date", "internal/dn"},
 	"internal/cli": {
-		"installer", "service", "service/compile", "pki", "pki/certfile", "internal/atomicfile", "internal/bench", "internal/config", "internal/control",
+		"installer", "service", "service/compile", "pki", "pki/certfile", "internal/access", "internal/atomicfile", "internal/bench", "internal/config", "internal/control",
 		"internal/date", "internal/dn", "internal/logging", "internal/osservice", "internal/quote", "internal/tuning", "internal/version",
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/sys", "golang.org/x/term",
 	},

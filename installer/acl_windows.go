@@ -57,7 +57,7 @@ func keysStep(dir string) Step {
 		Done: func() (bool, error) {
 			files, same := 0, 0
 			err := eachFile(dir, func(path string) error {
-				sddl, err := access(path)
+				sddl, err := descriptorOf(path)
 				files++
 				if sameAccess(sddl, want) {
 					same++
@@ -68,7 +68,7 @@ func keysStep(dir string) Step {
 		},
 		Do: func() error {
 			return eachFile(dir, func(path string) error {
-				sddl, err := access(path)
+				sddl, err := descriptorOf(path)
 				if err != nil {
 					return err
 				}
@@ -118,8 +118,8 @@ func makeFolder(path, sddl string) error {
 
 const accessParts = windows.OWNER_SECURITY_INFORMATION | windows.GROUP_SECURITY_INFORMATION | windows.DACL_SECURITY_INFORMATION
 
-// access is the security descriptor of a file or folder.
-func access(path string) (sddl string, err error) {
+// descriptorOf is the security descriptor of a file or folder.
+func descriptorOf(path string) (sddl string, err error) {
 	descriptor, err := windows.GetNamedSecurityInfo(path, windows.SE_FILE_OBJECT, accessParts)
 	if err != nil {
 		return "", fmt.Errorf("reading who may use %q: %w", path, err)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"tlstunnel/internal/access"
 	"tlstunnel/internal/atomicfile"
 	"tlstunnel/internal/filerights"
 	"tlstunnel/internal/osservice"
@@ -105,7 +106,7 @@ func accessStep(o Options) Step {
 				return err
 			}
 			var failed error
-			for _, p := range service.AccessProblems(cfg) {
+			for _, p := range access.Problems(cfg) {
 				failed = errors.Join(failed, errors.New(p.String()))
 			}
 			return failed

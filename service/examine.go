@@ -19,9 +19,14 @@ const (
 // StateUnknown is when neither the service nor a service manager says anything.
 const StateUnknown = "unknown"
 
-// AskManager asks the service manager for the state of the installed service, in the words
-// of [Status].State.
-type AskManager func() (state string, err error)
+// Outside is what can be asked when the service itself doesn't answer.
+type Outside struct {
+	// State asks the service manager, in the words of [Status].State.
+	State func() (string, error)
+
+	// Check finds what is wrong with a config and its files, as the service sees them.
+	Check func(cfg *config.Config, now time.Time) config.Problems
+}
 
 // aheadTimeout is how long the service has to say whether it takes the config as it
 // is now. A reload that is under way holds that up, and the status doesn't need it.
@@ -29,10 +34,10 @@ const aheadTimeout = 3 * time.Second
 
 // Examine finds out how the service with that config does: from itself if it
 // answers, otherwise from the service manager, the config and the certificates.
-func Examine(ctx context.Context, configFile string, manager AskManager) Status {
+func Examine(ctx context.Context, configFile string, outside Outside) Status {
 	st, err := AskStatus(ctx, configFile)
 	if err != nil {
-		return withoutService(configFile, err, manager)
+		return withoutService(configFile, err, outside)
 	}
 	if st.Verdict == "" {
 		st.Health = newHealth()
@@ -62,9 +67,9 @@ func (st *Status) askAhead(ctx context.Context, configFile string) {
 
 // withoutService finds out what can be known of a service that doesn't answer, and
 // says why it doesn't.
-func withoutService(configFile string, silent error, manager AskManager) Status {
+func withoutService(configFile string, silent error, outside Outside) Status {
 	st := Status{Health: newHealth(), Config: configFile, Source: SourceSystem, State: StateUnknown, Tunnels: []TunnelStatus{}}
-	state, err := manager()
+	state, err := outside.State()
 	if err == nil {
 		st.State = state
 	}
@@ -89,13 +94,13 @@ func withoutService(configFile string, silent error, manager AskManager) Status 
 		st.note("%s", err)
 	}
 	if !errors.Is(silent, fs.ErrPermission) { // what this user may not read, the service may
-		st.checkConfig(configFile)
+		st.checkConfig(configFile, outside)
 	}
 	return st
 }
 
 // checkConfig looks at the config and its certificates as the service would.
-func (st *Status) checkConfig(file string) {
+func (st *Status) checkConfig(file string, outside Outside) {
 	cfg, problems, err := config.Load(file)
 	if errors.Is(err, fs.ErrPermission) {
 		st.note("%s", err)
@@ -106,7 +111,9 @@ func (st *Status) checkConfig(file string) {
 		return
 	}
 	if cfg != nil {
-		problems = append(problems, st.offline(cfg, time.Now())...)
+		now := time.Now()
+		st.offline(cfg, now)
+		problems = append(problems, outside.Check(cfg, now)...)
 	}
 	if err := problems.Err(); err != nil {
 		st.problem(Degraded, "the config has mistakes: %s", err)

@@ -197,7 +197,7 @@ func TestOtherUsers(t *testing.T) {
 	if got := compile.PKIProblems(cfg, nil, denied, time.Now()); len(got) != 1 || !strings.Contains(got[0].Text, "permission denied; `tlstunnel check`, by root") {
 		t.Errorf("got %v", got)
 	}
-	st := withoutService(load(t, "").File, fmt.Errorf("%w with this config", control.ErrNotRunning), noManager)
+	st := withoutService(load(t, "").File, fmt.Errorf("%w with this config", control.ErrNotRunning), Outside{noManager, compile.Check})
 	if !strings.Contains(strings.Join(st.Notes, "\n"), "ask as that user") {
 		t.Errorf("got %+v", st.Health)
 	}
@@ -218,7 +218,7 @@ func TestWithoutService(t *testing.T) {
 		{fmt.Errorf("this user may not: %w", fs.ErrPermission), Unknown},
 		{context.DeadlineExceeded, Unknown},
 	} {
-		if st := withoutService(cfg.File, tt.silent, noManager); st.Verdict != tt.want || st.Healthy || st.Source != SourceSystem || len(st.Problems) != 1 {
+		if st := withoutService(cfg.File, tt.silent, Outside{noManager, compile.Check}); st.Verdict != tt.want || st.Healthy || st.Source != SourceSystem || len(st.Problems) != 1 {
 			t.Errorf("%v: got %+v, want %s", tt.silent, st, tt.want)
 		}
 	}

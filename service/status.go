@@ -118,9 +118,9 @@ func (r *running) status() TunnelStatus {
 }
 
 // offline makes it the status that cfg would have if it ran, without what only a
-// running service knows, and returns what is wrong with it; see [CheckInstalled].
-func (st *Status) offline(cfg *config.Config, now time.Time) config.Problems {
-	store, _ := pki.Open(cfg.PKI.Dir, now) // Check says what is wrong with it
+// running service knows.
+func (st *Status) offline(cfg *config.Config, now time.Time) {
+	store, _ := pki.Open(cfg.PKI.Dir, now) // a check of the config says what is wrong with it
 	st.Log, st.CA = cfg.Log.File, caStatus(cfg, store)
 	all, _ := compile.Tunnels(cfg, store, now)
 	for _, p := range all {
@@ -130,7 +130,6 @@ func (st *Status) offline(cfg *config.Config, now time.Time) config.Problems {
 		})
 	}
 	st.judge(now)
-	return CheckInstalled(cfg, now)
 }
 
 // firstExpiry is when the first certificate ends, zero if there is none.

@@ -6,8 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tlstunnel/internal/access"
 	"tlstunnel/internal/config"
-	"tlstunnel/service"
 )
 
 func (a *app) checkCommand() *cobra.Command {
@@ -43,7 +43,7 @@ func (a *app) check() error {
 		return err
 	}
 	if cfg != nil {
-		problems = append(problems, service.CheckInstalled(cfg, time.Now())...)
+		problems = append(problems, access.Check(cfg, time.Now())...)
 		problems.Sort()
 	}
 	ok := problems.Err() == nil

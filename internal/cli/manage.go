@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tlstunnel/internal/access"
 	"tlstunnel/internal/config"
 	"tlstunnel/internal/osservice"
 	"tlstunnel/internal/quote"
@@ -152,7 +153,7 @@ func (a *app) restartMistakes(ctx context.Context, m *osservice.Manager) error {
 	if err != nil {
 		return err
 	}
-	for _, p := range service.CheckInstalled(cfg, time.Now()) {
+	for _, p := range access.Check(cfg, time.Now()) {
 		if !slices.ContainsFunc(st.LeftOut(), func(t service.TunnelStatus) bool { return t.Name == p.Tunnel }) {
 			problems = append(problems, p)
 		}
@@ -167,7 +168,7 @@ func (a *app) configMistakes(file string) error {
 	if err != nil {
 		return err
 	}
-	return append(problems, service.CheckInstalled(cfg, time.Now())...).Err()
+	return append(problems, access.Check(cfg, time.Now())...).Err()
 }
 
 // serviceConfig is the config of the service that a command is about: the one

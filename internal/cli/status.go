@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tlstunnel/internal/access"
 	"tlstunnel/internal/config"
 	"tlstunnel/internal/date"
 	"tlstunnel/internal/osservice"
@@ -57,7 +58,7 @@ func (a *app) status(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	st := service.Examine(ctx, file, managerState)
+	st := service.Examine(ctx, file, service.Outside{State: managerState, Check: access.Check})
 	if a.json {
 		err = a.answerJSON(st)
 	} else {

@@ -1,6 +1,6 @@
 //go:build !linux && !windows
 
-package service
+package access
 
 // installedAccess knows no installed service.
 func installedAccess(string) refuser { return nil }

@@ -1,4 +1,9 @@
-package service
+// Package access knows what the account of the installed service may do with the files
+// that a config names, and which command lets it: by the kernel's word and the unit's
+// settings on Linux, by access lists on Windows. It changes nothing.
+//
+//	problems := access.Check(cfg, time.Now())
+package access
 
 import (
 	"errors"
@@ -13,11 +18,11 @@ import (
 	"tlstunnel/service/compile"
 )
 
-// CheckInstalled is [Check] with the eyes of the installed service, if that runs cfg:
+// Check is [compile.Check] with the eyes of the installed service, if that runs cfg:
 // an administrator can read what the service's account can't, and sees what its unit
 // hides from it. It finds what the account can't read or write, and says how to let it.
-func CheckInstalled(cfg *config.Config, now time.Time) config.Problems {
-	problems, refused := compile.Check(cfg, now), AccessProblems(cfg)
+func Check(cfg *config.Config, now time.Time) config.Problems {
+	problems, refused := compile.Check(cfg, now), Problems(cfg)
 	// That a file which the service doesn't see isn't there would be said twice.
 	problems = slices.DeleteFunc(problems, func(p config.Problem) bool {
 		return !p.Warning && slices.ContainsFunc(refused, func(r config.Problem) bool {
@@ -29,10 +34,10 @@ func CheckInstalled(cfg *config.Config, now time.Time) config.Problems {
 	return problems
 }
 
-// AccessProblems is what CheckInstalled finds and Check doesn't: what the account of the
+// Problems is what Check finds and [compile.Check] doesn't: what the account of the
 // installed service can't read or write, if that runs cfg.
-func AccessProblems(cfg *config.Config) config.Problems {
-	return accessProblems(cfg, installedAccess(cfg.File))
+func Problems(cfg *config.Config) config.Problems {
+	return problemsOf(cfg, installedAccess(cfg.File))
 }
 
 // use is what somebody wants of a file or a folder.
@@ -48,9 +53,9 @@ const (
 // nothing does. A file to be read that isn't there keeps itself from nothing.
 type refuser func(path string, u use) string
 
-// accessProblems is what cfg names, or the program uses, and refuse keeps the service
+// problemsOf is what cfg names, or the program uses, and refuse keeps the service
 // from. A nil refuse keeps it from nothing.
-func accessProblems(cfg *config.Config, refuse refuser) (problems config.Problems) {
+func problemsOf(cfg *config.Config, refuse refuser) (problems config.Problems) {
 	if refuse == nil {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package service
+package access
 
 import (
 	"os"
@@ -218,7 +218,7 @@ ca = "server.crt"
 	cfg, problems := config.Parse(file, []byte(text))
 	must(t, problems.Err())
 	var asked []string
-	got := accessProblems(cfg, func(path string, u use) string {
+	got := problemsOf(cfg, func(path string, u use) string {
 		rel, _ := filepath.Rel(dir, path)
 		asked = append(asked, string(u)+" "+rel)
 		return "no"
@@ -232,7 +232,7 @@ ca = "server.crt"
 	if all := strings.Join(asked, ", "); all != want {
 		t.Errorf("asked for\n%s\nwant\n%s", all, want)
 	}
-	if accessProblems(cfg, nil) != nil {
+	if problemsOf(cfg, nil) != nil {
 		t.Error("a service that isn't installed is kept from something")
 	}
 }
