@@ -77,9 +77,15 @@ type refreshAnswer struct {
 
 func (s *Service) answerRefresh(w http.ResponseWriter, r *http.Request) {
 	var a refreshAnswer
-	if err := s.refresh(context.WithoutCancel(r.Context()), "control channel"); err != nil {
+	ctx := context.WithoutCancel(r.Context())
+	if err := s.refresh(ctx, "control channel"); err != nil {
 		a.Error = err.Error()
 	}
+	// A revocation may not be on the CRL yet: the status says so at once. Who asks has less
+	// patience than a look.
+	limited, cancel := context.WithTimeout(ctx, lookPatience/2)
+	defer cancel()
+	s.refreshCRL(limited, time.Now())
 	answer(w, http.StatusOK, a)
 }
 

@@ -15,6 +15,8 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -410,6 +412,27 @@ func TestRevokedButNotOnCRL(t *testing.T) {
 	check(t, os.Remove(crl)) // or restore an older one from a backup
 	check(t, s.refresh(t.Context(), "test"))
 	s.refused("a", trusted)
+}
+
+// TestStatusAfterRevocation: when a command that couldn't write the CRL has told the service
+// of it, the status says so, and doesn't wait for the next look.
+func TestStatusAfterRevocation(t *testing.T) {
+	s := startService(t, serverTunnel("a", "127.0.0.1:0", greeter(t, "one"), requireOwn))
+	dir := s.cfg.PKI.Dir
+	issue(t, dir, "client")
+	check(t, os.MkdirAll(filepath.Join(pki.OwnCRL(dir), "in the way"), 0o700))
+	ca, err := pki.OpenAuthority(t.Context(), dir, time.Now())
+	check(t, err)
+	found, err := ca.Find("client")
+	check(t, err)
+	if err := ca.Revoke(found, "keyCompromise"); !errors.Is(err, pki.ErrNotOnCRL) {
+		t.Errorf("got %v", err)
+	}
+	ca.Close()
+	s.answerRefresh(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/refresh", nil))
+	if got := s.Status(); got.CRLError == "" || got.Healthy {
+		t.Errorf("got %q, %s", got.CRLError, got.Verdict)
+	}
 }
 
 // issue makes a client certificate as `cert issue` does.

@@ -114,7 +114,12 @@ func (a access) refusal(path string, u use) string {
 	}
 	subject := fmt.Sprintf("the service can't %s %q: ", u, path)
 	for _, seen := range []string{path, target} {
-		if text := a.view.refusal(seen, u); text != "" {
+		text := a.view.refusal(seen, u)
+		if text != "" && seen != path && u == toOwn && isFile(target) {
+			// To show the service the file alone wouldn't let it put another in its place.
+			return fmt.Sprintf("%sit is a link to %q, which the service's unit keeps from it: put the file itself into the place of the link", subject, target)
+		}
+		if text != "" {
 			return subject + text
 		}
 	}
@@ -132,6 +137,11 @@ func (a access) refusal(path string, u use) string {
 		return subject + a.explain(path, target, u)
 	}
 	return ""
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.IsDir()
 }
 
 // modeOf are the rights that a use of path needs.

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,6 +54,27 @@ func TestUnitView(t *testing.T) {
 	if got := viewOf(map[string]string{"ProtectHome": "read-only", "ProtectSystem": "full", "PrivateTmp": "no"}); got.refusal("/tmp/x", toWrite) != "" ||
 		got.refusal("/etc/x", toRead) != "" || got.refusal("/etc/x", toWrite) == "" || got.refusal("/home/x", toRead) != "" || got.refusal("/home/x", toWrite) == "" || got.refusal("/srv", toWrite) != "" {
 		t.Errorf("another unit: %+v", got)
+	}
+}
+
+// TestLinkOutOfPKI: a link in the PKI's folder to a file that the unit hides can't be mended
+// by showing that place: the service replaces its files.
+func TestLinkOutOfPKI(t *testing.T) {
+	top := t.TempDir()
+	dir, hidden := filepath.Join(top, "pki"), filepath.Join(top, "hidden")
+	for _, made := range []string{dir, hidden} {
+		must(t, os.Mkdir(made, 0o700))
+	}
+	crl, target := filepath.Join(dir, "ca.crl"), filepath.Join(hidden, "ca.crl")
+	must(t, os.WriteFile(target, []byte("x"), 0o644))
+	must(t, os.Symlink(target, crl))
+	a := access{view: viewOf(map[string]string{"TemporaryFileSystem": hidden})}
+	want := fmt.Sprintf("the service can't use %q: it is a link to %q, which the service's unit keeps from it: put the file itself into the place of the link", crl, target)
+	if got := a.refusal(crl, toOwn); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if got := a.refusal(crl, toRead); !strings.Contains(got, "BindReadOnlyPaths="+hidden) {
+		t.Errorf("to read: got %s", got)
 	}
 }
 
