@@ -297,13 +297,21 @@ func mustDial(t testing.TB, addr string) *end {
 // mustDialFrom dials from an address of this machine.
 func mustDialFrom(t testing.TB, from, addr string) *end {
 	t.Helper()
-	d := net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
-	c, err := d.Dial("tcp", addr)
+	e, err := dialFrom(from, addr)
 	if err != nil {
 		t.Skip(err) // not every system has all of 127.0.0.0/8
 	}
-	t.Cleanup(func() { c.Close() })
-	return newEnd(c)
+	t.Cleanup(func() { e.tcp.Close() })
+	return e
+}
+
+func dialFrom(from, addr string) (*end, error) {
+	d := net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	c, err := d.Dial("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return newEnd(c), nil
 }
 
 // connect makes a connection over loopback. Ours is the end that was accepted.

@@ -25,10 +25,13 @@ type pending struct {
 
 // group is never empty.
 type group struct {
-	origin netip.Prefix
-	conns  list.List // of *conn, the oldest first
-	index  int       // in the heap
+	origin   netip.Prefix
+	reserved int       // how many of them count for nothing: see reserve
+	conns    list.List // of *conn, the oldest first
+	index    int       // in the heap
 }
+
+func (g *group) size() int { return g.conns.Len() - g.reserved }
 
 func (g *group) oldest() *conn { return g.conns.Front().Value.(*conn) }
 
@@ -40,7 +43,7 @@ func (p *pending) add(c *conn) (ok bool) {
 	g := p.groups[c.origin]
 	if p.size >= maxHandshakes {
 		largest := p.order[0]
-		if g != nil && g.conns.Len() >= largest.conns.Len() {
+		if g != nil && g.size() >= largest.size() {
 			return false
 		}
 		oldest := largest.oldest()
@@ -49,7 +52,9 @@ func (p *pending) add(c *conn) (ok bool) {
 	}
 	p.size++
 	if g == nil {
-		g = &group{origin: c.origin}
+		if g = (&group{origin: c.origin}); returning.has(c.origin) {
+			g.reserved = reserve
+		}
 		c.pending = g.conns.PushBack(c)
 		p.groups[c.origin] = g
 		heap.Push(&p.order, g)
@@ -82,7 +87,7 @@ type groupHeap []*group
 
 func (h groupHeap) Len() int { return len(h) }
 func (h groupHeap) Less(i, j int) bool {
-	if n, m := h[i].conns.Len(), h[j].conns.Len(); n != m {
+	if n, m := h[i].size(), h[j].size(); n != m {
 		return n > m
 	}
 	return h[i].oldest().accepted.Before(h[j].oldest().accepted)

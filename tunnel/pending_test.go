@@ -86,6 +86,54 @@ func TestPendingOfManyOrigins(t *testing.T) {
 	}
 }
 
+// In a flood from thousands of addresses, a peer that was here before keeps its place, but
+// not with more handshakes than the reserve.
+func TestPendingOfReturningOrigin(t *testing.T) {
+	s, _ := complete(Settings{Front: serverTLS()})
+	tun := New(s)
+	const known = "192.0.2.77"
+	returning.add(origin(netip.MustParseAddr(known)))
+	var all []*conn
+	admit := func(ip string) {
+		c := stranger(tun, ip)
+		if end := tun.admit(c); end != nil {
+			t.Fatal(end)
+		}
+		all = append(all, c)
+	}
+	for range reserve + 2 {
+		admit(known)
+	}
+	for i := range 2 * maxHandshakes {
+		admit(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}).String())
+	}
+	for i, c := range all[:reserve+2] {
+		if gaveUp := c.setup.Err() != nil; gaveUp != (i < 2) {
+			t.Errorf("handshake %d of it: gave up is %v", i+1, gaveUp)
+		}
+	}
+	for _, c := range all {
+		tun.unregister(c)
+	}
+	if p := tun.live.handshakes; p.size != 0 || len(p.groups) != 0 || len(p.order) != 0 {
+		t.Errorf("left: %d in %d groups, %d in the heap", p.size, len(p.groups), len(p.order))
+	}
+}
+
+func TestRecent(t *testing.T) {
+	r := recent{size: 2}
+	at := func(i byte) netip.Prefix { return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, i}), 32) }
+	for i := range byte(5) {
+		r.add(at(i))
+		r.add(at(0)) // which keeps it
+	}
+	for i, want := range []bool{true, false, false, true, true} {
+		if got := r.has(at(byte(i))); got != want {
+			t.Errorf("%d: got %v", i, got)
+		}
+	}
+}
+
 func TestOrigin(t *testing.T) {
 	for address, want := range map[string]string{
 		"192.0.2.7":              "192.0.2.7/32",

@@ -3,9 +3,13 @@
 package tunnel
 
 import (
+	"context"
 	"crypto/tls"
+	"fmt"
 	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -83,6 +87,67 @@ func TestGuardLatencyBesideStrangers(t *testing.T) {
 		if median > 20*alone {
 			t.Errorf("beside %d silent hellos, a handshake takes %v; alone, it is %v", n, median, alone)
 		}
+	}
+}
+
+// TestGuardFloodOfAddresses: hellos of thousands of addresses that come all the time keep out
+// no peer that was here before.
+func TestGuardFloodOfAddresses(t *testing.T) {
+	p := newPath(t, "server", nil)
+	p.echo(t)
+	r, hello := p.tunnels[0], clientHello(clientTLS())
+	var all []time.Duration
+	failed := 0
+	visit := func() {
+		began := time.Now()
+		peer, err := dialFrom("127.0.0.2", r.addr)
+		if err == nil {
+			defer peer.tcp.Close()
+			err = peer.secure(tls.Client, clientTLS())
+		}
+		if err != nil {
+			failed++
+		}
+		all = append(all, time.Since(began))
+	}
+	if visit(); failed > 0 {
+		t.Skip("not every system has all of 127.0.0.0/8")
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var flood sync.WaitGroup
+	var sent atomic.Int64
+	for i := range 4 {
+		flood.Go(func() {
+			var open []*end
+			for ctx.Err() == nil {
+				n := sent.Add(1)
+				if peer, err := dialFrom(fmt.Sprintf("127.%d.%d.%d", 1+i, byte(n>>8), byte(n)), r.addr); err == nil {
+					_, _ = peer.Write(hello)
+					open = append(open, peer)
+				}
+				if len(open) > 1000 {
+					open[0].reset()
+					open = open[1:]
+				}
+			}
+			for _, peer := range open {
+				peer.reset()
+			}
+		})
+	}
+	eventually(t, "all places are taken", func() bool { return r.Stats().HandshakeFailed > 0 })
+	all, failed = nil, 0
+	before, began := sent.Load(), time.Now()
+	for range 30 {
+		visit()
+	}
+	rate := float64(sent.Load()-before) / time.Since(began).Seconds()
+	stop()
+	flood.Wait()
+	slices.Sort(all)
+	t.Logf("%.0f hellos a second: median %v, most %v, %d of %d failed", rate, all[len(all)/2], all[len(all)-1], failed, len(all))
+	if failed > 0 {
+		t.Errorf("%d of %d peers were kept out", failed, len(all))
 	}
 }
 

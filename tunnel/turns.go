@@ -13,12 +13,15 @@ var handshakeTurns = newTurns(runtime.GOMAXPROCS(0))
 
 // turns lets a number of goroutines compute at a time. The others wait in a queue
 // for each origin, and the origins take turns (fair queueing). If a peer comes from one
-// address with thousands of connections, these wait for each other alone.
+// address with thousands of connections, these wait for each other alone. If strangers come
+// from thousands of addresses, returning origins don't wait for all of them: every second
+// turn is theirs.
 type turns struct {
 	mu     sync.Mutex // guards what follows
 	free   int
 	queues map[netip.Prefix][]*waiting
-	order  []netip.Prefix // the origins that have a queue, the next one first
+	order  [2][]netip.Prefix // the origins that have a queue, the next one first: strangers, and returning
+	last   int               // which of the two had its turn last
 }
 
 // waiting is in a queue.
@@ -44,7 +47,7 @@ func (t *turns) begin(ctx context.Context, origin netip.Prefix) error {
 	}
 	w := &waiting{granted: make(chan struct{})}
 	if len(t.queues[origin]) == 0 {
-		t.order = append(t.order, origin)
+		t.line(origin)
 	}
 	t.queues[origin] = append(t.queues[origin], w)
 	t.mu.Unlock()
@@ -74,14 +77,17 @@ func (t *turns) end() {
 
 // pass is for the caller to hold t.mu.
 func (t *turns) pass() {
-	for len(t.order) > 0 {
-		origin := t.order[0]
+	for len(t.queues) > 0 {
+		if t.last = 1 - t.last; len(t.order[t.last]) == 0 {
+			t.last = 1 - t.last
+		}
+		origin := t.order[t.last][0]
 		queue := t.queues[origin]
 		next := queue[0]
-		t.order = t.order[1:]
+		t.order[t.last] = t.order[t.last][1:]
 		if queue = queue[1:]; len(queue) > 0 {
 			t.queues[origin] = queue
-			t.order = append(t.order, origin)
+			t.line(origin)
 		} else {
 			delete(t.queues, origin)
 		}
@@ -91,4 +97,13 @@ func (t *turns) pass() {
 		}
 	}
 	t.free++
+}
+
+// line puts an origin at the end of its line. The caller holds t.mu.
+func (t *turns) line(origin netip.Prefix) {
+	which := 0
+	if returning.has(origin) {
+		which = 1
+	}
+	t.order[which] = append(t.order[which], origin)
 }

@@ -48,6 +48,33 @@ func TestTurnsGoRound(t *testing.T) {
 	check(t, turns.begin(t.Context(), netip.Prefix{}))
 }
 
+// Strangers of any number of addresses leave every second turn to those who were here before.
+func TestTurnsOfReturningOrigins(t *testing.T) {
+	leakCheck(t)
+	turns, address := newTurns(1), func(name string) netip.Prefix {
+		return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 9, 8, name[0]}), 32)
+	}
+	returning.add(address("y"))
+	returning.add(address("z"))
+	check(t, turns.begin(t.Context(), netip.Prefix{}))
+	got := make(chan string)
+	for i, name := range []string{"a1", "b1", "c1", "d1", "y1", "y2", "z1"} {
+		go func() {
+			_ = turns.begin(context.Background(), address(name))
+			got <- name
+		}()
+		queued(t, turns, i+1)
+	}
+	var order []string
+	for range 7 {
+		turns.end()
+		order = append(order, <-got)
+	}
+	if want := []string{"y1", "a1", "z1", "b1", "y2", "c1", "d1"}; !slices.Equal(order, want) {
+		t.Errorf("got %v, want %v", order, want)
+	}
+}
+
 // Who leaves the queue takes no turn away, not even one that came as it left.
 func TestTurnsOfThoseWhoLeave(t *testing.T) {
 	leakCheck(t)

@@ -1,0 +1,44 @@
+package tunnel
+
+import (
+	"net/netip"
+	"sync"
+)
+
+// returning are the origins from which a peer has lately come through its handshake, and was
+// authorized, at any tunnel of the process. In a flood of hellos from thousands of addresses
+// nothing else tells a peer from the strangers before its handshake is over.
+var returning = recent{size: 1024}
+
+// reserve is how many handshakes of a returning origin don't give up their place for those
+// of strangers. It is small: strangers may have come through a handshake once, too.
+const reserve = 8
+
+// recent remembers the origins that were added last: at least size of them, and at most twice
+// as many.
+type recent struct {
+	size int
+
+	mu          sync.Mutex // guards what follows
+	now, before map[netip.Prefix]struct{}
+}
+
+func (r *recent) add(origin netip.Prefix) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.now[origin]; ok {
+		return
+	}
+	if r.now == nil || len(r.now) >= r.size {
+		r.now, r.before = make(map[netip.Prefix]struct{}), r.now
+	}
+	r.now[origin] = struct{}{}
+}
+
+func (r *recent) has(origin netip.Prefix) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, now := r.now[origin]
+	_, before := r.before[origin]
+	return now || before
+}
