@@ -23,7 +23,7 @@ var mayImport = map[string][]string{
 	".": {"internal/cli"},
 
 	"installer": {
-		"service", "service/compile", "pki", "pki/certfile", "internal/atomicfile", "internal/access", "internal/config", "internal/dn", "internal/filerights", "internal/osservice",
+		"service/compile", "pki", "pki/certfile", "internal/access", "internal/atomicfile", "internal/config", "internal/dn", "internal/filerights", "internal/osservice", "internal/ownpki",
 		"golang.org/x/sys",
 	},
 	"pki": {
@@ -42,7 +42,7 @@ var mayImport = map[string][]string{
 	// the config means for a tunnel, only service/compile knows.
 	"service": {
 		"service/compile", "tunnel", "pki", "pki/acme", "internal/backoff", "internal/config", "internal/control", "internal/date", "internal/dn",
-		"internal/logging", "internal/quote", "internal/tuning", "internal/version",
+		"internal/logging", "internal/ownpki", "internal/quote", "internal/tuning", "internal/version",
 		"github.com/coreos/go-systemd/v22", "github.com/fsnotify/fsnotify", "golang.org/x/sys",
 	},
 	"service/compile": {"tunnel", "pki", "pki/acme", "pki/certfile", "internal/config", "internal/date", "internal/dn"},
@@ -62,7 +62,7 @@ var mayImport = map[string][]string{
 	"internal/chain":      {"internal/date", "internal/dn"},
 	"internal/cli": {
 		"installer", "service", "service/compile", "pki", "pki/certfile", "internal/access", "internal/atomicfile", "internal/bench", "internal/config", "internal/control",
-		"internal/date", "internal/dn", "internal/logging", "internal/osservice", "internal/quote", "internal/tuning", "internal/version",
+		"internal/date", "internal/dn", "internal/logging", "internal/osservice", "internal/ownpki", "internal/quote", "internal/tuning", "internal/version",
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/sys", "golang.org/x/term",
 	},
 	"internal/config":  {"internal/quote", "github.com/BurntSushi/toml", "golang.org/x/sys"},
@@ -80,6 +80,7 @@ var mayImport = map[string][]string{
 		"golang.org/x/sys", "gopkg.in/natefinch/lumberjack.v2",
 	},
 	"internal/osservice": {"internal/config", "internal/logging", "github.com/kardianos/service", "golang.org/x/sys"},
+	"internal/ownpki":    {"pki", "service/compile", "internal/config"},
 	"internal/quote":     nil,
 	"internal/sock":      {"golang.org/x/sys"},
 	"internal/strength":  nil,

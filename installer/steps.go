@@ -14,8 +14,8 @@ import (
 	"tlstunnel/internal/atomicfile"
 	"tlstunnel/internal/filerights"
 	"tlstunnel/internal/osservice"
+	"tlstunnel/internal/ownpki"
 	"tlstunnel/pki"
-	"tlstunnel/service"
 	"tlstunnel/service/compile"
 )
 
@@ -71,7 +71,7 @@ func pkiStep(ctx context.Context, o Options) Step {
 					marks = append(marks, mark)
 				}
 			}
-			_, created, err = service.FirstPKI(ctx, cfg)
+			_, created, err = ownpki.First(ctx, cfg)
 			if len(created) == len(pki.Files(cfg.PKI.Dir)) {
 				created = append(created, pki.LockFile(cfg.PKI.Dir))
 			}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/ownpki"
 	"tlstunnel/pki"
 	"tlstunnel/service/compile"
 	"tlstunnel/tunnel"
@@ -129,7 +130,7 @@ func wantBroken(t *testing.T, store *pki.Store, mode, text string) {
 			t.Errorf("it would run: %s", what)
 		}
 	}
-	if _, _, err := MakePKI(t.Context(), cfg); err == nil {
+	if _, _, err := ownpki.Make(t.Context(), cfg); err == nil {
 		t.Errorf("a PKI is made for %s", what)
 	}
 	if _, err := Start(t.Context(), cfg, slog.New(slog.DiscardHandler)); err == nil {

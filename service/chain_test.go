@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/ownpki"
 	"tlstunnel/service/compile"
 )
 
@@ -133,7 +134,7 @@ func TestCertWithoutKey(t *testing.T) {
 func TestKeyTypeOfTheCA(t *testing.T) {
 	const server = "[[tunnel]]\nname = \"a\"\nmode = \"server\"\nlisten = \"127.0.0.1:0\"\ntarget = \"127.0.0.1:1\"\n"
 	cfg := load(t, server)
-	_, _, err := MakePKI(t.Context(), cfg)
+	_, _, err := ownpki.Make(t.Context(), cfg)
 	check(t, err)
 	if problems := compile.Check(cfg, time.Now()); len(problems) > 0 {
 		t.Errorf("got %v", problems)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"tlstunnel/internal/ownpki"
 	"tlstunnel/pki"
 	"tlstunnel/pki/acme"
 	"tlstunnel/service/compile"
@@ -43,7 +44,7 @@ func TestClockWasAhead(t *testing.T) {
 	s := startService(t, text, func(dir string) {
 		cfg := load(t, text)
 		cfg.PKI.Dir = filepath.Join(dir, "pki")
-		_, _, err := MakePKI(t.Context(), cfg)
+		_, _, err := ownpki.Make(t.Context(), cfg)
 		check(t, err)
 		renewAhead(t, compile.PKI(cfg))
 	})

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"tlstunnel/internal/backoff"
-	"tlstunnel/internal/config"
 	"tlstunnel/internal/dn"
 	"tlstunnel/pki"
 	"tlstunnel/service/compile"
@@ -171,6 +170,9 @@ func (s *Service) warnOfExpiry(now time.Time) {
 	}
 }
 
+// caMarks are the days before the end of our own CA at which there is a warning.
+var caMarks = []int{1, 3, 7, 14, 30, 90, 180, 365}
+
 // passMarks says whether a certificate in use has passed a day-mark since it was
 // called last.
 func (s *Service) passMarks(now time.Time) (passed bool) {
@@ -192,12 +194,4 @@ func (s *Service) passMarks(now time.Time) (passed bool) {
 	}
 	s.warned = marks
 	return passed
-}
-
-// RenewPKI renews the server certificate of the PKI that cfg describes and opens it.
-func RenewPKI(ctx context.Context, cfg *config.Config, opts pki.RenewOptions) (*pki.Store, error) {
-	if _, err := pki.Renew(ctx, compile.PKI(cfg), time.Now(), opts); err != nil {
-		return nil, err
-	}
-	return pki.Open(cfg.PKI.Dir, time.Now())
 }

@@ -2,6 +2,7 @@ package service
 
 import (
 	"crypto/tls"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"tlstunnel/internal/ownpki"
 	"tlstunnel/pki"
 )
 
@@ -150,5 +152,28 @@ func TestRenewalUnwritable(t *testing.T) {
 	s.lookAfterCertificates(t.Context(), time.Now().Add(45*time.Minute))
 	if got := s.Status().Renewal.Error; !strings.Contains(got, "permission denied") || !strings.Contains(got, "let the account of the service write to") {
 		t.Errorf("got %q", got)
+	}
+}
+
+// TestLostPKILater: a service whose PKI comes back, as on a disk that is mounted late,
+// uses that, and has made no other meanwhile.
+func TestLostPKILater(t *testing.T) {
+	cfg := load(t, serverTunnel("a", "127.0.0.1:0", "127.0.0.1:1", ""))
+	first, _, err := ownpki.First(t.Context(), cfg)
+	check(t, err)
+	aside := filepath.Join(t.TempDir(), "unmounted")
+	check(t, os.Rename(cfg.PKI.Dir, aside))
+	log := new(logText)
+	s, err := Start(t.Context(), cfg, slog.New(slog.NewTextHandler(log, nil)))
+	check(t, err)
+	defer s.Stop()
+	if got := s.leftOutNames(); len(got) != 1 || !strings.Contains(log.String(), "is gone") {
+		t.Fatalf("left out: %v\n%s", got, log)
+	}
+	check(t, os.Rename(aside, cfg.PKI.Dir))
+	store, err := s.ownPKI(t.Context(), s.cfg)
+	check(t, err)
+	if !store.CA.Equal(first.CA) {
+		t.Error("another CA")
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"tlstunnel/internal/ownpki"
 	"tlstunnel/pki"
 )
 
@@ -105,7 +106,7 @@ client_auth = "require"
 	open.expect(t, "pacs")
 	a.connects(t, 5)
 
-	_, err = Rotate(t.Context(), s.cfg, pki.Rotate)
+	_, err = ownpki.Rotate(t.Context(), s.cfg, pki.Rotate)
 	check(t, err)
 	check(t, s.refresh(t.Context(), "test"))
 	during, err := pki.Open(dir, time.Now())
@@ -123,7 +124,7 @@ client_auth = "require"
 	}
 	stopA()
 
-	_, err = Rotate(t.Context(), s.cfg, pki.FinishRotation)
+	_, err = ownpki.Rotate(t.Context(), s.cfg, pki.FinishRotation)
 	check(t, err)
 	check(t, s.refresh(t.Context(), "test"))
 	for _, d := range []*dialler{b, c} {

@@ -22,6 +22,7 @@ import (
 	"tlstunnel/internal/config"
 	"tlstunnel/internal/dn"
 	"tlstunnel/internal/logging"
+	"tlstunnel/internal/ownpki"
 	"tlstunnel/internal/tuning"
 	"tlstunnel/internal/version"
 	"tlstunnel/pki"
@@ -182,7 +183,7 @@ func (s *Service) ownPKI(ctx context.Context, cfg *config.Config) (*pki.Store, e
 	if s.madePKI.Load() {
 		return pki.Open(cfg.PKI.Dir, time.Now())
 	}
-	store, created, err := FirstPKI(ctx, cfg)
+	store, created, err := ownpki.First(ctx, cfg)
 	if err != nil {
 		return store, err
 	}

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/ownpki"
 	"tlstunnel/internal/version"
 	"tlstunnel/pki"
 	"tlstunnel/service/compile"
@@ -224,7 +225,7 @@ func TestKeysThatOthersMayRead(t *testing.T) {
 		t.Skip("Windows has no such mode")
 	}
 	cfg := load(t, "")
-	if _, _, err := MakePKI(t.Context(), cfg); err != nil {
+	if _, _, err := ownpki.Make(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
 	key := filepath.Join(cfg.PKI.Dir, "ca.key")
@@ -281,7 +282,7 @@ func TestKeysThatOthersMayRead(t *testing.T) {
 // TestFalseSigner: a chain that peers refuse is told of.
 func TestFalseSigner(t *testing.T) {
 	cfg := load(t, "")
-	store, _, err := MakePKI(t.Context(), cfg)
+	store, _, err := ownpki.Make(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

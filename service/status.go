@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/dn"
 	"tlstunnel/internal/tuning"
 	"tlstunnel/internal/version"
 	"tlstunnel/pki"
@@ -56,6 +57,12 @@ type TunnelStatus struct {
 	Targets  []tunnel.TargetState `json:"targets,omitempty"`
 	Failures tunnel.Failures      `json:"failures,omitzero"`
 	tunnel.Stats
+}
+
+// CAStatus is how our own CA does.
+type CAStatus struct {
+	Expires time.Time `json:"expires"`
+	Next    string    `json:"next,omitempty"` // the SHA-256 of the CA to come, while a rotation is under way
 }
 
 // view is what of a service changes, as status shows it. Nobody changes a view that
@@ -140,4 +147,23 @@ func (st Status) firstExpiry() (first time.Time) {
 		}
 	}
 	return first
+}
+
+// noteCA keeps what status shows of our own CA: the disk that has it may not answer when
+// somebody asks. The caller holds changing.
+func (s *Service) noteCA(store *pki.Store) {
+	st := caStatus(s.cfg, store)
+	s.update(func(now *view) { now.ca = st })
+}
+
+// caStatus is nil when there is no CA, or no tunnel that needs it.
+func caStatus(cfg *config.Config, store *pki.Store) *CAStatus {
+	if store == nil || !compile.NeedsPKI(cfg) {
+		return nil
+	}
+	st := &CAStatus{Expires: store.CA.NotAfter}
+	if store.Next != nil {
+		st.Next = dn.Fingerprint(store.Next)
+	}
+	return st
 }

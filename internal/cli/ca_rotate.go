@@ -12,9 +12,9 @@ import (
 	"tlstunnel/internal/config"
 	"tlstunnel/internal/date"
 	"tlstunnel/internal/dn"
+	"tlstunnel/internal/ownpki"
 	"tlstunnel/internal/quote"
 	"tlstunnel/pki"
-	"tlstunnel/service"
 )
 
 func (a *app) caRotateCommand() *cobra.Command {
@@ -57,7 +57,7 @@ Run again, it says where the rotation stands. No connection is cut.`,
 }
 
 func (a *app) beginRotation(ctx context.Context, cfg *config.Config) error {
-	store, err := service.Rotate(ctx, cfg, pki.Rotate)
+	store, err := ownpki.Rotate(ctx, cfg, pki.Rotate)
 	if errors.Is(err, pki.ErrRotating) {
 		fmt.Fprint(a.stdout, "A rotation is under way already.\n\n")
 		store, err = pki.Open(cfg.PKI.Dir, time.Now())
@@ -106,8 +106,8 @@ Issue new ones before that; tlstunnel cert list has all that were ever issued.
 	}
 }
 
-func (a *app) endRotation(ctx context.Context, cfg *config.Config, end service.RotationStep) error {
-	store, err := service.Rotate(ctx, cfg, end)
+func (a *app) endRotation(ctx context.Context, cfg *config.Config, end ownpki.RotationStep) error {
+	store, err := ownpki.Rotate(ctx, cfg, end)
 	if errors.Is(err, pki.ErrNotRotating) {
 		a.complain(err)
 		a.hint("`tlstunnel ca rotate` begins one")

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tlstunnel/internal/control"
+	"tlstunnel/internal/ownpki"
 	"tlstunnel/pki"
 	"tlstunnel/pki/certfile"
 	"tlstunnel/service"
@@ -40,7 +41,7 @@ func (a *app) certRenew(ctx context.Context, newKey bool) error {
 	if err != nil {
 		return err
 	}
-	store, err := service.RenewPKI(ctx, cfg, pki.RenewOptions{Force: true, NewKey: newKey})
+	store, err := ownpki.Renew(ctx, cfg, pki.RenewOptions{Force: true, NewKey: newKey})
 	if err != nil {
 		return err
 	}

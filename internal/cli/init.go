@@ -15,7 +15,7 @@ import (
 	"tlstunnel/internal/config"
 	"tlstunnel/internal/dn"
 	"tlstunnel/internal/osservice"
-	"tlstunnel/service"
+	"tlstunnel/internal/ownpki"
 )
 
 func (a *app) initCommand() *cobra.Command {
@@ -46,7 +46,7 @@ func (a *app) init(ctx context.Context) error {
 	if !wrote {
 		fmt.Fprintf(a.stdout, "kept   %s\n", a.configFile)
 	}
-	store, created, err := service.MakePKI(ctx, cfg)
+	store, created, err := ownpki.Make(ctx, cfg)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,56 @@
+// Package ownpki does to the PKI that a config describes what a command, the installer or
+// the service asks for: it makes the PKI, renews its server certificate, rotates its CA.
+// Package pki does the work and knows no config.
+//
+//	store, created, err := ownpki.First(ctx, cfg)
+package ownpki
+
+import (
+	"context"
+	"time"
+
+	"tlstunnel/internal/config"
+	"tlstunnel/pki"
+	"tlstunnel/service/compile"
+)
+
+// Make makes what is missing of the PKI that cfg describes and opens it. It
+// returns the files that it made.
+func Make(ctx context.Context, cfg *config.Config) (store *pki.Store, created []string, err error) {
+	if err := cfg.Err(); err != nil {
+		return nil, nil, err
+	}
+	store, created, err = pki.Ensure(ctx, compile.PKI(cfg), time.Now())
+	if err == nil {
+		pki.Mark(cfg.PKI.Dir, compile.Marks(cfg))
+	}
+	return store, created, err
+}
+
+// First is Make if nobody has asked for a new CA: it makes none in the place of one
+// that is gone.
+func First(ctx context.Context, cfg *config.Config) (store *pki.Store, created []string, err error) {
+	if err := pki.Lost(cfg.PKI.Dir, compile.Marks(cfg)); err != nil {
+		return nil, nil, err
+	}
+	return Make(ctx, cfg)
+}
+
+// Renew renews the server certificate and opens the PKI.
+func Renew(ctx context.Context, cfg *config.Config, opts pki.RenewOptions) (*pki.Store, error) {
+	if _, err := pki.Renew(ctx, compile.PKI(cfg), time.Now(), opts); err != nil {
+		return nil, err
+	}
+	return pki.Open(cfg.PKI.Dir, time.Now())
+}
+
+// RotationStep is [pki.Rotate], [pki.FinishRotation] or [pki.CancelRotation].
+type RotationStep func(ctx context.Context, s pki.Settings, now time.Time) error
+
+// Rotate takes a step of a rotation of the CA and opens the PKI.
+func Rotate(ctx context.Context, cfg *config.Config, step RotationStep) (*pki.Store, error) {
+	if err := step(ctx, compile.PKI(cfg), time.Now()); err != nil {
+		return nil, err
+	}
+	return pki.Open(cfg.PKI.Dir, time.Now())
+}
