@@ -31,7 +31,7 @@ var mayImport = map[string][]string{
 		"golang.org/x/sys", "software.sslmate.com/src/go-pkcs12",
 	},
 	"pki/acme": {
-		"pki", "pki/certfile", "internal/atomicfile", "internal/backoff", "internal/chain", "internal/date", "internal/dn", "internal/filerights", "internal/quote",
+		"pki", "pki/certfile", "internal/atomicfile", "internal/backoff", "internal/chain", "internal/date", "internal/diagnose", "internal/dn", "internal/filerights", "internal/quote",
 		"golang.org/x/crypto/acme",
 	},
 	"pki/certfile": {
@@ -70,7 +70,7 @@ var mayImport = map[string][]string{
 	"internal/date":    nil,
 	"internal/diagnose": {
 		"internal/chain", "internal/dn", "internal/quote", "internal/strength",
-		"golang.org/x/crypto/cryptobyte", "golang.org/x/sys",
+		"golang.org/x/crypto/acme", "golang.org/x/crypto/cryptobyte", "golang.org/x/sys",
 	},
 	"internal/dn":         nil,
 	"internal/filerights": {"golang.org/x/sys"},

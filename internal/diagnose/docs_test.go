@@ -114,6 +114,10 @@ func (r row) shown(text string) string {
 			return "the " + side + "'s certificate"
 		case "{more}":
 			return " [...]"
+		case "{err}":
+			return "what the system or the TLS library says"
+		case "{says}":
+			return "the CA says \"...\""
 		}
 		return strings.ToUpper(strings.Trim(word, "{}"))
 	})
@@ -200,6 +204,9 @@ var symptoms = []symptom{
 	{"A transfer ends in the middle",
 		"The line in the log is `connection interrupted`. `to_target` and `to_peer` in it say how far the transfer came, `ended_by` who gave up.",
 		append([]string{"*.reset", "*.vanished", "*.closed_in_record", "*.cut_off", "*.no_close_notify", "*.connection_failed"}, codesOf("Time limits and stops")...)},
+	{"A public CA gives no certificate",
+		"`status` shows the failure and when the CA is asked again, and so does the log. See [public-ca.md](public-ca.md).",
+		codesOf("Certificates from a public CA")},
 	{"It fails only under load",
 		"There are more connections or handshakes than a limit allows, or than this machine can do.",
 		[]string{"tlstunnel.no_turn", "tlstunnel.max_handshakes", "tlstunnel.made_room", "tlstunnel.max_connections", "tlstunnel.max_connections_per_ip", "tlstunnel.too_many_files"}},

@@ -131,6 +131,26 @@ var table = []section{
 		{"tlstunnel.stopping", Tunnel, debug, "tlstunnel is stopping", ""},
 		{"tlstunnel.ended", Tunnel, info, "it was ended by command", ""},
 	}},
+	{"Certificates from a public CA", []row{
+		{"acme.name_not_ours", ACME, warn, notOurs, "the name must lead to this machine, and port {port} of it to {where}: check the DNS, the firewall, the port forwarding, and what else may answer there"},
+		{"acme.name_without_address", ACME, warn, notOurs, "give {name} an address in the public DNS, that of this machine"},
+		{"acme.other_ca_demanded", ACME, warn, notOurs, "the DNS allows only other CAs (CAA record of {name}): add this one, or set directory to one of those"},
+		{"acme.check_limited", ACME, warn, notOurs, "the CA has had too many requests: it is tried again later"},
+		{"acme.account", ACME, warn, "{what}", "the CA doesn't accept this account any more, or for this: if it was deactivated or revoked, find out why{more} and then delete its key {file} and reload: a new account is made"},
+		{"acme.rate_limited", ACME, warn, "{says}", "it is tried again later, when the CA allows it; don't delete files, as that only asks for more"},
+		{"acme.customers_only", ACME, warn, "{says}", "this CA takes only its customers: set eab_kid and eab_key_file to what it gave you"},
+		{"acme.rejected_name", ACME, warn, "{says}", "this CA doesn't issue certificates for that name: check domains"},
+		{"acme.rejected_key", ACME, warn, "{says}", "set another pki.key_type"},
+		{"acme.rejected_email", ACME, warn, "{says}", "set another email"},
+		{"acme.user_action", ACME, warn, "{says}", "the CA wants something done first; it says what"},
+		{"acme.server_error", ACME, warn, "{says}", "it is the CA's own fault, and tried again"},
+		{"acme.problem", ACME, warn, "{says}", ""},
+		{"acme.dns", ACME, warn, "{err}", "check directory and this machine's DNS"},
+		{"acme.clock", ACME, warn, "{err}", "check the clock of this machine, which says {now}"},
+		{"acme.unknown_ca", ACME, warn, "{err}", "set directory_ca to the file with the CA's root certificate, if it is a private one; otherwise something on the way intercepts TLS"},
+		{"acme.not_reached", ACME, warn, "{err}", "check directory, the network and the proxy (HTTPS_PROXY); it is tried again"},
+		{"acme.failed", ACME, warn, "{err}", ""},
+	}},
 	{"Ends in order", []row{
 		{"*.end", "", info, "end of stream", ""},
 		{"*.end_without_close_notify", "", info, "end of stream without close_notify", ""},
@@ -139,6 +159,7 @@ var table = []section{
 }
 
 const (
+	notOurs        = "the CA couldn't make sure that {name} is ours: {detail}"
 	refused        = "tlstunnel refused the {side}'s certificate: "
 	largeHello     = " (some firewalls and old servers lose or refuse a first message as large as ours, {bytes} bytes: try the environment variable GODEBUG=tlsmlkem=0, see docs/connections.md)"
 	plainPort      = "target must be its plain port; for its TLS port, take a tunnel with mode = \"client\""

@@ -69,6 +69,12 @@ func TestACMEExplains(t *testing.T) {
 		if want := `getting a certificate for "pacs.clinic.example" from "https://ca.example/dir": ` + test.want; got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
+		if code := codeOf(o.explain(test.err)); !strings.HasPrefix(code, "acme.") {
+			t.Errorf("%s: got the code %q", test.want, code)
+		}
+	}
+	if got := codeOf(errors.New("something new")); got != unknownFailure {
+		t.Errorf("got %q", got)
 	}
 	o.Challenge, o.EABKid = "http-01", "kid-1"
 	if got := o.explain(challenge("connection")).Error(); !strings.Contains(got, "port 80 of it to http_listen: ") {

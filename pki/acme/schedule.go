@@ -73,7 +73,7 @@ func (s *Source) noteFailure(err error) (in time.Duration) {
 		left = cert.Leaf.NotAfter.Sub(now)
 	}
 	in, asked := RetryIn(s.failures, rand.Float64(), err, left)
-	s.failure, s.failedAt, s.next, s.notBefore = err.Error(), now, now.Add(in), time.Time{}
+	s.failure, s.code, s.failedAt, s.next, s.notBefore = err.Error(), codeOf(err), now, now.Add(in), time.Time{}
 	if asked > 0 {
 		s.notBefore = now.Add(asked)
 	}
@@ -84,7 +84,7 @@ func (s *Source) noteFailure(err error) (in time.Duration) {
 func (s *Source) rest(cert tls.Certificate) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.failures, s.failure, s.notBefore = 0, "", time.Time{}
+	s.failures, s.failure, s.code, s.notBefore = 0, "", "", time.Time{}
 	s.next = RenewAt(cert, s.jitter)
 }
 

@@ -48,6 +48,7 @@ type Source struct {
 	mu        sync.Mutex // guards what follows
 	failures  int        // in a row
 	failure   string     // the last one
+	code      string     // of it, for programs
 	failedAt  time.Time  // likewise
 	next      time.Time  // of the next attempt
 	notBefore time.Time  // of any attempt, as the CA wants
@@ -57,6 +58,7 @@ type Source struct {
 type Status struct {
 	Directory string    `json:"directory"`
 	Failure   string    `json:"failure,omitempty"`   // of the last attempt
+	Code      string    `json:"code,omitempty"`      // likewise, for programs
 	Next      time.Time `json:"next,omitzero"`       // attempt or renewal
 	NotBefore time.Time `json:"not_before,omitzero"` // of an attempt after a failure, also by a reload: the CA wants none earlier
 }
@@ -189,7 +191,7 @@ func (s *Source) renew(ctx context.Context, log *slog.Logger) {
 	if cert := s.current.Load(); cert != nil && cert.Leaf.NotAfter.Sub(s.now()) > cert.Leaf.NotAfter.Sub(cert.Leaf.NotBefore)/8 {
 		level = slog.LevelWarn
 	}
-	log.Log(ctx, level, MsgFailed, "err", err, "retry_in", in.Round(time.Second))
+	log.Log(ctx, level, MsgFailed, "code", codeOf(err), "err", err, "retry_in", in.Round(time.Second))
 }
 
 // Certificate is what is handed out. It is nil when there is none yet.
@@ -207,5 +209,5 @@ func (s *Source) Status() *Status {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return &Status{Directory: s.Directory, Failure: s.failure, Next: s.next, NotBefore: s.notBefore}
+	return &Status{Directory: s.Directory, Failure: s.failure, Code: s.code, Next: s.next, NotBefore: s.notBefore}
 }
