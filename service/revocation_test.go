@@ -286,9 +286,9 @@ func TestCRLExpired(t *testing.T) {
 	speak(s.dial("a", s.tlsConfig())).expect(t, "one") // of another CA
 
 	s.reload(server("crl_expired = 'warn'"))
-	s.log.await(t, "until then, who was revoked since may connect (crl_expired)")
+	s.log.await(t, "until then, certificates that were revoked since are accepted (crl_expired)")
 	speak(s.dial("a", client)).expect(t, "one")
-	s.log.await(t, `level=WARN msg="a CRL is out of date, get a new one from the CA: who was revoked since may connect"`)
+	s.log.await(t, `level=WARN msg="a CRL is out of date, get a new one from the CA: certificates that were revoked since are accepted"`)
 
 	// Our own list never is: nobody has a newer one.
 	own := openAuthority(t, s.openPKI())

@@ -214,7 +214,7 @@ func TestListOutOfDate(t *testing.T) {
 			peer.tcp.Close()
 			target.tcp.Close()
 			rec := p.tunnels[0].logs.next(t, 0)
-			if warned := rec.message == "a CRL is out of date, get a new one from the CA: who was revoked since may connect"; warned != tt.warn {
+			if warned := rec.message == "a CRL is out of date, get a new one from the CA: certificates that were revoked since are accepted"; warned != tt.warn {
 				t.Errorf("got %v", rec)
 			}
 		})

@@ -82,7 +82,7 @@ func (b *builder) whileOutOfDate(crl certfile.CRL) string {
 	case b.tunnel.CRLExpired == config.CRLExpiredRefuse:
 		return "; until then, all certificates of this CA are refused (crl_expired)"
 	default:
-		return "; until then, who was revoked since may connect (crl_expired)"
+		return "; until then, certificates that were revoked since are accepted (crl_expired)"
 	}
 }
 
