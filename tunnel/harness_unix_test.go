@@ -2,10 +2,7 @@
 
 package tunnel
 
-import (
-	"os"
-	"syscall"
-)
+import "syscall"
 
 // raiseFileLimit lets one process hold both ends and the middle of thousands of
 // connections.
@@ -15,15 +12,6 @@ func raiseFileLimit() {
 		limit.Cur = limit.Max
 		_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
 	}
-}
-
-// openFiles is 0 where the system doesn't tell.
-func openFiles() int {
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return 0
-	}
-	return len(entries)
 }
 
 // errRefused is for a port where nothing listens.
