@@ -96,6 +96,16 @@ func TestIndex(t *testing.T) {
 	}
 }
 
+// TestArchitecture finds each package of the program in docs/internals/architecture.md.
+func TestArchitecture(t *testing.T) {
+	text := pages(t)["docs/internals/architecture.md"]
+	for name := range mayImport {
+		if name != "." && !strings.HasPrefix(name, "packaging/") && !strings.Contains(text, "`"+name+"`") {
+			t.Errorf("docs/internals/architecture.md doesn't name %s", name)
+		}
+	}
+}
+
 // TestCommands asks the program for the help of each command that the documents
 // show, and looks there for the command itself and for its flags.
 func TestCommands(t *testing.T) {
