@@ -47,7 +47,7 @@ var mayImport = map[string][]string{
 	},
 	"service/compile": {"tunnel", "pki", "pki/acme", "pki/certfile", "internal/config", "internal/date", "internal/dn"},
 	"tunnel": {
-		"tunnel/pool", "internal/date", "internal/diagnose", "internal/dn", "internal/quote", "internal/sock", "internal/strength",
+		"tunnel/pool", "internal/date", "internal/diagnose", "internal/dn", "internal/quote", "internal/sock", "internal/strength", "internal/tlsio",
 		"golang.org/x/crypto/cryptobyte", "golang.org/x/sys",
 	},
 	"tunnel/pool": nil,
@@ -85,6 +85,7 @@ var mayImport = map[string][]string{
 	"internal/sock":      {"golang.org/x/sys"},
 	"internal/strength":  nil,
 	"internal/testkit":   nil,
+	"internal/tlsio":     {"internal/sock"},
 	"internal/tuning":    {"golang.org/x/sys"},
 	"internal/version":   nil,
 

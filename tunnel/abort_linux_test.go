@@ -1,7 +1,6 @@
 package tunnel
 
 import (
-	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -11,6 +10,7 @@ import (
 	"time"
 	"tlstunnel/internal/diagnose"
 	"tlstunnel/internal/sock"
+	"tlstunnel/internal/tlsio"
 )
 
 // A peer that sends all it has, ends its stream and leaves without waiting for
@@ -112,9 +112,9 @@ func TestResetIsTakenByAWrite(t *testing.T) {
 func secureSide(t *testing.T, ours *net.TCPConn, theirs *end, role string) (*side, *rawTLS) {
 	t.Helper()
 	tun := New(Settings{Logger: slog.New(slog.DiscardHandler)})
-	config, makeConn, theirConfig := serverTLS(), tls.Server, clientTLS()
+	config, makeConn, theirConfig := serverTLS(), tlsio.Server, clientTLS()
 	if role == byTarget {
-		config, makeConn, theirConfig = clientTLS(), tls.Client, serverTLS()
+		config, makeConn, theirConfig = clientTLS(), tlsio.Client, serverTLS()
 	}
 	s := newSide(asSock(t, ours), role)
 	c := &conn{settings: &settings{Settings: Settings{HandshakeTimeout: patience}}, setup: t.Context(), front: s}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"tlstunnel/internal/sock"
 )
 
 // BenchmarkRelay moves bytes through a tunnel in server mode and, as yardsticks,
@@ -191,6 +192,6 @@ func BenchmarkCopy(b *testing.B) {
 // nowhere is a stream that takes everything.
 type nowhere struct{}
 
-func (nowhere) Read([]byte) (int, error)    { return 0, io.EOF }
+func (nowhere) Receive(sock.Consumer) error { return io.EOF }
 func (nowhere) Write(b []byte) (int, error) { return len(b), nil }
 func (nowhere) CloseWrite() error           { return nil }

@@ -85,5 +85,5 @@ func (c *conn) identity() string {
 
 // hasProved reports whether the peer has a certificate of a CA that is trusted.
 func (c *conn) hasProved() bool {
-	return c.front.wire != nil && c.session != nil && len(c.session.PeerCertificates) > 0
+	return c.front.tls != nil && c.session != nil && len(c.session.PeerCertificates) > 0
 }

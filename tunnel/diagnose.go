@@ -15,17 +15,17 @@ const silentPeer = "peer.silent"
 
 // explainFront says why the accepted connection's handshake failed.
 func explainFront(c *conn, err error) *ending {
-	h := c.front.wire.handshake
+	h := c.front.handshake
 	var why diagnose.Diagnosis
 	switch {
-	case errors.Is(err, context.DeadlineExceeded) && !c.front.wire.received:
+	case errors.Is(err, context.DeadlineExceeded) && !c.front.tls.Received():
 		why = diagnose.New(silentPeer)
 	case errors.Is(err, context.DeadlineExceeded) && h.starved:
 		why = diagnose.New("tlstunnel.no_turn")
 	case diagnose.IsGone(err) && h.flight.messages == 0:
 		why = diagnose.New("peer.left")
 	default:
-		if alert, ok := c.front.wire.plainAlert(); ok {
+		if alert, ok := c.front.tls.PlainAlert(); ok {
 			err = &net.OpError{Op: "remote error", Err: tls.AlertError(alert)}
 		}
 		why = c.front.handshakeFacts().Explain(err)
@@ -45,7 +45,7 @@ func explainBack(back *side, err error) *ending {
 
 // handshakeFacts are all that is known of a handshake with s that has failed.
 func (s *side) handshakeFacts() *diagnose.Handshake {
-	s.terms.First, s.terms.Received, s.terms.Sent = s.wire.first, s.wire.received, s.wire.sent
+	s.terms.First, s.terms.Received, s.terms.Sent = s.tls.First(), s.tls.Received(), s.tls.SentFirst()
 	return s.terms
 }
 
@@ -63,7 +63,7 @@ func explainRelay(s *side, err error) *ending {
 		code = "*.reset"
 	case errors.Is(err, errTimedOut), diagnose.IsTimeout(err):
 		code = "*.vanished"
-	case s.wire != nil:
+	case s.tls != nil:
 		return &ending{interrupted, s.terms.Explain(err), err}
 	}
 	return &ending{interrupted, diagnose.New(code, "side", s.name), err}
@@ -72,7 +72,7 @@ func explainRelay(s *side, err error) *ending {
 // explainTarget says more of end if the program behind us hasn't understood what the
 // peer's has sent, perhaps as it speaks TLS itself and got plain bytes.
 func (r *relaying) explainTarget(end *ending) *ending {
-	chained := r.back.wire != nil
+	chained := r.back.tls != nil
 	nested := diagnose.IsHello(r.up.start) // TLS within TLS is the business of both programs
 	asked, silent := r.up.start != nil, r.down.start == nil
 	left := end.outcome == interrupted && end.By == byTarget && diagnose.IsGone(end.err)

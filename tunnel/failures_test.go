@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 	"tlstunnel/internal/diagnose"
+	"tlstunnel/internal/tlsio"
 )
 
 // TestStatsWhileOpen: the bytes of a connection count as they move, and once.
@@ -132,7 +133,7 @@ func TestFailuresOfStrangers(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var f failures
-			c := &conn{settings: tt.settings, peer: netip.MustParseAddrPort(tt.peer), admitted: tt.admitted, session: tt.session, front: &side{wire: &wire{}}}
+			c := &conn{settings: tt.settings, peer: netip.MustParseAddrPort(tt.peer), admitted: tt.admitted, session: tt.session, front: &side{tls: new(tlsio.Conn)}}
 			f.note(c, &tt.end, time.Now())
 			if f.all.Peer.Count != tt.shown || f.all.PeerRow.Count != tt.row || f.all.Target.Count+f.all.TargetRow.Count != 0 {
 				t.Errorf("got %+v", f.all)

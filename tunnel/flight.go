@@ -2,7 +2,6 @@ package tunnel
 
 import (
 	"bytes"
-	"crypto/cipher"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rsa"
@@ -13,8 +12,6 @@ import (
 	"tlstunnel/internal/diagnose"
 
 	"golang.org/x/crypto/cryptobyte"
-
-	"tlstunnel/internal/sock"
 )
 
 // What a peer may say before it has proved anything. A real chain has some four
@@ -30,39 +27,13 @@ const (
 )
 
 // flight is what the other side says in a handshake. It is looked at before crypto/tls
-// gets it, since that has no hook between a certificate message and its verification.
+// gets it, since that has no hook between a certificate message and its verification
+// (see [tlsio.Watch]).
 // It only refuses: all that is verified, crypto/tls verifies.
 type flight struct {
-	in, out halfConn
-
 	part     []byte // of a message that isn't complete
 	skip     int    // how much is still to come of one that isn't of interest
 	messages int    // that were complete
-}
-
-// halfConn is what crypto/tls encrypts with, or decrypts with.
-type halfConn struct {
-	cipher *any     // holds nil before the keys are agreed on
-	seq    *[8]byte // the number of the next record
-}
-
-// flightOf may be called until the handshake of c begins.
-func flightOf(c *tls.Conn) flight {
-	half := func(name string) halfConn {
-		return halfConn{field[any](c, name, "cipher"), field[[8]byte](c, name, "seq")}
-	}
-	return flight{in: half("in"), out: half("out")}
-}
-
-// isKnown is false where crypto/tls has other fields than this.
-func (f *flight) isKnown() bool {
-	return f.in.cipher != nil && f.in.seq != nil && f.out.cipher != nil && f.out.seq != nil
-}
-
-// aead is for TLS 1.3, once there are keys.
-func (h *halfConn) aead() (aead cipher.AEAD, ok bool) {
-	aead, ok = (*h.cipher).(cipher.AEAD)
-	return aead, ok && aead.NonceSize() == len(h.seq)
 }
 
 // flightError is that the other side says more than a handshake needs.
@@ -86,27 +57,9 @@ func largeChain(what string) *flightError {
 
 const messageHeader = 4 // bytes: type, length
 
-// check is for a whole record. crypto/tls has done with all those before.
-func (f *flight) check(header [recordHeader]byte, payload []byte) error {
-	if !f.isKnown() {
-		f.messages++ // TestFlightIsReadable is for the day when crypto/tls has changed
-		return nil
-	}
-	encrypted := *f.in.cipher != nil
-	switch {
-	case header[0] == recordHandshake && !encrypted:
-		return f.read(payload)
-	case header[0] == recordApplication && encrypted:
-		c := sock.GetChunk(len(payload))
-		defer c.Release()
-		return f.read(f.decrypt(c.B[:0], header, payload))
-	default:
-		return nil
-	}
-}
-
-// read goes through the messages that said, what comes next, is a part of.
-func (f *flight) read(said []byte) error {
+// read goes through the messages that said, what comes next, is a part of. In TLS 1.3 those
+// with certificates are encrypted.
+func (f *flight) read(said []byte, encrypted bool) error {
 	const certificate = 11
 	rest := said
 	if len(f.part) > 0 {
@@ -139,7 +92,7 @@ func (f *flight) read(said []byte) error {
 		if len(rest) < messageHeader+size {
 			break
 		}
-		if err := checkCertificates(rest[messageHeader:messageHeader+size], *f.in.cipher != nil); err != nil {
+		if err := checkCertificates(rest[messageHeader:messageHeader+size], encrypted); err != nil {
 			return err
 		}
 		f.messages++
@@ -153,40 +106,6 @@ func (f *flight) read(said []byte) error {
 		f.part = bytes.Clone(rest)
 	}
 	return nil
-}
-
-// decrypt gives the handshake messages in a record of TLS 1.3 (RFC 8446, section 5.2),
-// nil if there are none. A record that can't be decrypted is for crypto/tls to refuse.
-func (f *flight) decrypt(to []byte, header [recordHeader]byte, payload []byte) []byte {
-	aead, ok := f.in.aead()
-	if !ok {
-		return nil
-	}
-	plain, err := aead.Open(to, f.in.seq[:], payload, header[:])
-	if err != nil {
-		return nil
-	}
-	plain = bytes.TrimRight(plain, "\x00") // padding
-	if len(plain) == 0 || plain[len(plain)-1] != recordHandshake {
-		return nil
-	}
-	return plain[:len(plain)-1]
-}
-
-// refusal is the record that tells the other side why nothing more comes: an alert, as
-// crypto/tls sends them, though of this it doesn't know.
-func (f *flight) refusal(e *flightError) []byte {
-	const fatal = 2
-	if *f.out.cipher == nil {
-		return []byte{recordAlert, 3, 3, 0, 2, fatal, byte(e.alert)}
-	}
-	aead, ok := f.out.aead()
-	if !ok {
-		return nil
-	}
-	inner := []byte{fatal, byte(e.alert), recordAlert}
-	header := []byte{recordApplication, 3, 3, 0, byte(len(inner) + aead.Overhead())}
-	return aead.Seal(header, f.out.seq[:], inner, header)
 }
 
 // checkCertificates is for the content of a certificate message. One that can't be

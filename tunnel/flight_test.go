@@ -17,15 +17,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"tlstunnel/internal/tlsio"
 )
-
-// TestFlightIsReadable is for the day when crypto/tls changes: it would then verify
-// whatever strangers send.
-func TestFlightIsReadable(t *testing.T) {
-	if f := flightOf(new(tls.Conn)); !f.isKnown() {
-		t.Fatal("crypto/tls has other fields than flight.go knows")
-	}
-}
 
 func oneCertificate(c tls.Certificate) func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 	return func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &c, nil }
@@ -154,9 +147,9 @@ func TestCertificateFloods(t *testing.T) {
 func TestCertificateInPieces(t *testing.T) {
 	message := append([]byte{11, 0, 0x3f, 0xff}, bytes.Repeat([]byte{1}, 0x3fff)...)
 	read := func() {
-		f := flightOf(new(tls.Conn))
+		var f flight
 		for i := range message {
-			if err := f.read(message[i : i+1]); err != nil {
+			if err := f.read(message[i:i+1], false); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -210,7 +203,7 @@ func TestLongChain(t *testing.T) {
 func TestHelloInPieces(t *testing.T) {
 	hello := clientHello(clientTLS())
 	records := func(size int) (all []byte) {
-		for rest := hello[recordHeader:]; len(rest) > 0; {
+		for rest := hello[tlsio.RecordHeader:]; len(rest) > 0; {
 			n := min(size, len(rest))
 			all = append(append(all, 22, 3, 1, byte(n>>8), byte(n)), rest[:n]...)
 			rest = rest[n:]
@@ -233,10 +226,10 @@ func TestHelloInPieces(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			peer := mustDial(t, p.tunnels[0].addr)
 			send(peer)
-			answer := make([]byte, recordHeader+1)
+			answer := make([]byte, tlsio.RecordHeader+1)
 			_, err := io.ReadFull(peer, answer)
 			check(t, err)
-			if answer[0] != 22 || answer[recordHeader] != 2 {
+			if answer[0] != 22 || answer[tlsio.RecordHeader] != 2 {
 				t.Errorf("got % x, want a ServerHello", answer)
 			}
 			peer.tcp.Close()
@@ -263,9 +256,9 @@ func TestLongHello(t *testing.T) {
 		check(t, err)
 		peer.tcp.Close()
 		rec := p.tunnels[0].logs.next(t, i)
-		want := byte(recordHandshake)
+		want := byte(tlsio.RecordHandshake)
 		if test.reason != "" {
-			want = recordAlert
+			want = tlsio.RecordAlert
 		}
 		if answer[0] != want || test.reason != "" && rec.text("reason") != test.reason {
 			t.Error(answer, rec)
@@ -275,7 +268,7 @@ func TestLongHello(t *testing.T) {
 
 // paddedHello is a ClientHello of size bytes at least, in as many records as it takes.
 func paddedHello(size int) (all []byte) {
-	hello := clientHello(clientTLS())[recordHeader:]
+	hello := clientHello(clientTLS())[tlsio.RecordHeader:]
 	at := messageHeader + 2 + 32
 	at += 1 + int(hello[at])
 	at += 2 + int(hello[at])<<8 + int(hello[at+1])
@@ -289,7 +282,7 @@ func paddedHello(size int) (all []byte) {
 	length := len(message) - messageHeader
 	message[1], message[2], message[3] = byte(length>>16), byte(length>>8), byte(length)
 	for len(message) > 0 {
-		n := min(maxRecord, len(message))
+		n := min(tlsio.MaxRecord, len(message))
 		all = append(append(all, 22, 3, 1, byte(n>>8), byte(n)), message[:n]...)
 		message = message[n:]
 	}

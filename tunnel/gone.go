@@ -86,29 +86,26 @@ func (r *relaying) to(s *side) *flow {
 // ECONNRESET for both. A read up to there tells, if nobody takes the error before.
 func (r *relaying) wasEnded(s *side) bool {
 	stage := r.to(s).stage.Load()
-	return s.wire == nil && (stage == stageEnding || stage == stageEnded)
+	return s.tls == nil && (stage == stageEnding || stage == stageEnded)
 }
 
 // hasEnded reports whether the end of the stream of s has come, perhaps behind other
 // bytes that nobody has read yet.
 func (s *side) hasEnded() bool {
 	state, ok := s.socket.State()
-	return s.sawEnd.Load() || s.finCame.Load() || ok && state.Ended
+	return s.endSeen() || ok && state.Ended
 }
 
 // endWaits reports whether the stream of s, which is dead, has a proper end behind the
 // bytes that nobody has read yet, or may have.
 func (s *side) endWaits() bool {
-	if s.sawEnd.Load() || s.finCame.Load() {
+	if s.endSeen() {
 		return true
 	}
-	return sock.EndedBefore(s.socket.WhyDead()) || s.wire != nil && s.alertWaits()
+	return sock.EndedBefore(s.socket.WhyDead()) || s.tls != nil && s.tls.MayEndInAlert()
 }
 
-// alertWaits reports whether the last of the bytes that wait to be read from s is an
-// alert of TLS, or may be one: in TLS 1.3 it looks like two bytes of data. It is true
-// when none wait, or the system doesn't tell.
-func (s *side) alertWaits() bool {
-	last, ok := s.socket.PeekLast(128) // longer than any alert
-	return !ok || endsInAlert(last)
+// endSeen reports whether an end of the stream of s was read, or was seen to wait.
+func (s *side) endSeen() bool {
+	return s.finSeen.Load() || s.alertSeen.Load() || s.tls != nil && s.tls.SawCloseNotify()
 }

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"net"
 	"testing"
 	"time"
 	"tlstunnel/internal/diagnose"
+	"tlstunnel/internal/sock"
 )
 
 // leaving are the ways to leave while the other end still sends.
@@ -136,7 +136,7 @@ func TestDiscardIsBounded(t *testing.T) {
 	peer, accepted := connect(t)
 	target, dialled := connect(t)
 	front, back := newSide(asSock(t, accepted), byPeer), newSide(asSock(t, dialled), byTarget)
-	back.stream = stuck{dialled}
+	back.stream = stuck{back.socket}
 	check(t, send(peer, 10), peer.CloseWrite(), peer.tcp.Close())
 	c := &conn{settings: tun.settings.Load(), front: front, back: back}
 	tun.register(c)
@@ -153,11 +153,11 @@ func TestDiscardIsBounded(t *testing.T) {
 }
 
 // stuck is a stream to somebody who never reads.
-type stuck struct{ *net.TCPConn }
+type stuck struct{ *sock.Conn }
 
 func (c stuck) Write(b []byte) (int, error) {
 	for {
-		if _, err := c.TCPConn.Write(noise()); err != nil {
+		if _, err := c.Conn.Write(noise()); err != nil {
 			return 0, err
 		}
 	}
@@ -235,30 +235,4 @@ func TestTicketFindsClosedPeer(t *testing.T) {
 	p.tunnels[0].logs.expect(t, 0, slog.LevelInfo, "connection interrupted", byPeer, "the peer reset the connection")
 	check(t, send(answers, 1000), answers.CloseWrite(), receiveAll(waits, 1000))
 	p.tunnels[0].logs.expect(t, 1, slog.LevelInfo, "connection closed", byPeer, "end of stream")
-}
-
-func TestEndsInAlert(t *testing.T) {
-	record := func(kind byte, n int) []byte {
-		return append([]byte{kind, 3, 3, byte(n >> 8), byte(n)}, make([]byte, n)...)
-	}
-	for name, test := range map[string]struct {
-		record []byte
-		want   bool
-	}{
-		"TLS 1.3":               {record(23, 19), true},
-		"TLS 1.2, GCM":          {record(21, 26), true},
-		"TLS 1.2, ChaCha":       {record(21, 18), true},
-		"TLS 1.2, CBC":          {record(21, 64), true},
-		"plain":                 {record(21, 2), true},
-		"data":                  {record(23, 20), false},
-		"much data":             {record(23, 16401), false},
-		"a part of a record":    {record(23, 19)[:20], false},
-		"no more than a header": {record(21, 2)[:5], false},
-	} {
-		before := record(23, 1000)
-		all := append(before, test.record...)
-		if got := endsInAlert(all[max(0, len(all)-128):]); got != test.want {
-			t.Errorf("%s: %v", name, got)
-		}
-	}
 }

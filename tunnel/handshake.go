@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"encoding/binary"
 	"errors"
-	"net"
 	"net/netip"
 	"time"
 	"tlstunnel/internal/diagnose"
+	"tlstunnel/internal/sock"
+	"tlstunnel/internal/tlsio"
 )
 
 // handshakeFront makes the accepted connection a TLS one in server mode; a
@@ -18,7 +18,7 @@ func (t *Tunnel) handshakeFront(c *conn) *ending {
 	if c.settings.Front == nil {
 		return nil
 	}
-	if err := t.startTLS(c, c.front, tls.Server, c.settings.Front); err != nil {
+	if err := t.startTLS(c, c.front, tlsio.Server, c.settings.Front); err != nil {
 		var refused *tls.CertificateVerificationError
 		if errors.As(err, &refused) && handshakeTurns.begin(c.setup, c.origin) == nil {
 			defer handshakeTurns.end() // to say what is wrong with a chain takes as long as to verify it
@@ -38,28 +38,25 @@ const acmeProtocol = "acme-tls/1"
 
 // startTLS does a handshake on s within the handshake timeout and makes the
 // result its stream. On failure s stays open, but of no use.
-func (t *Tunnel) startTLS(c *conn, s *side, role func(net.Conn, *tls.Config) *tls.Conn, config *tls.Config) error {
+func (t *Tunnel) startTLS(c *conn, s *side, role func(*sock.Conn, *tls.Config) *tlsio.Conn, config *tls.Config) error {
 	ctx, cancel := context.WithTimeout(c.setup, c.settings.HandshakeTimeout)
 	defer cancel()
 	start := time.Now()
-	s.wire = &wire{Conn: s.socket, holdTicket: s == c.front}
 	s.terms = &diagnose.Handshake{Side: s.name, Config: config, Trusted: c.settings.Trusted, Limit: "handshake_timeout"}
-	ctx = context.WithValue(ctx, termsKey{}, s.terms)
 	if s.name == byTarget {
 		config = markHello(config)
 		limitSessions(config, time.Now)
 	}
-	tlsConn := role(s.wire, config)
-	h := &handshaking{ctx: ctx, origin: origin(addrPort(s.socket.RemoteAddr()).Addr()), flight: flightOf(tlsConn)}
+	s.tls = role(s.socket, config)
+	ctx = context.WithValue(ctx, sideKey{}, s)
+	h := &handshaking{ctx: ctx, origin: origin(addrPort(s.socket.RemoteAddr()).Addr()), shows: s.tls.ShowsMessages()}
+	s.handshake = h
 	defer h.endTurn()
-	s.wire.handshake = h
-	s.socket.ReadLittle(true)
 	stop := context.AfterFunc(ctx, func() { _ = s.socket.SetDeadline(time.Unix(0, 0)) })
 	if s.name == byPeer {
-		awaitHello(s.wire)
+		s.tls.AwaitRecord()
 	}
-	growStack()
-	err := tlsConn.HandshakeContext(context.WithoutCancel(ctx))
+	err := s.tls.Handshake(ctx, tlsio.Watch{Wait: h.endTurn, Record: h.record})
 	if !stop() {
 		err = ctx.Err()
 	}
@@ -68,115 +65,54 @@ func (t *Tunnel) startTLS(c *conn, s *side, role func(net.Conn, *tls.Config) *tl
 		return err
 	}
 	c.handshake = time.Since(start)
-	c.secured(s, tlsConn)
+	c.secured(s)
 	return nil
 }
 
-// secured makes stream, whose handshake is over, that of s. While startTLS waits, the
+// secured makes TLS, whose handshake is over, the stream of s. While startTLS waits, the
 // session isn't on its stack: what is in use of that decides how much is held.
 //
 //go:noinline
-func (c *conn) secured(s *side, stream *tls.Conn) {
-	s.wire.handshake = nil
-	s.socket.ReadLittle(false)
-	s.wire.holdTicket, s.wire.noWait = false, true
-	state := stream.ConnectionState()
+func (c *conn) secured(s *side) {
+	state := s.tls.ConnectionState()
 	c.session = &state
-	if s.isTunnel = hasMark(s.wire.first); s.name == byTarget {
+	if s.isTunnel = hasMark(s.tls.First()); s.name == byTarget {
 		s.isTunnel = hasAnswer(&state)
 	}
 	s.demanding = s.isTunnel || c.settings.RequireCloseNotify
-	s.wire.first, s.terms.Hello = nil, nil
-	s.stream, s.records = stream, recordsOf(stream)
+	s.tls.ForgetFirst()
+	s.stream, s.handshake, s.terms.Hello = s.tls, nil, nil
 }
 
-// growStack makes the stack as large as a handshake needs it, while there is little
-// on it: by itself it would grow step by step, and each time all that is on it is
-// moved. A peer that then says nothing holds it until a collection.
-//
-//go:noinline
-func growStack() {
-	var b [10 << 10]byte
-	keepOnStack(&b)
-}
-
-//go:noinline
-func keepOnStack(*[10 << 10]byte) {}
-
-// handshaking is what a wire has while a handshake is under way. It gives crypto/tls one record
-// at a time, after a look at it, and in a turn of handshakeTurns. While it waits for the
-// other side, to say something or to take something, it has no turn.
+// handshaking is what a side has while its handshake is under way, and when that has
+// failed. It looks at each record before crypto/tls gets it, which then works on it in a
+// turn of handshakeTurns. While it waits for the other side, to say something or to take
+// something, it has no turn.
 type handshaking struct {
 	ctx    context.Context
 	origin netip.Prefix
 	flight flight
-
-	header  [recordHeader]byte // of the record that comes
-	payload int                // the length of that record, once its header is known
-	clear   int                // how much of what is ahead crypto/tls may have now
+	shows  bool // what is said, see [tlsio.Conn.ShowsMessages]
 
 	turn    bool // it has one
 	starved bool // it waited for one in vain
 }
 
-// await makes some of what is ahead clear for crypto/tls: the next header, or the
-// whole rest of a record. Where there will be no more, it is what there is. The header
-// goes first, as that of a peer without TLS seems to announce a record that never comes.
-func (h *handshaking) await(w *wire) error {
-	if h.clear > 0 {
-		return nil
-	}
-	want := recordHeader
-	if h.payload > 0 {
-		want = h.payload
-	}
-	for len(w.ahead) < want && w.err == nil {
-		h.endTurn()
-		if err := w.Receive(w.put); err != nil {
-			w.end(err)
-		}
-	}
-	h.clear = min(want, len(w.ahead))
-	switch {
-	case h.clear < want:
-		return nil
-	case h.payload == 0:
-		h.header = [recordHeader]byte(w.ahead)
-		h.payload = int(binary.BigEndian.Uint16(h.header[3:]))
-		return nil
-	}
-	h.payload = 0
+// record is for [tlsio.Watch].
+func (h *handshaking) record(messages []byte, encrypted bool) (tls.AlertError, error) {
 	if err := h.beginTurn(); err != nil {
-		return err
+		return 0, err
 	}
-	err := h.flight.check(h.header, w.ahead[:want])
+	if !h.shows {
+		h.flight.messages++
+		return 0, nil
+	}
+	err := h.flight.read(messages, encrypted)
 	if tooMuch, ok := err.(*flightError); ok {
-		_, _ = w.Write(h.flight.refusal(tooMuch))
+		return tooMuch.alert, err
 	}
-	return err
+	return 0, err
 }
-
-// awaitHello waits for the first record of a peer. crypto/tls would do so on a large
-// stack; here a silent peer costs little.
-func awaitHello(w *wire) {
-	for w.err == nil && !beginsWithRecord(w.ahead) {
-		if err := w.Receive(w.put); err != nil {
-			w.end(err)
-		}
-	}
-}
-
-// beginsWithRecord is true of what isn't TLS, too: that is for crypto/tls to say.
-func beginsWithRecord(b []byte) bool {
-	if len(b) < recordHeader {
-		return false
-	}
-	n := int(binary.BigEndian.Uint16(b[3:]))
-	return b[0] != recordHandshake || n > maxRecord || len(b) >= recordHeader+n
-}
-
-// isAtStart reports whether the other side hasn't yet said anything whole.
-func (h *handshaking) isAtStart() bool { return h == nil || h.flight.messages == 0 }
 
 func (h *handshaking) beginTurn() error {
 	if h.turn {
@@ -187,9 +123,9 @@ func (h *handshaking) beginTurn() error {
 	return err
 }
 
-// endTurn may be called without one, and for no handshake at all.
+// endTurn may be called without one.
 func (h *handshaking) endTurn() {
-	if h != nil && h.turn {
+	if h.turn {
 		h.turn = false
 		handshakeTurns.end()
 	}

@@ -42,7 +42,7 @@ func (t *Tunnel) hangUp(s *side) {
 // FIN. TLS ends with close_notify, and what comes after that is ignored (RFC 8446, section
 // 6.1).
 func (s *side) mayBeReset() bool {
-	if s.wire == nil || s.wire.finished {
+	if s.tls == nil || s.tls.EndedByFIN() {
 		return false
 	}
 	if s.socket.Unread() > 0 {

@@ -149,7 +149,7 @@ func afterEnd(t *testing.T, mode string, version uint16, answer int64, edit func
 }
 
 func (c *conn) sideWithTLS() *side {
-	if c.front.wire != nil {
+	if c.front.tls != nil {
 		return c.front
 	}
 	return c.back

@@ -55,9 +55,16 @@ func listen(t testing.TB) *net.TCPListener {
 // end is what a program at either end of a tunnel holds: a plain connection, or
 // TLS over it.
 type end struct {
-	stream
+	stream interface {
+		io.ReadWriter
+		CloseWrite() error
+	}
 	tcp *net.TCPConn
 }
+
+func (e *end) Read(b []byte) (int, error)  { return e.stream.Read(b) }
+func (e *end) Write(b []byte) (int, error) { return e.stream.Write(b) }
+func (e *end) CloseWrite() error           { return e.stream.CloseWrite() }
 
 func (e *end) reset() {
 	_ = e.tcp.SetLinger(0)

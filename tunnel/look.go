@@ -36,7 +36,7 @@ func (r *relaying) look(f *flow) {
 	}
 	state, ok := s.socket.State()
 	if ok && state.Ended && !state.Dead {
-		s.finCame.Store(true)
+		s.finSeen.Store(true)
 	}
 	switch {
 	case !ok:
@@ -47,16 +47,16 @@ func (r *relaying) look(f *flow) {
 			r.lose(s, explainRelay(s, err))
 		}
 	case waiting && state.Vanished:
-		if passing && s.wire != nil && s.alertWaits() {
-			s.sawEnd.Store(true) // if it isn't one, half_close_timeout ends this
+		if passing && s.tls != nil && s.tls.MayEndInAlert() {
+			s.alertSeen.Store(true) // if it isn't one, half_close_timeout ends this
 		}
 		s.vanished.Store(true)
 		r.lose(s, explainRelay(s, errTimedOut))
 	case state.Ended && passing:
 		r.limitHalfClose()
-	case f.stage.Load() == stageEnded && s.wire != nil:
+	case f.stage.Load() == stageEnded && s.tls != nil:
 		// If it closed, its system resets the connection when something more comes. A
 		// ticket is the one thing that we have to say by ourselves.
-		s.wire.sendTicket()
+		s.tls.SendTicket()
 	}
 }

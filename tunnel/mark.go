@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"slices"
+	"tlstunnel/internal/tlsio"
 )
 
 // Two tlstunnels demand of each other that a stream ends with close_notify, as each
@@ -34,7 +35,7 @@ var errCut = errors.New("end of stream without close_notify")
 // helloSize is how much of a ClientHello there is up to the end of its random value,
 // which begins at helloRandom: the headers of record and message, and a version.
 const (
-	helloRandom = recordHeader + 4 + 2
+	helloRandom = tlsio.RecordHeader + 4 + 2
 	helloSize   = helloRandom + 32
 )
 

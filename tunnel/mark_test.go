@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"tlstunnel/internal/tlsio"
 )
 
 const (
@@ -212,16 +213,16 @@ func TestMarksAreForTunnelsAlone(t *testing.T) {
 	hello := func(config *tls.Config) (seen *tls.ClientHelloInfo, start []byte) {
 		theirs, ours := connect(t)
 		server := serverTLS()
-		w := &wire{Conn: asSock(t, ours)}
 		server.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) {
 			seen = h
 			return nil, errors.New("seen")
 		}
-		_ = together(tls.Server(w, server).Handshake, func() error {
+		c := tlsio.Server(asSock(t, ours), server)
+		_ = together(func() error { return c.Handshake(t.Context(), tlsio.Watch{}) }, func() error {
 			defer theirs.tcp.Close()
 			return theirs.secure(tls.Client, config)
 		})
-		return seen, w.first
+		return seen, c.First()
 	}
 	marked, first := hello(markHello(clientTLS()))
 	plain, other := hello(clientTLS())

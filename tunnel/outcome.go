@@ -65,7 +65,7 @@ func completion(s *side) *ending {
 // truncated reports whether a TLS side ended without close_notify. Many programs
 // never send one, so it isn't treated as an error; but then nobody can tell a
 // whole stream from one that was cut (RFC 8446, section 6.1).
-func (s *side) truncated() bool { return s.wire != nil && s.wire.finished }
+func (s *side) truncated() bool { return s.tls != nil && s.tls.EndedByFIN() }
 
 // maxText bounds what others can make us write into a line: the names in a
 // certificate, the protocols in a ClientHello.

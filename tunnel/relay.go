@@ -108,6 +108,9 @@ func (t *Tunnel) relay(c *conn) {
 func (r *relaying) run(f *flow) {
 	failed, err := f.copy()
 	if err == errIdle {
+		if f.src.tls != nil {
+			f.src.tls.ReleaseBuffers()
+		}
 		// A goroutine keeps the stack that TLS has made it take, a new one has less.
 		go r.await(f)
 		return

@@ -128,7 +128,7 @@ func (r *relaying) abortIfRevoked(s *settings) {
 	}
 	if why := s.whyRevoked(r.session); why != nil {
 		who := byTarget
-		if r.front.wire != nil {
+		if r.front.tls != nil {
 			who = byPeer
 		}
 		r.abort(&ending{interrupted, why.Of(who, "whose", "the "+who+"'s certificate"), nil})

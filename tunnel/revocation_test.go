@@ -11,6 +11,7 @@ import (
 
 	"tlstunnel/internal/date"
 	"tlstunnel/internal/sock"
+	"tlstunnel/internal/tlsio"
 )
 
 // revoking is a list of the CA that revokes the serial numbers.
@@ -162,7 +163,7 @@ func TestRevokedWhileDialling(t *testing.T) {
 	p := newPath(t, "server", requireCert)
 	c := &conn{settings: p.tunnels[0].settings.Load(), front: newSide(closedSock(t), byPeer), back: newSide(closedSock(t), byTarget),
 		session: &tls.ConnectionState{PeerCertificates: []*x509.Certificate{clientCert().Leaf}}}
-	c.front.wire = new(wire)
+	c.front.tls = new(tlsio.Conn)
 	s, _ := complete(Settings{RevocationLists: []*RevocationList{testCA().revoking("2")}})
 	p.tunnels[0].Apply(s)
 	r := &relaying{conn: c}

@@ -4,9 +4,9 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"net"
 	"testing"
 	"time"
+	"tlstunnel/internal/sock"
 )
 
 // A peer that vanishes without a FIN looks like these: it says nothing any more.
@@ -140,7 +140,7 @@ func TestStallWhileEndIsPassedOn(t *testing.T) {
 	_, accepted := connect(t)
 	target, dialled := connect(t)
 	front, back := newSide(asSock(t, accepted), byPeer), newSide(asSock(t, dialled), byTarget)
-	front.stream = clogged{accepted}
+	front.stream = clogged{front.socket}
 	check(t, target.CloseWrite())
 	c := &conn{settings: tun.settings.Load(), front: front, back: back}
 	tun.register(c)
@@ -149,7 +149,7 @@ func TestStallWhileEndIsPassedOn(t *testing.T) {
 }
 
 // clogged is a stream to a peer that leaves no room for its end.
-type clogged struct{ *net.TCPConn }
+type clogged struct{ *sock.Conn }
 
 func (c clogged) CloseWrite() error {
 	for {

@@ -2,25 +2,21 @@ package tunnel
 
 import (
 	"cmp"
-	"context"
 	"crypto/tls"
 	"tlstunnel/internal/diagnose"
 )
 
-// A handshake's context has a [diagnose.Handshake] under termsKey{}, for the reason why the
-// handshake failed.
-type termsKey struct{}
-
-func termsOf(ctx context.Context) *diagnose.Handshake {
-	return ctx.Value(termsKey{}).(*diagnose.Handshake)
-}
+// A handshake's context has the side under sideKey{}. The callbacks note there what may
+// explain why the handshake failed.
+type sideKey struct{}
 
 // noteHello is for crypto/tls to call when a ClientHello is complete. It gives out what
 // front does now.
 func noteHello(front *tls.Config) func(*tls.ClientHelloInfo) (*tls.Config, error) {
 	get := front.GetConfigForClient
 	return func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		termsOf(hello.Context()).Hello = hello
+		s := hello.Context().Value(sideKey{}).(*side)
+		s.terms.Hello = hello
 		config := (*tls.Config)(nil) // front
 		if get != nil {
 			var err error
@@ -28,7 +24,7 @@ func noteHello(front *tls.Config) func(*tls.ClientHelloInfo) (*tls.Config, error
 				return nil, err
 			}
 		}
-		if hasMark(hello.Conn.(*wire).first) {
+		if hasMark(s.tls.First()) {
 			config = answerMark(cmp.Or(config, front))
 		}
 		return config, nil
@@ -46,9 +42,9 @@ func noteRequest(config *tls.Config) *tls.Config {
 			return nil, err
 		}
 		// In a renegotiation crypto/tls asks again, without our context.
-		if t, ok := asked.Context().Value(termsKey{}).(*diagnose.Handshake); ok {
-			if t.Shown = cert; len(cert.Certificate) == 0 {
-				t.Unsent = diagnose.Unsent(asked, config)
+		if s, ok := asked.Context().Value(sideKey{}).(*side); ok {
+			if s.terms.Shown = cert; len(cert.Certificate) == 0 {
+				s.terms.Unsent = diagnose.Unsent(asked, config)
 			}
 		}
 		return cert, nil

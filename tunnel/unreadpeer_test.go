@@ -33,7 +33,7 @@ func TestPeerThatReadsNothing(t *testing.T) {
 			}
 			eventually(t, "only small chunks are held", func() bool {
 				runtime.GC()
-				return live.Load() <= peers*2*(sock.Headroom+sock.SmallChunk)
+				return live.Load() <= peers*2*(sock.Spare+sock.SmallChunk)
 			})
 			for _, peer := range all {
 				check(t, receiveAll(peer, each), <-sent)

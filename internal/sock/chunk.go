@@ -7,28 +7,27 @@ import "sync"
 const largeChunk = 192 << 10
 
 // SmallChunk is what one read takes at first: the largest record that there may be,
-// and some. All of a small chunk, with its headroom, is 40 KiB.
-const SmallChunk = 40<<10 - Headroom
+// and some. All of a small chunk, with its spare room, is 40 KiB.
+const SmallChunk = 40<<10 - Spare
 
-// Headroom is how many bytes a chunk has before those that are read into it, for the rest of
-// a TLS record whose beginning came before. A record needs that many at the most (RFC 5246,
-// section 6.2.3; later ones need less). It is also enough for what encryption adds to a
-// large chunk.
-const Headroom = 5 + 16<<10 + 2048
+// Spare is how many bytes a chunk has beyond those that one read takes: for what encryption
+// adds to them, or for a TLS record whose beginning came with the read before. A record has
+// that many at the most (RFC 5246, section 6.2.3; later ones have less).
+const Spare = 5 + 16<<10 + 2048
 
 // A Chunk holds bytes on their way. Nobody has one while nothing moves: an idle
 // connection is to cost little.
 type Chunk struct{ B []byte }
 
 var (
-	smallChunks = sync.Pool{New: func() any { return &Chunk{make([]byte, Headroom+SmallChunk)} }}
-	largeChunks = sync.Pool{New: func() any { return &Chunk{make([]byte, Headroom+largeChunk)} }}
+	smallChunks = sync.Pool{New: func() any { return &Chunk{make([]byte, Spare+SmallChunk)} }}
+	largeChunks = sync.Pool{New: func() any { return &Chunk{make([]byte, Spare+largeChunk)} }}
 )
 
 // Pools are those that GetChunk takes from, for tests that count chunks.
 func Pools() []*sync.Pool { return []*sync.Pool{&smallChunks, &largeChunks} }
 
-// GetChunk is a chunk for size bytes behind its headroom, at most 192 KiB. The caller
+// GetChunk is a chunk for size bytes, at most 192 KiB, and its spare room. The caller
 // must release it.
 func GetChunk(size int) *Chunk {
 	if size <= SmallChunk {
@@ -47,4 +46,4 @@ func (c *Chunk) Release() {
 }
 
 // Size is what a read into c takes at the most.
-func (c *Chunk) Size() int { return len(c.B) - Headroom }
+func (c *Chunk) Size() int { return len(c.B) - Spare }

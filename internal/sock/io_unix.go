@@ -50,7 +50,7 @@ func (c *Conn) readAll(fd uintptr) (done bool) {
 	for {
 		most := r.pace.next()
 		chunk := GetChunk(most)
-		n, err := r.inq.read(fd, chunk.B[Headroom:Headroom+most])
+		n, err := r.inq.read(fd, chunk.B[:most])
 		if n == 0 {
 			chunk.Release()
 			if err == syscall.EAGAIN {

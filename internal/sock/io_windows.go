@@ -27,7 +27,7 @@ func (c *Conn) receive(consume Consumer) error {
 			return r.err
 		}
 		chunk := GetChunk(SmallChunk)
-		n := copy(chunk.B[Headroom:], r.small[:r.n])
+		n := copy(chunk.B, r.small[:r.n])
 		for full := n == len(r.small); ; full = n == chunk.Size() {
 			if !r.pace.pass(consume, chunk, n) {
 				return nil
@@ -37,7 +37,7 @@ func (c *Conn) receive(consume Consumer) error {
 			}
 			var err error
 			chunk = GetChunk(r.pace.next())
-			if n, err = c.tcp.Read(chunk.B[Headroom:]); n == 0 {
+			if n, err = c.tcp.Read(chunk.B[:chunk.Size()]); n == 0 {
 				chunk.Release()
 				return err
 			}

@@ -66,10 +66,10 @@ func (p *pace) pass(consume Consumer, c *Chunk, n int) (more bool) {
 	}
 	p.passed += int64(n)
 	if c.Size() == SmallChunk {
-		return consume(c, c.B[Headroom:Headroom+n])
+		return consume(c, c.B[:n])
 	}
 	began := time.Now()
-	more = consume(c, c.B[Headroom:Headroom+n])
+	more = consume(c, c.B[:n])
 	if time.Since(began) > longPass {
 		p.passed, p.isRead = 0, false
 	}

@@ -158,7 +158,6 @@ func (c *Conn) WhyDead() error {
 // ended before it reset the connection.
 func EndedBefore(err error) bool { return err == nil || errors.Is(err, errPipe) }
 
-func (c *Conn) Read(b []byte) (int, error)         { return c.tcp.Read(b) }
 func (c *Conn) Close() error                       { return c.tcp.Close() }
 func (c *Conn) LocalAddr() net.Addr                { return c.tcp.LocalAddr() }
 func (c *Conn) RemoteAddr() net.Addr               { return c.tcp.RemoteAddr() }

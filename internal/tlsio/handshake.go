@@ -1,0 +1,100 @@
+package tlsio
+
+import (
+	"crypto/tls"
+	"encoding/binary"
+)
+
+// A Watch sees a handshake before crypto/tls does, which has no hook between a message and
+// what it does with that. Both functions may be nil.
+type Watch struct {
+	// Wait is called before the handshake waits for the other end, to say something or
+	// to take something. The end of the handshake isn't told.
+	Wait func()
+
+	// Record is called with the handshake messages, or parts of such, of each whole record.
+	// encrypted is whether they were. A record with something else has none, and so have all
+	// where crypto/tls isn't one that this package knows: see [Conn.ShowsMessages]. An error
+	// ends the handshake. If there is an alert with it, that is sent.
+	Record func(messages []byte, encrypted bool) (alert tls.AlertError, err error)
+}
+
+func (w *Watch) wait() {
+	if w.Wait != nil {
+		w.Wait()
+	}
+}
+
+// ShowsMessages reports whether [Watch].Record is given the messages.
+func (c *Conn) ShowsMessages() bool { return c.internals.knowsKeys() }
+
+// handshake is what a transport has while a handshake is under way. It gives crypto/tls one
+// record at a time, after the watch has seen it.
+type handshake struct {
+	watch     Watch
+	internals *internals
+
+	header  [RecordHeader]byte // of the record that comes
+	payload int                // the length of that record, once its header is known
+	clear   int                // how much of what is ahead crypto/tls may have now
+	records int                // whole ones that came
+}
+
+// awaitClear makes some of what is ahead clear for crypto/tls: the next header, or the
+// whole rest of a record. Where there will be no more, it is what there is. The header
+// goes first, as that of an end without TLS seems to announce a record that never comes.
+func (h *handshake) awaitClear(t *transport) error {
+	if h.clear > 0 {
+		return nil
+	}
+	want := RecordHeader
+	if h.payload > 0 {
+		want = h.payload
+	}
+	for len(t.ahead) < want && t.readErr == nil {
+		h.watch.wait()
+		t.readAhead()
+	}
+	h.clear = min(want, len(t.ahead))
+	switch {
+	case h.clear < want:
+		return nil
+	case h.payload == 0:
+		h.header = [RecordHeader]byte(t.ahead)
+		h.payload = int(binary.BigEndian.Uint16(h.header[3:]))
+		return nil
+	}
+	h.payload = 0
+	h.records++
+	return h.show(t, t.ahead[:want])
+}
+
+func (h *handshake) show(t *transport, payload []byte) error {
+	if h.watch.Record == nil {
+		return nil
+	}
+	messages, encrypted, free := h.internals.messages(h.header, payload)
+	alert, err := h.watch.Record(messages, encrypted)
+	free()
+	if err != nil && alert != 0 {
+		if record := h.internals.alertRecord(alert); record != nil {
+			_, _ = t.Write(record)
+		}
+	}
+	return err
+}
+
+func (t *transport) awaitRecord() {
+	for t.readErr == nil && !beginsWithRecord(t.ahead) {
+		t.readAhead()
+	}
+}
+
+// beginsWithRecord is true of what isn't TLS, too: that is for crypto/tls to say.
+func beginsWithRecord(b []byte) bool {
+	if len(b) < RecordHeader {
+		return false
+	}
+	n := int(binary.BigEndian.Uint16(b[3:]))
+	return b[0] != RecordHandshake || n > MaxRecord || len(b) >= RecordHeader+n
+}
