@@ -62,7 +62,7 @@ var mayImport = map[string][]string{
 	"internal/chain":      {"internal/date", "internal/dn"},
 	"internal/cli": {
 		"installer", "service", "service/compile", "pki", "pki/certfile", "internal/access", "internal/atomicfile", "internal/bench", "internal/config", "internal/control",
-		"internal/date", "internal/dn", "internal/logging", "internal/osservice", "internal/ownpki", "internal/quote", "internal/tuning", "internal/version",
+		"internal/date", "internal/diagnose", "internal/dn", "internal/logging", "internal/osservice", "internal/ownpki", "internal/quote", "internal/tuning", "internal/version",
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/sys", "golang.org/x/term",
 	},
 	"internal/config":  {"internal/quote", "github.com/BurntSushi/toml", "golang.org/x/sys"},

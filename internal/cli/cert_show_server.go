@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/diagnose"
 	"tlstunnel/internal/quote"
 	"tlstunnel/pki"
 	"tlstunnel/pki/certfile"
@@ -100,12 +100,12 @@ func (q serverQuery) ask(ctx context.Context) (*shownServer, []*x509.Certificate
 	defer cancel()
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", q.address)
 	if err != nil {
-		return nil, nil, fmt.Errorf("connecting to %q: %s", q.address, q.whyNot(err))
+		return nil, nil, fmt.Errorf("connecting to %q: %s", q.address, whyNot(diagnose.Dial(diagnose.Server, q.timeout.String(), err), err))
 	}
 	defer conn.Close()
 	server := &shownServer{ServerName: q.serverName}
 	var certs []*x509.Certificate
-	tlsConn := tls.Client(conn, &tls.Config{
+	config := &tls.Config{
 		ServerName:         q.serverName,
 		MinVersion:         tls.VersionTLS10,
 		InsecureSkipVerify: true,
@@ -117,34 +117,18 @@ func (q serverQuery) ask(ctx context.Context) (*shownServer, []*x509.Certificate
 			server.ClientAuth = true
 			return new(tls.Certificate), nil
 		},
-	})
-	if err := tlsConn.HandshakeContext(ctx); err != nil && certs == nil {
-		return nil, nil, fmt.Errorf("asking %q for its certificate: %s", q.address, q.whyNot(err))
+	}
+	if err := tls.Client(conn, config).HandshakeContext(ctx); err != nil && certs == nil {
+		known := diagnose.Handshake{Side: diagnose.Server, Config: config, Limit: q.timeout.String()}
+		return nil, nil, fmt.Errorf("asking %q for its certificate: %s", q.address, whyNot(known.Explain(err), err))
 	}
 	return server, certs, nil
 }
 
-// whyNot says in words why there is no certificate.
-func (q serverQuery) whyNot(err error) string {
-	var dns *net.DNSError
-	var plain tls.RecordHeaderError
-	var timeout net.Error
-	text := err.Error()
-	switch {
-	case errors.As(err, &dns):
-		return "its host name can't be resolved: check its spelling and this machine's DNS"
-	case errors.As(err, &plain), strings.Contains(text, "clientHelloMsg"): // it echoes
-		return "it isn't speaking TLS at this port: is it the port of the plain service?"
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		return fmt.Sprintf("it didn't answer within %v: is it on, does it speak TLS at this port, and does a firewall drop the packets?", q.timeout)
-	case strings.Contains(text, "refused"):
-		return "nothing listens there: is its service running, and is the port right?"
-	case strings.Contains(text, "remote error"):
-		return "it ended the handshake: " + text[strings.Index(text, "remote error"):] + "; is --server-name right?"
-	case errors.Is(err, io.EOF), strings.Contains(text, "reset"), strings.Contains(text, "forcibly closed"):
-		return "it closed in the middle of the TLS handshake: it doesn't speak TLS at this port, or refuses this machine"
-	}
-	return text
+// whyNot says in words why there is no certificate, and adds what the system says.
+func whyNot(why diagnose.Diagnosis, err error) string {
+	text := strings.ReplaceAll(why.String(), "server_name", "--server-name")
+	return fmt.Sprintf("%s (%v)", text, err)
 }
 
 func (s *shownServer) writeText(w io.Writer) error {

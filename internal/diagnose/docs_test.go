@@ -188,7 +188,7 @@ var symptoms = []symptom{
 		[]string{"peer.not_tls", "peer.silent", "peer.handshake_timeout", "peer.left_handshake", "peer.name_with_dot", "peer.no_certificate", "peer.tls_failed", "*.no_protocol_offered"}},
 	{"The target doesn't get through the handshake",
 		"A tunnel in client mode connects, and TLS fails. `tlstunnel cert show HOST:PORT` shows what the target sends.",
-		[]string{"target.not_tls", "target.handshake_timeout", "target.left_handshake", "target.tls_failed", "*.unknown_name", "*.no_protocol_in_common", "*.alert"}},
+		[]string{"target.not_tls", "target.plain", "target.handshake_timeout", "target.left_handshake", "target.tls_failed", "*.unknown_name", "*.no_protocol_in_common", "*.alert"}},
 	{"An old device or program can't connect",
 		"It has only old versions, cipher suites or kinds of keys. `profile = \"legacy\"` lets in what is old but not broken, see [connections.md](connections.md#which-tls-profile).",
 		[]string{"peer.old_version", "target.old_version", "*.old_suites", "*.old_suites_of_rsa", "*.takes_other_key", "*.nothing_in_common", "*.nothing_in_common_there", "*.no_version_in_common", "*.sha1_alone", "*.renegotiates"}},

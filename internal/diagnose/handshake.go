@@ -63,7 +63,14 @@ func (h *Handshake) notTLS(start []byte) Diagnosis {
 	if bytes.HasPrefix(h.First, start) {
 		start = h.First
 	}
-	return h.new("*.not_tls", "found", describePlain(start))
+	return h.plain(describePlain(start))
+}
+
+func (h *Handshake) plain(found string) Diagnosis {
+	if h.Side == Server { // there is no config of which a key could be wrong
+		return h.new("target.plain", "found", found)
+	}
+	return h.new("*.not_tls", "found", found)
 }
 
 // refused is for a certificate, or a handshake, that we refused.
@@ -104,7 +111,7 @@ func (h *Handshake) byText(err error) Diagnosis {
 	case says(textDecoding) && h.Side == Peer && endsWithDot(h.First):
 		return h.new("peer.name_with_dot", "name", strconv.Quote(quote.Clip(serverNameOf(h.First), 253)))
 	case says(textEcho):
-		return h.new("*.not_tls", "found", "it sends back what it gets")
+		return h.plain("it sends back what it gets")
 	}
 	return h.new("*.tls_failed")
 }

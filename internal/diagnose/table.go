@@ -69,6 +69,7 @@ var table = []section{
 	{"Handshake with the target", []row{
 		{"target.handshake_timeout", Target, warn, "the {side} didn't finish the TLS handshake within {limit}", "does it speak TLS at this port?{more}"},
 		{"target.not_tls", Target, warn, "the {side} isn't speaking TLS: {found}", "; is mode right?"},
+		{"target.plain", Target, warn, "the {side} isn't speaking TLS: {found}", "; is it the port of the plain service?"},
 		{"target.old_version", Tunnel, warn, "the {side} speaks only versions of TLS older than this tunnel's profile allows", "update it"},
 		{"target.tls_failed", Target, warn, "TLS with the {side} failed", ""},
 		{"target.left_handshake", Target, warn, "the {side} closed in the middle of the TLS handshake", "it doesn't speak TLS at this port, or it refuses this machine; its own log knows{more}"},
