@@ -74,10 +74,10 @@ func (c *conn) targetAddress() string {
 	return ""
 }
 
-// way is what happens to a connection before it relays. Each step returns nil, or how
-// the connection ended there. A peer that isn't admitted, fails its handshake or isn't
+// steps are what happens to a connection before it relays. Each returns nil, or how the
+// connection ended there. A peer that isn't admitted, fails its handshake or isn't
 // authorized never reaches the target.
-var way = []struct {
+var steps = []struct {
 	step step
 	do   func(*Tunnel, *conn) *ending
 }{
@@ -88,9 +88,10 @@ var way = []struct {
 	{stepDial, (*Tunnel).dial},
 }
 
-// serveConn is the way of a connection. It closes c, now or when all is relayed.
+// serveConn is the way of a connection. It notes the step for the registry, and closes c,
+// now or when all is relayed.
 func (t *Tunnel) serveConn(c *conn) {
-	for _, next := range way {
+	for _, next := range steps {
 		c.step.Store(int32(next.step))
 		if end := next.do(t, c); end != nil {
 			t.close(c, end)

@@ -63,7 +63,7 @@ func TestSampler(t *testing.T) {
 		{5 * time.Second, 1, true},
 		{7 * time.Second, 0, true},
 	} {
-		if skipped, ok := s.take(began.Add(step.at)); skipped != step.skipped || ok != step.ok {
+		if skipped, ok := s.allow(began.Add(step.at)); skipped != step.skipped || ok != step.ok {
 			t.Errorf("at %v: got %d, %v, want %d, %v", step.at, skipped, ok, step.skipped, step.ok)
 		}
 	}

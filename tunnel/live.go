@@ -10,18 +10,18 @@ import (
 	"tlstunnel/internal/diagnose"
 )
 
-// live are the connections of a tunnel, each from accept to its log line. Whatever is
-// about connections that there are finds them here: the limits, the status, the look at
-// those that relay, revocation, Shutdown.
+// live is the registry of a tunnel's connections. Each is there from accept to its log line.
+// The limits, the status, the look at those that relay, revocation and Shutdown find them
+// here, and nobody else keeps a list of connections.
 type live struct {
-	mu    sync.Mutex // guards what follows; of each connection setup, giveUp and relaying
+	mu    sync.Mutex // guards what follows, and setup, giveUp and relaying of each connection
 	conns map[uint64]*conn
 
-	handshakes pending
+	handshakes pending // those in server mode that are in their handshake
 
-	// Those that max_connections and max_connections_per_ip count.
+	// How many there are that max_connections and max_connections_per_ip count.
 	counted     int
-	countedFrom map[netip.Prefix]int // not 0
+	countedFrom map[netip.Prefix]int // no origin has 0
 
 	toTarget, toPeer int64 // bytes of those that have ended
 }

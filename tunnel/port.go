@@ -79,7 +79,7 @@ func (p *port) accept() (*sock.Conn, error) {
 // wait gives the system time to recover after accept has failed, for example from too
 // many open files: to try again at once would take a whole core and change nothing.
 func (p *port) wait(err error, backoff time.Duration) {
-	if skipped, ok := p.failures.take(time.Now()); ok {
+	if skipped, ok := p.failures.allow(time.Now()); ok {
 		p.tunnel.settings.Load().log.Error("accept failed", "err", err, "retry_in", backoff, "skipped", skipped)
 	}
 	select {

@@ -74,7 +74,7 @@ func (t *Tunnel) whyRevoked(c *conn) *diagnose.Refusal {
 
 // warnOutOfDate warns once a second at the most.
 func (t *Tunnel) warnOutOfDate(c *conn, l *RevocationList) {
-	if skipped, ok := t.outdated.take(time.Now()); ok {
+	if skipped, ok := t.outdated.allow(time.Now()); ok {
 		c.settings.log.Warn("a CRL is out of date, get a new one from the CA: certificates that were revoked since are accepted",
 			"file", l.Name, "issuer", dn.Text(l.Issuer.Subject), "since", l.NextUpdate, "peer", c.peer.String(), "skipped", skipped)
 	}

@@ -13,9 +13,9 @@ type sampler struct {
 	skipped int64
 }
 
-// take reports whether this event is let through, and how many weren't since
+// allow reports whether this event is let through, and how many weren't since
 // the last one that was.
-func (s *sampler) take(now time.Time) (skipped int64, ok bool) {
+func (s *sampler) allow(now time.Time) (skipped int64, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if now.Before(s.next) {
