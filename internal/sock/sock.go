@@ -43,7 +43,9 @@ type Conn struct {
 	probed  time.Duration // what KeepAlive was given; 0: nothing, or it isn't for this connection
 }
 
-// New takes over c. From now on a close resets the connection, see [Conn.ResetOnClose].
+// New takes over c. From now on a close resets the connection, see [Conn.ResetOnClose]. A byte
+// that the other end sends as urgent is read like any other. By itself the system takes it
+// out of the stream.
 func New(c net.Conn) (*Conn, error) {
 	tcp, ok := c.(*net.TCPConn)
 	if !ok {
@@ -56,6 +58,7 @@ func New(c net.Conn) (*Conn, error) {
 	s := &Conn{tcp: tcp, raw: raw}
 	s.init()
 	s.ResetOnClose(true)
+	s.keepUrgent()
 	return s, nil
 }
 

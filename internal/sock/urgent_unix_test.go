@@ -1,0 +1,36 @@
+//go:build unix
+
+package sock
+
+import (
+	"io"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// A byte that was sent as urgent stays in its place, alone or between others.
+func TestUrgentBytesStay(t *testing.T) {
+	theirs, ours := connect(t)
+	raw, err := theirs.SyscallConn()
+	check(t, err)
+	sendAs := func(flags int, s string) {
+		check(t, raw.Control(func(fd uintptr) { err = unix.Sendto(int(fd), []byte(s), flags, nil) }), err)
+	}
+	for range 2 {
+		sendAs(0, "before")
+		sendAs(unix.MSG_OOB, "!")
+		sendAs(0, "after")
+	}
+	sendAs(unix.MSG_OOB, "the last")
+	check(t, theirs.CloseWrite())
+	got := ""
+	err = ours.Receive(func(c *Chunk, b []byte) bool {
+		got += string(b)
+		c.Release()
+		return true
+	})
+	if want := "before!afterbefore!afterthe last"; got != want || err != io.EOF {
+		t.Errorf("got %q and %v, want %q and the end of the stream", got, err, want)
+	}
+}
