@@ -40,14 +40,14 @@ func TestACMEHeld(t *testing.T) {
 		data := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Certificate().Raw})
 		check(t, replaceFile(filepath.Join(dir, "root.crt"), string(data)))
 	})
-	s.log.await(t, acme.MsgFailed)
+	s.log.Await(t, acme.MsgFailed)
 	if c := s.reload(text); len(c.Unchanged) != 1 {
 		t.Errorf("got %+v", c)
 	}
 	if _, err := s.tryDial("a", s.tlsConfig()); err == nil {
 		t.Error("got in without a certificate")
 	}
-	s.log.await(t, acme.ErrNone.Error())
+	s.log.Await(t, acme.ErrNone.Error())
 	got := s.Status().Tunnels[0].ACME
 	if got == nil || !strings.Contains(got.Failure, `the CA says "too many" (429 rateLimited)`) || time.Until(got.Next) < time.Hour {
 		t.Errorf("got %+v", got)

@@ -97,9 +97,9 @@ func TestChainThatOthersRefuse(t *testing.T) {
 			}
 			s := startService(t, text)
 			quoted := strings.ReplaceAll(tt.want, `"`, `\"`)
-			s.log.awaitCount(t, quoted, 1)
+			s.log.AwaitCount(t, quoted, 1)
 			s.reload(text + "keepalive = \"1m\"\n")
-			s.log.awaitCount(t, quoted, 2)
+			s.log.AwaitCount(t, quoted, 2)
 		})
 	}
 	// A root that the other side is likely to have isn't missed.

@@ -52,14 +52,14 @@ func TestClockWasAhead(t *testing.T) {
 
 	renewAhead(t, compile.PKI(s.cfg))
 	check(t, s.refresh(t.Context(), "test"))
-	s.log.await(t, "peers refuse it until then, unless it is this machine's clock that is wrong; a running service renews it by itself, and so does `tlstunnel cert renew`")
+	s.log.Await(t, "peers refuse it until then, unless it is this machine's clock that is wrong; a running service renews it by itself, and so does `tlstunnel cert renew`")
 	s.accepted(false)
 	if err := compile.Check(s.cfg, time.Now()).Err(); err != nil {
 		t.Errorf("check: %v", err)
 	}
 	s.reload(text) // isn't refused
 	s.lookAfterCertificates(t.Context(), time.Now())
-	s.log.await(t, ahead)
+	s.log.Await(t, ahead)
 	s.accepted(true)
 }
 
@@ -77,13 +77,13 @@ func TestClockJumps(t *testing.T) {
 	s.accepted(false)
 	offset.Store(-int64(twoYears))
 	const applied = `msg="files read anew" cause="certificate renewed"`
-	s.log.awaitCount(t, applied, 1)
+	s.log.AwaitCount(t, applied, 1)
 	s.accepted(true)
 
 	renewAhead(t, compile.PKI(s.cfg))
 	_, err := s.reloadLogged(t.Context(), "test")
 	check(t, err)
-	s.log.awaitCount(t, applied, 2)
+	s.log.AwaitCount(t, applied, 2)
 	s.accepted(true)
 }
 

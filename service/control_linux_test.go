@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/control"
+	"tlstunnel/internal/testkit"
 )
 
 // TestControlLate: a service that starts while another with its config is about to
@@ -23,11 +24,11 @@ func TestControlLate(t *testing.T) {
 	m := newManager(t)
 	cfg, stop := runService(t, "")
 	m.next()
-	log := new(logText)
+	log := new(testkit.Log)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- Run(ctx, cfg, slog.New(slog.NewTextHandler(log, nil)), Host{}) }()
-	log.await(t, `msg="no control channel: status and reload have to do without" err="another tlstunnel with this config answers`)
+	log.Await(t, `msg="no control channel: status and reload have to do without" err="another tlstunnel with this config answers`)
 	check(t, stop())
 	for end := time.Now().Add(waitTime); ; {
 		_, err := AskStatus(t.Context(), cfg.File)

@@ -11,23 +11,23 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"testing"
 	"time"
 
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/testkit"
 	"tlstunnel/pki"
 )
 
 // waitTime is how long an event may take on a slow machine.
-const waitTime = 20 * time.Second
+const waitTime = testkit.Patience
 
 // subject is a service with a config file, a log and a PKI of its own.
 type subject struct {
 	*Service
 	t    *testing.T
 	file string
-	log  *logText
+	log  *testkit.Log
 
 	client tls.Certificate // from the own CA, once there is one
 }
@@ -36,7 +36,7 @@ type subject struct {
 // of the config. It is stopped at the end.
 func startService(t *testing.T, text string, prepare ...func(dir string)) *subject {
 	t.Helper()
-	s := &subject{t: t, file: filepath.Join(t.TempDir(), "config.toml"), log: new(logText)}
+	s := &subject{t: t, file: filepath.Join(t.TempDir(), "config.toml"), log: new(testkit.Log)}
 	s.write(text)
 	for _, p := range prepare {
 		p(filepath.Dir(s.file))
@@ -105,28 +105,6 @@ func (s *subject) tryDial(tunnel string, cfg *tls.Config) (*tls.Conn, error) {
 	}
 	s.t.Cleanup(func() { c.Close() })
 	return c.(*tls.Conn), c.SetDeadline(time.Now().Add(waitTime))
-}
-
-// await waits until the log has text.
-func (l *logText) await(t *testing.T, text string) {
-	t.Helper()
-	l.awaitCount(t, text, 1)
-}
-
-// awaitCount waits until the log has text so many times.
-func (l *logText) awaitCount(t *testing.T, text string, count int) {
-	t.Helper()
-	for end := time.After(waitTime); ; {
-		changed := l.next()
-		if strings.Count(l.String(), text) >= count {
-			return
-		}
-		select {
-		case <-changed:
-		case <-end:
-			t.Fatalf("the log lacks %q:\n%s", text, l)
-		}
-	}
 }
 
 // greeter is a target that says its name, a line, and then sends back what it

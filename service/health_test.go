@@ -134,7 +134,7 @@ func TestVerdictOfNetwork(t *testing.T) {
 					t.Error("the connection went well")
 				}
 			}
-			s.log.awaitCount(t, "ended_by=", tt.times)
+			s.log.AwaitCount(t, "ended_by=", tt.times)
 			st := s.Status()
 			if st.Verdict != Degraded || !strings.Contains(st.Problems[0], tt.want) {
 				t.Errorf("got %+v, want %q", st.Health, tt.want)
@@ -169,7 +169,7 @@ func TestStatusNeverWaits(t *testing.T) {
 		defer close(stopped)
 		s.Stop()
 	}()
-	s.log.await(t, "msg=stopping")
+	s.log.Await(t, "msg=stopping")
 	if st := s.Status(); st.State != StateStopping || st.Verdict != Down || st.Tunnels[0].Active != 1 {
 		t.Errorf("during a stop: %+v", st)
 	}

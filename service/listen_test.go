@@ -31,7 +31,7 @@ func TestWildcards(t *testing.T) {
 				}
 			}
 			asked := tt.host + ":" + port
-			s.log.await(t, "msg=listening tunnel=a mode=server listen="+asked)
+			s.log.Await(t, "msg=listening tunnel=a mode=server listen="+asked)
 			if got := s.Status().Tunnels[0].Listen; got != asked {
 				t.Errorf("status has %q, want %q", got, asked)
 			}

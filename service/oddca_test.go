@@ -33,9 +33,9 @@ func TestOddCA(t *testing.T) {
 			if s.Addr("a") == nil {
 				t.Fatalf("the tunnel doesn't run:\n%s", s.log)
 			}
-			s.log.await(t, strings.ReplaceAll(warning, `"`, `\"`))
+			s.log.Await(t, strings.ReplaceAll(warning, `"`, `\"`))
 			s.reload(text + "idle_timeout = '1h'\n")
-			s.log.awaitCount(t, strings.ReplaceAll(warning, `"`, `\"`), 2)
+			s.log.AwaitCount(t, strings.ReplaceAll(warning, `"`, `\"`), 2)
 			problems := compile.Check(s.cfg, time.Now())
 			if len(problems) != 1 || !problems[0].Warning || !strings.Contains(problems[0].Text, "Go knows no brainpool curves") {
 				t.Errorf("check says %v", problems)

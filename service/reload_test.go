@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/logging"
+	"tlstunnel/internal/testkit"
 	"tlstunnel/pki"
 )
 
@@ -135,7 +136,7 @@ func TestReloadRemoved(t *testing.T) {
 		t.Error("the port of a tunnel that is gone is open")
 	}
 	old.Close()
-	s.log.await(t, `msg="tunnel stopped" tunnel=a completed=1`)
+	s.log.Await(t, `msg="tunnel stopped" tunnel=a completed=1`)
 }
 
 // TestReloadCutsAtLast: a tunnel that is gone doesn't keep its connections for
@@ -147,7 +148,7 @@ func TestReloadCutsAtLast(t *testing.T) {
 	old := speak(s.dial("a", s.tlsConfig()))
 	old.expect(t, "one")
 	s.reload(b)
-	s.log.await(t, `msg="tunnel stopped" tunnel=a completed=0 interrupted=1`)
+	s.log.Await(t, `msg="tunnel stopped" tunnel=a completed=0 interrupted=1`)
 	if _, err := old.lines.ReadString('\n'); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("the connection is open: %v", err)
 	}
@@ -299,15 +300,15 @@ func TestReloadClientTrust(t *testing.T) {
 	s := startService(t, text(quoted))
 	talk := func() error { return s.talk("c") }
 	check(t, talk())
-	s.log.await(t, "resumed=false")
+	s.log.Await(t, "resumed=false")
 	check(t, talk())
-	s.log.await(t, "resumed=true")
+	s.log.Await(t, "resumed=true")
 
 	s.reload(text("'own'"))
 	if err := talk(); err == nil {
 		t.Error("a session was resumed past the change of ca")
 	}
-	s.log.await(t, `msg="target failed" tunnel=c`)
+	s.log.Await(t, `msg="target failed" tunnel=c`)
 }
 
 // TestReloadMany: memory, goroutines and files stay as they are.
@@ -379,7 +380,7 @@ func TestReloadDuringStop(t *testing.T) {
 	s.write(a + serverTunnel("b", at, "127.0.0.1:1", ""))
 	var stopping sync.WaitGroup
 	stopping.Go(s.Stop)
-	s.log.await(t, "msg=stopping")
+	s.log.Await(t, "msg=stopping")
 	reloaded := make(chan error, 1)
 	go func() {
 		_, err := s.Reload(t.Context(), false)
@@ -436,7 +437,7 @@ func TestLogLevel(t *testing.T) {
 	write := func(level string) {
 		check(t, os.WriteFile(cfg.File, []byte("pki.dir = 'pki'\nlog.file = '-'\nlog.level = '"+level+"'\n"+tunnel), 0o600))
 	}
-	control, console := new(logging.Control), new(logText)
+	control, console := new(logging.Control), new(testkit.Log)
 	cfg.Log.File = "-"
 	log, closeLog := logging.Open(cfg.Log, control, console, false, nil)
 	ofTunnel := log.With("tunnel", "a")
@@ -502,18 +503,18 @@ func TestPins(t *testing.T) {
 			t.Errorf("%s: %v", tt.keys, err)
 		}
 	}
-	server.log.await(t, "identity=\"CN=")
+	server.log.Await(t, "identity=\"CN=")
 
 	// Sessions end with the pin that they were made under.
 	s.reload(text("cert = 'own'\npins = '" + leaf + "'"))
 	check(t, s.talk("c"))
 	check(t, s.talk("c"))
-	s.log.await(t, "resumed=true")
+	s.log.Await(t, "resumed=true")
 	s.reload(text("cert = 'own'\npins = '" + ca + "'"))
 	if err := s.talk("c"); err == nil {
 		t.Error("a session was resumed past the change of pins")
 	}
-	s.log.await(t, "which isn't pinned")
+	s.log.Await(t, "which isn't pinned")
 
 	// Without a certificate it doesn't get in.
 	s.reload(text("pins = '" + leaf + "'"))

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/ownpki"
+	"tlstunnel/internal/testkit"
 	"tlstunnel/pki"
 )
 
@@ -53,7 +54,7 @@ func TestRenewalLive(t *testing.T) {
 	if got := s.leafSerial(cfg); got == first {
 		t.Error("new handshakes see the old certificate")
 	}
-	s.log.await(t, `msg="server certificate renewed" reason="two thirds of its life are over"`)
+	s.log.Await(t, `msg="server certificate renewed" reason="two thirds of its life are over"`)
 	if st := s.Status().Renewal; st.Error != "" || st.Due.Sub(now) < 80*time.Minute {
 		t.Errorf("got %+v", st)
 	}
@@ -70,7 +71,7 @@ func TestRenewalWaitsNotForEver(t *testing.T) {
 	check(t, err)
 	s.lookAfterCertificates(t.Context(), now.Add(41*time.Minute))
 	command.Close()
-	s.log.await(t, "waiting for another tlstunnel that holds")
+	s.log.Await(t, "waiting for another tlstunnel that holds")
 	st := s.Status().Renewal
 	const want = "the server certificate should be renewed, as two thirds of its life are over: waiting for another tlstunnel that holds "
 	if !strings.HasPrefix(st.Error, want) || st.Retry.IsZero() {
@@ -103,8 +104,8 @@ func TestRenewalFails(t *testing.T) {
 		s.lookAfterCertificates(t.Context(), st.Retry.Add(-time.Millisecond)) // too early: nothing
 		now = st.Retry
 	}
-	s.log.awaitCount(t, `msg="server certificate not renewed"`, 3)
-	s.log.await(t, `msg="CRL not signed anew" err=`)
+	s.log.AwaitCount(t, `msg="server certificate not renewed"`, 3)
+	s.log.Await(t, `msg="CRL not signed anew" err=`)
 	check(t, os.Rename(key+".away", key))
 	s.lookAfterCertificates(t.Context(), now)
 	if st := s.Status().Renewal; st.Error != "" || !st.Retry.IsZero() {
@@ -163,7 +164,7 @@ func TestLostPKILater(t *testing.T) {
 	check(t, err)
 	aside := filepath.Join(t.TempDir(), "unmounted")
 	check(t, os.Rename(cfg.PKI.Dir, aside))
-	log := new(logText)
+	log := new(testkit.Log)
 	s, err := Start(t.Context(), cfg, slog.New(slog.NewTextHandler(log, nil)))
 	check(t, err)
 	defer s.Stop()

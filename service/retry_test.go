@@ -98,7 +98,7 @@ func TestLeftOut(t *testing.T) {
 			if got := s.leftOutReason("ill"); !strings.Contains(got, tt.want) {
 				t.Fatalf("left out since %q, want %q", got, tt.want)
 			}
-			s.log.await(t, `level=ERROR msg="`+msgLeftOut+`" tunnel=ill err="`)
+			s.log.Await(t, `level=ERROR msg="`+msgLeftOut+`" tunnel=ill err="`)
 			s.later()
 			s.later()
 			if got := strings.Count(s.log.String(), msgLeftOut); got != 1 {
@@ -109,7 +109,7 @@ func TestLeftOut(t *testing.T) {
 			if got := s.leftOutReason("ill"); got != "" {
 				t.Fatalf("still left out: %s", got)
 			}
-			s.log.await(t, `level=INFO msg="`+msgLetIn+`" tunnel=ill`)
+			s.log.Await(t, `level=INFO msg="`+msgLetIn+`" tunnel=ill`)
 			if c, err := net.Dial("tcp", s.Addr("ill").String()); err != nil {
 				t.Error(err)
 			} else {
@@ -129,7 +129,7 @@ func TestExpiredCertificate(t *testing.T) {
 						CAValidity: 24 * time.Hour, CertValidity: 24 * time.Hour}, began)
 					check(t, err)
 				})
-			s.log.await(t, `level=WARN msg="`+msgExpiry+`"`)
+			s.log.Await(t, `level=WARN msg="`+msgExpiry+`"`)
 			speak(s.dial("a", &tls.Config{InsecureSkipVerify: true})).expect(t, "one")
 			c, err := s.Reload(t.Context(), false)
 			check(t, err)
@@ -185,7 +185,7 @@ func TestLeftOutPort(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	taken.Close()
-	s.log.await(t, `msg="`+msgLetIn+`" tunnel=taken`)
+	s.log.Await(t, `msg="`+msgLetIn+`" tunnel=taken`)
 	speak(s.dial("taken", s.tlsConfig())).expect(t, "one")
 }
 

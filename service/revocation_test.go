@@ -147,13 +147,13 @@ func TestRevocation(t *testing.T) {
 	if took := time.Since(start); took > 4*time.Second { // to say goodbye would take 5 s
 		t.Errorf("the stream went on for %v", took)
 	}
-	s.log.awaitCount(t, `level=WARN msg="connection interrupted" tunnel=a`, 2)
-	s.log.await(t, ` ended_by=tlstunnel reason="the peer's certificate was revoked on `)
-	s.log.await(t, ": keyCompromise (")
-	s.log.await(t, filepath.Base(crl)+`)"`) // the log escapes the backslashes of a Windows path
+	s.log.AwaitCount(t, `level=WARN msg="connection interrupted" tunnel=a`, 2)
+	s.log.Await(t, ` ended_by=tlstunnel reason="the peer's certificate was revoked on `)
+	s.log.Await(t, ": keyCompromise (")
+	s.log.Await(t, filepath.Base(crl)+`)"`) // the log escapes the backslashes of a Windows path
 
 	s.refused("a", trusted)
-	s.log.await(t, `msg="connection refused" tunnel=a`)
+	s.log.Await(t, `msg="connection refused" tunnel=a`)
 	_, line, _ := strings.Cut(s.log.String(), `msg="connection refused" tunnel=a`)
 	if !strings.Contains(line, "resumed=false") {
 		t.Errorf("the ticket isn't dead: %s", line)
@@ -165,7 +165,7 @@ func TestRevocation(t *testing.T) {
 	if err := s.refresh(t.Context(), "test"); err == nil || !strings.Contains(err.Error(), "has no PEM in it") {
 		t.Errorf("got %v", err)
 	}
-	s.log.await(t, `level=ERROR msg="not all files could be read anew" cause=test`)
+	s.log.Await(t, `level=ERROR msg="not all files could be read anew" cause=test`)
 	s.refused("a", trusted)
 	if problems := compile.Check(s.cfg, time.Now()); problems.Err() == nil || !strings.Contains(problems.Err().Error(), strconv.Quote(crl)) {
 		t.Errorf("check says %v", problems)
@@ -182,8 +182,8 @@ func TestRevocationIsWatched(t *testing.T) {
 	c := speak(s.dial("a", s.tlsConfig()))
 	c.expect(t, "one")
 	own.revoke(pki.OwnCRL(own.store.Dir), time.Hour, s.client.Leaf)
-	s.log.await(t, `msg="connection interrupted" tunnel=a`)
-	s.log.await(t, `msg="files read anew" cause="CRL changed" changed=[a]`)
+	s.log.Await(t, `msg="connection interrupted" tunnel=a`)
+	s.log.Await(t, `msg="files read anew" cause="CRL changed" changed=[a]`)
 }
 
 // TestCRLsOf: what is watched is what is read, each file once.
@@ -218,8 +218,8 @@ func TestRevocationWaitsForNothing(t *testing.T) {
 	if err := s.refresh(t.Context(), "test"); err == nil || !strings.Contains(err.Error(), "server.key") {
 		t.Errorf("got %v", err)
 	}
-	s.log.await(t, `msg="connection interrupted" tunnel=a`)
-	s.log.await(t, "changed=[a]")
+	s.log.Await(t, `msg="connection interrupted" tunnel=a`)
+	s.log.Await(t, "changed=[a]")
 	s.refused("a", s.tlsConfig())
 
 	check(t, os.Rename(filepath.Join(foreign.store.Dir, "away"), filepath.Join(foreign.store.Dir, "server.key")))
@@ -253,16 +253,16 @@ func TestForeignCRL(t *testing.T) {
 	out.echo(t, "hello")
 
 	foreign.revoke(crl, time.Hour, foreign.store.Server.Leaf)
-	s.log.await(t, `the peer's certificate was revoked on `)
-	s.log.await(t, `the target's certificate was revoked on `)
+	s.log.Await(t, `the peer's certificate was revoked on `)
+	s.log.Await(t, `the target's certificate was revoked on `)
 	s.refused("a", client)
 	own := speak(s.dial("a", s.tlsConfig()))
 	own.expect(t, "one")
 	if again, err := net.Dial("tcp", s.Addr("c").String()); err == nil { // otherwise it was reset already
 		defer again.Close()
 	}
-	s.log.await(t, `msg="target failed" tunnel=c`)
-	s.log.await(t, `tlstunnel refused the target's certificate: it was revoked on `)
+	s.log.Await(t, `msg="target failed" tunnel=c`)
+	s.log.Await(t, `tlstunnel refused the target's certificate: it was revoked on `)
 }
 
 // TestCRLExpired: out of date, a list is a loud warning or a refusal of its CA's
@@ -280,15 +280,15 @@ func TestCRLExpired(t *testing.T) {
 	client.Certificates = []tls.Certificate{foreign.store.Server}
 
 	s.reload(server(""))
-	s.log.await(t, "until then, all certificates of this CA are refused (crl_expired)")
+	s.log.Await(t, "until then, all certificates of this CA are refused (crl_expired)")
 	s.refused("a", client)
-	s.log.await(t, "may have been revoked: the CRL ")
+	s.log.Await(t, "may have been revoked: the CRL ")
 	speak(s.dial("a", s.tlsConfig())).expect(t, "one") // of another CA
 
 	s.reload(server("crl_expired = 'warn'"))
-	s.log.await(t, "until then, certificates that were revoked since are accepted (crl_expired)")
+	s.log.Await(t, "until then, certificates that were revoked since are accepted (crl_expired)")
 	speak(s.dial("a", client)).expect(t, "one")
-	s.log.await(t, `level=WARN msg="a CRL is out of date, get a new one from the CA: certificates that were revoked since are accepted"`)
+	s.log.Await(t, `level=WARN msg="a CRL is out of date, get a new one from the CA: certificates that were revoked since are accepted"`)
 
 	// Our own list never is: nobody has a newer one.
 	own := openAuthority(t, s.openPKI())
@@ -318,7 +318,7 @@ func TestAllow(t *testing.T) {
 	speak(s.dial("a", s.tlsConfig())).expect(t, "one")
 	s.reload(text("'cn:nobody'"))
 	s.refused("a", s.tlsConfig())
-	s.log.await(t, `allow has \"cn:nobody\"`)
+	s.log.Await(t, `allow has \"cn:nobody\"`)
 }
 
 // TestAskRefresh: over the control channel.
@@ -388,12 +388,12 @@ func TestRevokedButNotOnCRL(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
-	s.log.await(t, `msg="connection interrupted" tunnel=a`)
-	s.log.await(t, ": keyCompromise (")
-	s.log.await(t, filepath.Base(pki.IndexFile(dir))+`)"`)
+	s.log.Await(t, `msg="connection interrupted" tunnel=a`)
+	s.log.Await(t, ": keyCompromise (")
+	s.log.Await(t, filepath.Base(pki.IndexFile(dir))+`)"`)
 	s.refused("a", trusted)
 
-	s.log.await(t, `level=ERROR msg="CRL not signed anew" err="the CRL of our own CA isn't up to date, so that others may accept what is revoked: `)
+	s.log.Await(t, `level=ERROR msg="CRL not signed anew" err="the CRL of our own CA isn't up to date, so that others may accept what is revoked: `)
 	s.lookAfterCertificates(t.Context(), time.Now())
 	if got := s.Status().CRLError; !strings.Contains(got, strconv.Quote(crl)) {
 		t.Errorf("got %q", got)
@@ -462,7 +462,7 @@ func TestIssuedIsNoRevocation(t *testing.T) {
 		t.Error("a damaged index is passed over")
 	}
 	check(t, s.refresh(t.Context(), "test"))
-	s.log.await(t, "is damaged in line 1: restore it from a backup; the tunnel goes by the CRL ")
+	s.log.Await(t, "is damaged in line 1: restore it from a backup; the tunnel goes by the CRL ")
 }
 
 // TestOneBadList: a list that can't be read holds up no other.

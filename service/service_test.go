@@ -1,7 +1,6 @@
 package service
 
 import (
-	"bytes"
 	"context"
 	"crypto"
 	"crypto/rand"
@@ -18,49 +17,16 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"tlstunnel/internal/config"
 	"tlstunnel/internal/ownpki"
+	"tlstunnel/internal/testkit"
 	"tlstunnel/internal/version"
 	"tlstunnel/pki"
 	"tlstunnel/service/compile"
 )
-
-// logText collects log lines.
-type logText struct {
-	mu      sync.Mutex // guards what follows
-	text    bytes.Buffer
-	changed chan struct{} // closed at the next line
-}
-
-func (l *logText) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.changed != nil {
-		close(l.changed)
-		l.changed = nil
-	}
-	return l.text.Write(p)
-}
-
-// next is closed when there is another line.
-func (l *logText) next() <-chan struct{} {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.changed == nil {
-		l.changed = make(chan struct{})
-	}
-	return l.changed
-}
-
-func (l *logText) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
 
 // load parses a config that lives in a folder of the test's own.
 func load(t *testing.T, text string) *config.Config {
@@ -93,7 +59,7 @@ func TestPair(t *testing.T) {
 		target = %q
 		client_auth = "require"
 	`, echoService(t)))
-	log := new(logText)
+	log := new(testkit.Log)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	s, err := Start(ctx, server, slog.New(slog.NewTextHandler(log, nil)))
@@ -258,7 +224,7 @@ func TestKeysThatOthersMayRead(t *testing.T) {
 	if len(problems) != 2 || problems.Err() != nil || !strings.Contains(problems[0].Text, own) || problems[0].Line != 9 || !strings.Contains(problems[1].Text, password) || problems[1].Line != 10 {
 		t.Errorf("got %v", problems)
 	}
-	startService(t, text).log.await(t, "is open to others, its mode being 0644")
+	startService(t, text).log.Await(t, "is open to others, its mode being 0644")
 
 	check(t, os.WriteFile(password, []byte("a2V5"), 0o644))
 	problems = compile.Check(load(t, fmt.Sprintf(`

@@ -40,21 +40,21 @@ func TestWatch(t *testing.T) {
 		t.Parallel()
 		s, text := watching(t, nil)
 		s.write(text("2s"))
-		s.log.await(t, reloadedByFiles)
+		s.log.Await(t, reloadedByFiles)
 	})
 	t.Run("written in place", func(t *testing.T) {
 		t.Parallel()
 		s, text := watching(t, nil)
 		check(t, os.WriteFile(s.file, []byte("pki.dir = 'pki'\n"+text("2s")), 0o600))
-		s.log.await(t, reloadedByFiles)
+		s.log.Await(t, reloadedByFiles)
 	})
 	t.Run("mistake, then right", func(t *testing.T) {
 		t.Parallel()
 		s, text := watching(t, nil)
 		s.write(text("2s") + "wrong = 1")
-		s.log.await(t, `msg="reload refused, nothing was changed" cause="files changed"`)
+		s.log.Await(t, `msg="reload refused, nothing was changed" cause="files changed"`)
 		s.write(text("3s"))
-		s.log.await(t, reloadedByFiles)
+		s.log.Await(t, reloadedByFiles)
 	})
 	t.Run("a log beside it never rests", func(t *testing.T) {
 		t.Parallel()
@@ -72,7 +72,7 @@ func TestWatch(t *testing.T) {
 			}
 		}()
 		s.write(text("2s"))
-		s.log.await(t, reloadedByFiles)
+		s.log.Await(t, reloadedByFiles)
 		close(stop)
 		<-stopped
 	})
@@ -93,11 +93,11 @@ func TestWatch(t *testing.T) {
 		check(t, os.WriteFile(filepath.Join(dir, "two", "config.toml"), []byte("pki.dir = 'pki'\n"+text("2s")), 0o600))
 		check(t, os.Symlink("two", filepath.Join(dir, "..new")))
 		check(t, os.Rename(filepath.Join(dir, "..new"), filepath.Join(dir, "..data")))
-		s.log.await(t, reloadedByFiles)
+		s.log.Await(t, reloadedByFiles)
 
 		// And once more, in the folder that the link leads to now.
 		check(t, os.WriteFile(filepath.Join(dir, "two", "config.toml"), []byte("pki.dir = 'pki'\n"+text("33s")), 0o600))
-		s.log.awaitCount(t, reloadedByFiles, 2)
+		s.log.AwaitCount(t, reloadedByFiles, 2)
 	})
 	t.Run("folder moved away, and another in its place", func(t *testing.T) {
 		t.Parallel()
@@ -106,14 +106,14 @@ func TestWatch(t *testing.T) {
 		if err := os.Rename(dir, dir+".old"); err != nil {
 			t.Skip(err) // Windows, which holds what is watched
 		}
-		s.log.await(t, `msg="reload refused, nothing was changed" cause="files changed"`)
+		s.log.Await(t, `msg="reload refused, nothing was changed" cause="files changed"`)
 		check(t, os.CopyFS(dir, os.DirFS(dir+".old")))
 		s.write(text("2s"))
-		s.log.await(t, reloadedByFiles)
+		s.log.Await(t, reloadedByFiles)
 
 		// And the new one is watched too.
 		s.write(text("33s"))
-		s.log.awaitCount(t, reloadedByFiles, 2)
+		s.log.AwaitCount(t, reloadedByFiles, 2)
 	})
 	t.Run("certificate", func(t *testing.T) {
 		t.Parallel()
@@ -125,7 +125,7 @@ func TestWatch(t *testing.T) {
 			check(t, err)
 			check(t, replaceFile(filepath.Join(s.pkiDir(), name), string(data)))
 		}
-		s.log.await(t, reloadedByFiles)
+		s.log.Await(t, reloadedByFiles)
 	})
 }
 
