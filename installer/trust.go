@@ -8,6 +8,6 @@ import "crypto/x509"
 func TrustSteps(cas []*x509.Certificate) ([]Step, error) { return trustSteps(cas) }
 
 // UntrustSteps take out of the machine's store what TrustSteps put there, whatever
-// has become of our CA since. The last step checks that neither that nor one of
+// has become of our own CA since. The last step checks that neither that nor one of
 // the CAs is there any more; cas may be empty.
 func UntrustSteps(cas []*x509.Certificate) ([]Step, error) { return untrustSteps(cas) }

@@ -85,7 +85,7 @@ func (h host) untrustSteps(cas []*x509.Certificate) ([]Step, error) {
 		return nil, err
 	}
 	return append(steps, Step{
-		Name: fmt.Sprintf("no CA of ours in %q", s.bundle),
+		Name: fmt.Sprintf("no own CA in %q", s.bundle),
 		Done: func() (bool, error) {
 			ca, err := found()
 			return ca == nil && len(steps) == 0 && s.current(), err

@@ -63,7 +63,7 @@ func untrustSteps(cas []*x509.Certificate) ([]Step, error) {
 		}
 	})
 	return append(steps, Step{
-		Name: "no CA of ours in " + rootStore,
+		Name: "no own CA in " + rootStore,
 		Check: func() error {
 			for _, ca := range gone {
 				found, err := isRoot(ca)

@@ -26,7 +26,7 @@ import (
 	"tlstunnel/pki/certfile"
 )
 
-// Authority is our CA with its key, for one process at a time.
+// Authority is our own CA with its key, for one process at a time.
 type Authority struct {
 	dir    string
 	ca     issuer

@@ -204,7 +204,7 @@ func TestRevoke(t *testing.T) {
 	}
 }
 
-// longCRL is a list of our CA that revokes 23 certificates that the index doesn't know.
+// longCRL is a list of our own CA that revokes 23 certificates that the index doesn't know.
 func longCRL(t *testing.T, store *Store) []byte {
 	t.Helper()
 	ca, err := layoutOf(store.Dir).readCA()

@@ -35,7 +35,7 @@ func RefreshCRL(ctx context.Context, dir string, now time.Time) (bool, error) {
 	return a.crlRenewed, a.crlErr
 }
 
-// crlSigner is a CA of ours and the file of its CRL.
+// crlSigner is an own CA and the file of its CRL.
 type crlSigner struct {
 	issuer
 	file string

@@ -24,7 +24,7 @@ import (
 	"tlstunnel/pki/certfile"
 )
 
-// Issued is what the index says of one certificate that our CA has signed.
+// Issued is what the index says of one certificate that our own CA has signed.
 type Issued struct {
 	Serial    string    `json:"serial"` // hexadecimal
 	Name      string    `json:"name"`

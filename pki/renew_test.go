@@ -165,7 +165,7 @@ func TestRenewFullDisk(t *testing.T) {
 }
 
 // TestRevokeFormerServers: with a new key, whoever has the old one is believed no longer,
-// whatever CA of ours its certificates are from.
+// whatever own CA its certificates are from.
 func TestRevokeFormerServers(t *testing.T) {
 	store := ensure(t, nil)
 	s := testSettings(store.Dir)

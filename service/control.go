@@ -81,8 +81,8 @@ func (s *Service) answerRefresh(w http.ResponseWriter, r *http.Request) {
 	if err := s.refresh(ctx, "control channel"); err != nil {
 		a.Error = err.Error()
 	}
-	// A revocation may not be on the CRL yet: the status says so at once. Who asks has less
-	// patience than a look.
+	// A revocation may not be on the CRL yet: the status says so at once. The command that
+	// asks has less patience than a look.
 	limited, cancel := context.WithTimeout(ctx, lookPatience/2)
 	defer cancel()
 	s.refreshCRL(limited, time.Now())

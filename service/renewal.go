@@ -57,7 +57,7 @@ func (s *Service) lookAfterCertificates(ctx context.Context, now time.Time) {
 	s.warnOfExpiry(now)
 }
 
-// refreshCRL signs our CA's CRL anew before it ends, and when it lacks a revocation
+// refreshCRL signs our own CA's CRL anew before it ends, and when it lacks a revocation
 // that is in the index, as the disk was full. Only a failure is logged: a tunnel of ours
 // goes by the CRL however old it is, and by the index.
 func (s *Service) refreshCRL(ctx context.Context, now time.Time) {

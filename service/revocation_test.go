@@ -113,7 +113,7 @@ func (s *subject) refused(tunnel string, cfg *tls.Config) {
 
 const requireOwn = "client_auth = 'require'"
 
-// TestRevocation: a certificate that our CA revokes loses its live connection
+// TestRevocation: a certificate that our own CA revokes loses its live connection
 // within a second of the refresh, though it streams, and gets no other, not by
 // its session ticket either. Others go on.
 func TestRevocation(t *testing.T) {

@@ -73,7 +73,7 @@ type view struct {
 	lastReload ReloadResult
 	renewal    RenewalStatus
 	ca         *CAStatus
-	crlError   string // why the CRL of our CA isn't up to date
+	crlError   string // why the CRL of our own CA isn't up to date
 }
 
 // update replaces the view by a copy that change has changed.

@@ -72,7 +72,7 @@ func (a *app) changeTrust(steps func([]*x509.Certificate) ([]installer.Step, err
 	return installer.Apply(todo, dryRun, a.showStep)
 }
 
-// ownCAs reads the certificate of our CA and, during a rotation, that of the next
+// ownCAs reads the certificate of our own CA and, during a rotation, that of the next
 // one, and no key. The CA before it has no server certificates any more.
 func (a *app) ownCAs() ([]*x509.Certificate, error) {
 	cfg, _, err := a.loadConfig()

@@ -74,7 +74,7 @@ func (a *app) showServer(ctx context.Context, q serverQuery) error {
 	return a.showCertificates(q.address, certs, server)
 }
 
-// readableOwnCAs is our CA, if there is one; the config may be missing.
+// readableOwnCAs is our own CA, if there is one; the config may be missing.
 func (a *app) readableOwnCAs() []*x509.Certificate {
 	dir := config.DefaultPaths().PKI
 	if cfg, _, _ := a.loadConfig(); cfg != nil {

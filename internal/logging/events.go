@@ -32,7 +32,7 @@ const (
 	EventRefresh       EventID = 302 // a changed CRL or certificate can't be used
 	EventRenewalFailed EventID = 303 // it is tried again
 	EventLeftOut       EventID = 304 // a tunnel can't run yet; it is tried again
-	EventCRLFailed     EventID = 305 // our CA's CRL can't be written; it is tried again
+	EventCRLFailed     EventID = 305 // our own CA's CRL can't be written; it is tried again
 )
 
 // FatalMessage is what a service logs that can't start, or go on. The attribute err says

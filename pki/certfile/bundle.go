@@ -54,7 +54,7 @@ func quotedSubject(der []byte) string {
 	return ""
 }
 
-// usableCA says why der can't be a CA of ours, or "".
+// usableCA says why der can't be used as a CA, or "".
 func usableCA(der []byte) (cert *x509.Certificate, why string) {
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {

@@ -45,7 +45,7 @@ func TestEndSoon(t *testing.T) {
 }
 
 // TestOwnServersAreNoClients: with client_auth, the keys of our own server
-// certificates are named to the tunnel, be it the one that it shows or our CA's.
+// certificates are named to the tunnel, be it the one that it shows or our own CA's.
 func TestOwnServersAreNoClients(t *testing.T) {
 	const server = `
 		[[tunnel]]

@@ -38,7 +38,7 @@ systemctl reload "$unit"
 serves
 speaks_tls
 
-step "the machine trusts our CA when it is told to, and as long"
+step "the machine trusts our own CA when it is told to, and as long"
 # By the folder of certificates, and by the one file of all.
 trusts_us() {
 	openssl verify -verify_hostname localhost /var/lib/tlstunnel/pki/server.crt &>/dev/null &&
