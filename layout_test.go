@@ -47,10 +47,10 @@ var mayImport = map[string][]string{
 	},
 	"service/compile": {"tunnel", "pki", "pki/acme", "pki/certfile", "internal/config", "internal/date", "internal/dn"},
 	"tunnel": {
-		"tunnel/pool", "internal/date", "internal/diagnose", "internal/dn", "internal/quote", "internal/sock", "internal/strength", "internal/tlsio",
+		"tunnel/pool", "internal/backoff", "internal/date", "internal/diagnose", "internal/dn", "internal/quote", "internal/sock", "internal/strength", "internal/tlsio",
 		"golang.org/x/crypto/cryptobyte", "golang.org/x/sys",
 	},
-	"tunnel/pool": nil,
+	"tunnel/pool": {"internal/backoff"},
 
 	"internal/access": {
 		"pki", "service/compile", "internal/config", "internal/filerights", "internal/osservice",

@@ -5,6 +5,7 @@ import (
 	"net"
 	"time"
 
+	"tlstunnel/internal/backoff"
 	"tlstunnel/internal/sock"
 )
 
@@ -45,12 +46,12 @@ func (t *Tunnel) open(p *port) bool {
 
 // serve returns when the listener is closed, as Serve does.
 func (p *port) serve() error {
-	var backoff time.Duration
+	failed := 0 // in a row
 	for {
 		accepted, err := p.accept()
 		switch {
 		case err == nil:
-			backoff = 0
+			failed = 0
 			c := p.tunnel.newConn(accepted)
 			go p.tunnel.serveConn(c)
 		case p.tunnel.setup.Err() != nil:
@@ -58,8 +59,8 @@ func (p *port) serve() error {
 		case errors.Is(err, net.ErrClosed):
 			return err
 		default:
-			backoff = min(max(2*backoff, 5*time.Millisecond), time.Second)
-			p.wait(err, backoff)
+			failed++
+			p.wait(err, acceptRetry.After(failed))
 		}
 	}
 }
@@ -76,14 +77,17 @@ func (p *port) accept() (*sock.Conn, error) {
 	return c, err
 }
 
+// acceptRetry is for failures of accept in a row.
+var acceptRetry = backoff.Doubling{First: 5 * time.Millisecond, Most: time.Second}
+
 // wait gives the system time to recover after accept has failed, for example from too
 // many open files: to try again at once would take a whole core and change nothing.
-func (p *port) wait(err error, backoff time.Duration) {
+func (p *port) wait(err error, pause time.Duration) {
 	if skipped, ok := p.failures.allow(time.Now()); ok {
-		p.tunnel.settings.Load().log.Error("accept failed", "err", err, "retry_in", backoff, "skipped", skipped)
+		p.tunnel.settings.Load().log.Error("accept failed", "err", err, "retry_in", pause, "skipped", skipped)
 	}
 	select {
-	case <-time.After(backoff):
+	case <-time.After(pause):
 	case <-p.tunnel.setup.Done():
 	}
 }

@@ -14,14 +14,15 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"tlstunnel/internal/backoff"
 )
 
-// How long a place that is down is left alone before somebody may try it again. Each
-// try in vain doubles it.
-const (
-	minWait = time.Second
-	maxWait = 30 * time.Second // so long at most a place that is back isn't used
-)
+// retry is how long a place that is down is left alone before somebody may try it again.
+var retry = backoff.Doubling{
+	First: time.Second,
+	Most:  30 * time.Second, // so long at most a place that is back isn't used
+}
 
 // A Pool is a list of places. Its methods may be called by several goroutines. It has
 // no more places than the last Set gave it: what is said of others is forgotten.
@@ -39,7 +40,7 @@ type place struct {
 	code   string    // of the last failure
 	reason string    // likewise
 
-	wait   time.Duration
+	tries  int       // in vain since it went down; what failed together counts once
 	again  time.Time // when it may be tried
 	trying bool
 }
@@ -91,7 +92,7 @@ func (p *Pool) Works(name string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if at := p.find(name); at != nil {
-		at.since, at.failed, at.code, at.reason, at.wait, at.again = time.Time{}, time.Time{}, "", "", 0, time.Time{}
+		at.since, at.failed, at.code, at.reason, at.tries, at.again = time.Time{}, time.Time{}, "", "", 0, time.Time{}
 	}
 }
 
@@ -109,8 +110,8 @@ func (p *Pool) Failed(name, code, reason string) {
 		at.since = now
 	}
 	if !now.Before(at.again) { // else many have failed together, which counts once
-		at.wait = min(max(2*at.wait, minWait), maxWait)
-		at.again = now.Add(at.wait)
+		at.tries++
+		at.again = now.Add(retry.After(at.tries))
 	}
 }
 
@@ -142,7 +143,7 @@ func (p *Pool) TryAll() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, at := range p.places {
-		at.wait, at.again = 0, time.Time{}
+		at.tries, at.again = 0, time.Time{}
 	}
 }
 

@@ -66,7 +66,7 @@ func TestBackOff(t *testing.T) {
 	p.Tried("a")
 	p.Works("a")
 	p.Failed("a", "target.no_answer", "silent")
-	if *now = now.Add(minWait); !p.Try("a") {
+	if *now = now.Add(retry.First); !p.Try("a") {
 		t.Error("the back-off outlives that the place worked")
 	}
 }
