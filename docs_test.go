@@ -18,21 +18,14 @@ import (
 func pages(t *testing.T) map[string]string {
 	t.Helper()
 	texts := map[string]string{}
-	read := func(file string) error {
-		text, err := os.ReadFile(file)
-		texts[filepath.ToSlash(file)] = string(text)
-		return err
-	}
 	for _, file := range []string{"README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "examples/README.md"} {
-		if err := read(file); err != nil {
-			t.Fatal(err)
-		}
+		texts[file] = readFile(t, file)
 	}
 	err := filepath.WalkDir("docs", func(file string, d fs.DirEntry, err error) error {
-		if err != nil || filepath.Ext(file) != ".md" {
-			return err
+		if err == nil && filepath.Ext(file) == ".md" {
+			texts[filepath.ToSlash(file)] = readFile(t, file)
 		}
-		return read(file)
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -44,11 +37,11 @@ func pages(t *testing.T) map[string]string {
 func TestExamples(t *testing.T) {
 	found := 0
 	for file, text := range pages(t) {
-		for _, block := range regexp.MustCompile("(?ms)^ *```toml\n(.*?)^ *```").FindAllStringSubmatch(text, -1) {
+		for _, block := range tomlBlocks(text) {
 			found++
-			_, problems := config.Parse(file, []byte(block[1]))
+			_, problems := config.Parse(file, []byte(block))
 			if err := problems.Err(); err != nil {
-				t.Errorf("%s:\n%s%v", file, block[1], err)
+				t.Errorf("%s:\n%s%v", file, block, err)
 			}
 		}
 	}
@@ -57,9 +50,21 @@ func TestExamples(t *testing.T) {
 	}
 }
 
+// tomlBlocks are the pieces of config in a page.
+func tomlBlocks(text string) (blocks []string) {
+	for _, block := range regexp.MustCompile("(?ms)^ *```toml\n(.*?)^ *```").FindAllStringSubmatch(text, -1) {
+		blocks = append(blocks, block[1])
+	}
+	return blocks
+}
+
 // TestLinks looks for the files and headings that the documents point to.
 func TestLinks(t *testing.T) {
 	texts := pages(t)
+	headings := map[string][]string{}
+	for file, text := range texts {
+		headings[file] = anchors(text)
+	}
 	for file, text := range texts {
 		for _, link := range regexp.MustCompile(`\]\(([^)\s#:]*)(?:#([^)\s]+))?\)`).FindAllStringSubmatch(text, -1) {
 			to, heading := file, link[2]
@@ -68,7 +73,7 @@ func TestLinks(t *testing.T) {
 			}
 			if _, err := os.Stat(to); err != nil {
 				t.Errorf("%s: %v", file, err)
-			} else if heading != "" && !slices.Contains(anchors(texts[to]), heading) {
+			} else if heading != "" && !slices.Contains(headings[to], heading) {
 				t.Errorf("%s points to the heading #%s, which %s hasn't", file, heading, to)
 			}
 		}

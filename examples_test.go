@@ -29,17 +29,26 @@ func TestExampleConfigs(t *testing.T) {
 		folder := filepath.Dir(file)
 		t.Run(filepath.Base(folder), func(t *testing.T) {
 			t.Parallel()
-			runExample(t, folder)
+			runExample(t, readFile(t, file), readFile(t, filepath.Join(folder, "client.toml")))
 		})
 	}
 }
 
-func runExample(t *testing.T, folder string) {
+// TestFirstTunnel runs the configs of the README against each other.
+func TestFirstTunnel(t *testing.T) {
+	blocks := tomlBlocks(readFile(t, "README.md"))
+	if len(blocks) != 2 {
+		t.Fatalf("got %d pieces of config, want 2", len(blocks))
+	}
+	runExample(t, blocks[0], blocks[1])
+}
+
+func runExample(t *testing.T, serverText, clientText string) {
 	echo := startEcho(t)
 	dir := t.TempDir()
 
-	server := loadExample(t, folder, dir, "server.toml")
-	client := loadExample(t, folder, dir, "client.toml")
+	server := loadExample(t, dir, "server.toml", serverText)
+	client := loadExample(t, dir, "client.toml", clientText)
 	host, _, err := net.SplitHostPort(client.Tunnels[0].Target[0])
 	if err != nil {
 		t.Fatal(err)
@@ -74,17 +83,22 @@ func runExample(t *testing.T, folder string) {
 	}
 }
 
-// loadExample copies the config to dir, so that its files are there, and loads it.
-func loadExample(t *testing.T, folder, dir, name string) *config.Config {
+func readFile(t *testing.T, file string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(folder, name))
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return string(text)
+}
+
+// loadExample writes the config to dir, so that its files are there, and loads it.
+func loadExample(t *testing.T, dir, name, text string) *config.Config {
+	t.Helper()
 	// Each machine has a PKI of its own; in the server's are the names of its machine.
-	text = fmt.Appendf(nil, "pki = { dir = %q, names = [%q] }\n%s", name+".pki", "server.example", text)
+	text = fmt.Sprintf("pki = { dir = %q, names = [%q] }\n%s", name+".pki", "server.example", text)
 	file := filepath.Join(dir, name)
-	if err := os.WriteFile(file, text, 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cfg, problems, err := config.Load(file)
