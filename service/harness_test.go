@@ -19,8 +19,10 @@ import (
 	"tlstunnel/pki"
 )
 
-// waitTime is how long an event may take on a slow machine.
+// What the tests of all packages share, under the names that it has here.
 const waitTime = testkit.Patience
+
+var freePort = testkit.FreePort
 
 // subject is a service with a config file, a log and a PKI of its own.
 type subject struct {
@@ -157,15 +159,6 @@ func (s speaker) echo(t *testing.T, line string) {
 	_, err := io.WriteString(s, line+"\n")
 	check(t, err)
 	s.expect(t, line)
-}
-
-// freePort is an address that nobody listens on.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func check(t testing.TB, err error) {

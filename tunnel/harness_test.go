@@ -21,7 +21,13 @@ import (
 // What the tests of all packages share, under the names that it has here.
 const patience = testkit.Patience
 
-var leakCheck, atOnce, reached, eventually = testkit.LeakCheck, testkit.AtOnce, testkit.Reached, testkit.Eventually
+var (
+	leakCheck  = testkit.LeakCheck
+	atOnce     = testkit.AtOnce
+	reached    = testkit.Reached
+	eventually = testkit.Eventually
+	closedPort = testkit.FreePort
+)
 
 func TestMain(m *testing.M) {
 	raiseFileLimit()

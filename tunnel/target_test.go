@@ -12,13 +12,6 @@ import (
 	"time"
 )
 
-// closedPort is an address at which nothing listens.
-func closedPort(t testing.TB) string {
-	l := listen(t)
-	l.Close()
-	return l.Addr().String()
-}
-
 func toTargets(addresses ...string) (s Settings) {
 	for _, a := range addresses {
 		s.Targets = append(s.Targets, Target{Address: a})
