@@ -160,9 +160,11 @@ func TestStatusNeverWaits(t *testing.T) {
 	live := s.dial("a", s.tlsConfig())
 	speak(live).expect(t, "one")
 	s.changing.Lock() // as a reload does that reads from a dead network drive
+	s.updating.Lock() // as anybody does who has news for the status
 	if st := s.Status(); st.State != StateRunning || st.Verdict != OK {
 		t.Errorf("during a reload: %+v", st.Health)
 	}
+	s.updating.Unlock()
 	s.changing.Unlock()
 	stopped := make(chan struct{})
 	go func() {

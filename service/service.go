@@ -48,7 +48,7 @@ type Service struct {
 	logged     config.Log       // what the log was opened with; a reload doesn't change it
 	logControl *logging.Control // nil if nobody can set the level
 
-	renewalFailures int // in a row
+	renewalFailures int // in a row; supervise alone uses it
 
 	madePKI atomic.Bool // whether our own PKI could be opened since the start
 

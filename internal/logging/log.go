@@ -43,12 +43,12 @@ func (c *Control) note(err error) {
 }
 
 // Open returns the log that cfg describes and what closes it. Lines go to the
-// file; to console when the file is "-", when somebody watches it (interactive),
-// and when the file can't be written. When console is the journal of systemd, it
-// gets the lines of the service itself, such as start, stop and reload, whose messages
-// are in own, and none of its connections'. Neither a broken log file nor a slow disk ever holds up
-// who logs. Calling close writes out what is left; lines logged after it are
-// lost. The level starts as cfg has it; control sets it at any time.
+// file; to console if the file is "-", if somebody watches it (interactive), and if
+// the file can't be written. If console is the journal of systemd, it gets only the
+// lines of the service itself, such as start, stop and reload, whose messages are in
+// own. Neither a broken log file nor a slow disk ever holds up the code that logs. Calling
+// close writes out what is left; lines logged after it are lost. The level starts as cfg
+// has it; control sets it at any time.
 func Open(cfg config.Log, control *Control, console io.Writer, interactive bool, own Messages) (log *slog.Logger, close func()) {
 	control.Set(LevelOf(cfg))
 	queued := newLineQueue()
