@@ -53,7 +53,7 @@ func (s Settings) makeMissing(ctx context.Context, now time.Time) ([]string, err
 		if server == nil {
 			return nil
 		}
-		return recordIssued(l.dir, serverName, server)
+		return recordServer(l.dir, server)
 	})
 	return append(resumed, made...), err
 }

@@ -28,6 +28,7 @@ import (
 type Issued struct {
 	Serial    string    `json:"serial"` // hexadecimal
 	Name      string    `json:"name"`
+	Server    bool      `json:"server,omitempty"` // of this machine's server; older versions didn't note it
 	Subject   string    `json:"subject"`
 	Issuer    string    `json:"issuer"` // the key ID of the CA, hexadecimal
 	NotBefore time.Time `json:"not_before"`
@@ -65,9 +66,10 @@ const maxIndex = 256 << 20
 // serverName is what the index calls the certificates of this machine's server.
 const serverName = "server"
 
-// FormerServers are the certificates that this machine's server had before the present
-// one, from a CA that is still trusted, and that are still valid.
-func (s *Store) FormerServers(now time.Time) (former []Issued, err error) {
+// formerServers are the valid certificates from a CA that is still trusted that have the
+// name of this machine's server and aren't the present one. Those that don't say Server may
+// be somebody else's of that name.
+func (s *Store) formerServers(now time.Time) (former []Issued, err error) {
 	index, err := ReadIndex(s.Dir)
 	for _, i := range index {
 		if i.Name == serverName && i.State(now) == "valid" && s.trusts(i) && i.Serial != SerialText(s.Server.Leaf) {
@@ -83,31 +85,36 @@ func (s *Store) trusts(i Issued) bool {
 
 // RevokeFormerServers revokes, as superseded, the certificates that this machine's server
 // had before the present one, and returns those of which the index knows it now. It is for
-// a new key: whoever has the old one is believed no longer. An error means that some aren't
-// revoked, or wraps [ErrNotOnCRL].
-func RevokeFormerServers(ctx context.Context, dir string, now time.Time) (revoked []Issued, err error) {
+// a new key: whoever has the old one is believed no longer. Doubtful are certificates that
+// may be the server's too, and aren't revoked. An error means that some aren't revoked, or
+// wraps [ErrNotOnCRL].
+func RevokeFormerServers(ctx context.Context, dir string, now time.Time) (revoked, doubtful []Issued, err error) {
 	store, err := Open(dir, now)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	former, err := store.FormerServers(now)
+	former, err := store.formerServers(now)
 	if err != nil || len(former) == 0 {
-		return nil, err
+		return nil, nil, err
 	}
 	a, err := OpenAuthority(ctx, dir, now)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer a.Close()
 	var failed error
 	for _, i := range former {
+		if !i.Server {
+			doubtful = append(doubtful, i)
+			continue
+		}
 		failed = a.Revoke(i, "superseded")
 		if failed != nil && !errors.Is(failed, ErrNotOnCRL) {
-			return revoked, failed
+			return revoked, doubtful, failed
 		}
 		revoked = append(revoked, i)
 	}
-	return revoked, failed // the last one has tried to put all on the CRL
+	return revoked, doubtful, failed // the last one has tried to put all on the CRL
 }
 
 // RevokedInIndex has what the index of the CA in dir says of revoked certificates of
@@ -176,14 +183,25 @@ func loadIndex(dir string) ([]Issued, error) {
 // recordIssued puts cert into the index in dir. The caller holds the lock, and
 // gives the certificate to nobody before.
 func recordIssued(dir, name string, cert *x509.Certificate) error {
-	return appendIndex(dir, indexEvent{eventIssued, Issued{
+	return appendIndex(dir, indexEvent{eventIssued, issuedOf(name, cert)})
+}
+
+// recordServer is recordIssued for this machine's server.
+func recordServer(dir string, cert *x509.Certificate) error {
+	i := issuedOf(serverName, cert)
+	i.Server = true
+	return appendIndex(dir, indexEvent{eventIssued, i})
+}
+
+func issuedOf(name string, cert *x509.Certificate) Issued {
+	return Issued{
 		Serial:    SerialText(cert),
 		Name:      name,
 		Subject:   dn.Text(cert.Subject),
 		Issuer:    hex.EncodeToString(cert.AuthorityKeyId),
 		NotBefore: cert.NotBefore.UTC(),
 		NotAfter:  cert.NotAfter.UTC(),
-	}})
+	}
 }
 
 // appendIndex returns when the event is on the disk. After an error the index is

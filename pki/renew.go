@@ -165,7 +165,7 @@ func (s Settings) replaceServer(ctx context.Context, l layout, store *Store, now
 	if err != nil {
 		return err
 	}
-	record := func() error { return recordIssued(l.dir, serverName, cert) }
+	record := func() error { return recordServer(l.dir, cert) }
 	if !newKey {
 		_, err := replaceAll(files[1:], record)
 		return err

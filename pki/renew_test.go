@@ -178,13 +178,22 @@ func TestRevokeFormerServers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	revoked, err := RevokeFormerServers(t.Context(), store.Dir, now)
-	if index := readIndex(t, store.Dir); err != nil || len(revoked) != len(index)-1 || len(revoked) < 3 {
+	a := openAuthority(t, store.Dir, now)
+	partner, _, err := a.Issue(clientRequest("server"), "ecdsa-p256", t.TempDir()) // somebody else's of that name
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Close()
+	revoked, doubtful, err := RevokeFormerServers(t.Context(), store.Dir, now)
+	if index := readIndex(t, store.Dir); err != nil || len(revoked) != len(index)-2 || len(revoked) < 3 {
 		t.Errorf("revoked %d of %d, %v", len(revoked), len(index), err)
+	}
+	if len(doubtful) != 1 || doubtful[0].Serial != SerialText(partner) {
+		t.Errorf("doubtful: %v", doubtful)
 	}
 	for _, i := range readIndex(t, store.Dir) {
 		want := "revoked"
-		if i.Serial == SerialText(open(t, store.Dir).Server.Leaf) {
+		if i.Serial == SerialText(open(t, store.Dir).Server.Leaf) || i.Serial == SerialText(partner) {
 			want = "valid"
 		}
 		if got := i.State(now); got != want {
@@ -195,7 +204,7 @@ func TestRevokeFormerServers(t *testing.T) {
 	if err != nil || previous[0].Revoked()[store.Server.Leaf.SerialNumber.String()] == "" {
 		t.Errorf("the first isn't on the CRL of its CA: %v", err)
 	}
-	if again, err := RevokeFormerServers(t.Context(), store.Dir, now); err != nil || len(again) != 0 {
+	if again, _, err := RevokeFormerServers(t.Context(), store.Dir, now); err != nil || len(again) != 0 {
 		t.Errorf("again: %v, %v", again, err)
 	}
 }

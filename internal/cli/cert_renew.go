@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -57,9 +58,16 @@ func (a *app) certRenew(ctx context.Context, newKey bool) error {
 
 // revokeFormer ends what the old key is good for, for a server and for a client.
 func (a *app) revokeFormer(ctx context.Context, dir string) error {
-	revoked, err := pki.RevokeFormerServers(ctx, dir, time.Now())
+	revoked, doubtful, err := pki.RevokeFormerServers(ctx, dir, time.Now())
 	for _, cert := range revoked {
 		fmt.Fprintf(a.stdout, "revoked %s of the old key\n", cert.Serial)
+	}
+	if len(doubtful) > 0 {
+		var serials []string
+		for _, cert := range doubtful {
+			serials = append(serials, cert.Serial)
+		}
+		a.hint("these certificates are called server, and may be of the old key or of somebody else: revoke those of the old key with `tlstunnel cert revoke SERIAL`: " + strings.Join(serials, ", "))
 	}
 	switch {
 	case errors.Is(err, pki.ErrNotOnCRL):
