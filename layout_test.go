@@ -23,7 +23,7 @@ var mayImport = map[string][]string{
 	".": {"internal/cli"},
 
 	"installer": {
-		"service/compile", "pki", "pki/certfile", "internal/access", "internal/atomicfile", "internal/config", "internal/dn", "internal/filerights", "internal/osservice", "internal/ownpki",
+		"pki", "pki/certfile", "internal/access", "internal/atomicfile", "internal/config", "internal/dn", "internal/filerights", "internal/osservice", "internal/ownpki",
 		"golang.org/x/sys",
 	},
 	"pki": {

@@ -16,7 +16,6 @@ import (
 	"tlstunnel/internal/osservice"
 	"tlstunnel/internal/ownpki"
 	"tlstunnel/pki"
-	"tlstunnel/service/compile"
 )
 
 // The steps that are the same on every system that has any.
@@ -66,7 +65,7 @@ func pkiStep(ctx context.Context, o Options) Step {
 			if there, err := exists(cfg.PKI.Dir); err == nil && !there {
 				folder = cfg.PKI.Dir
 			}
-			for _, mark := range compile.Marks(cfg) {
+			for _, mark := range ownpki.Marks(cfg) {
 				if there, err := exists(mark); err == nil && !there {
 					marks = append(marks, mark)
 				}

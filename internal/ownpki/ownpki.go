@@ -36,6 +36,9 @@ func First(ctx context.Context, cfg *config.Config) (store *pki.Store, created [
 	return Make(ctx, cfg)
 }
 
+// Marks are the paths of the marks that First and Make leave, see [pki.Mark].
+func Marks(cfg *config.Config) []string { return compile.Marks(cfg) }
+
 // Renew renews the server certificate and opens the PKI.
 func Renew(ctx context.Context, cfg *config.Config, opts pki.RenewOptions) (*pki.Store, error) {
 	if _, err := pki.Renew(ctx, compile.PKI(cfg), time.Now(), opts); err != nil {
