@@ -59,7 +59,7 @@ var mayImport = map[string][]string{
 	"internal/atomicfile": {"internal/filerights", "golang.org/x/sys"},
 	"internal/backoff":    nil,
 	"internal/bench":      {"service", "internal/version"},
-	"internal/chain":      {"internal/date", "internal/dn"},
+	"internal/chain":      {"internal/date", "internal/dn", "internal/quote"},
 	"internal/cli": {
 		"installer", "service", "service/compile", "pki", "pki/certfile", "internal/access", "internal/atomicfile", "internal/bench", "internal/config", "internal/control",
 		"internal/date", "internal/diagnose", "internal/dn", "internal/logging", "internal/osservice", "internal/ownpki", "internal/quote", "internal/tuning", "internal/version",

@@ -95,7 +95,7 @@ func (s *settings) revokedIn(chain []*x509.Certificate) *diagnose.Refusal {
 	for i, cert := range chain {
 		switch why := s.revoked(cert); {
 		case why != nil && i > 0:
-			return &diagnose.Refusal{Code: "*.ca_revoked", Values: append(why.Values, "ca", strconv.Quote(dn.Text(cert.Subject)))}
+			return &diagnose.Refusal{Code: "*.ca_revoked", Values: append(why.Values, "subject", strconv.Quote(dn.Text(cert.Subject)))}
 		case why != nil:
 			return why
 		}

@@ -3,6 +3,7 @@
 //
 //	judge := chain.Judge{Roots: pool, Trusted: cas, Usage: x509.ExtKeyUsageServerAuth, ...}
 //	fault := judge.Verify(sent) // nil: accepted
+//	fault.Code                  // missing_intermediate
 //	fault.What                  // the certificate of "CN=Issuing 1", which issued "CN=pacs", wasn't sent
 //	fault.Remedy                // the target's administrator adds it to the file of its certificate, ...
 package chain
@@ -83,11 +84,11 @@ func FalseSigner(certs []*x509.Certificate) error {
 }
 
 func falseSigner(cert, signer *x509.Certificate) *Fault {
-	why := "isn't a CA (CA:FALSE)"
+	code := "signed_by_no_ca"
 	if IsCA(signer) {
-		why = "may not sign certificates (its key usage)"
+		code = "signed_without_right"
 	}
-	return &Fault{fmt.Sprintf("the certificate %s is signed by %s, which %s, so that no peer accepts it", subject(cert), subject(signer), why), "get one from a CA"}
+	return newFault(code, "cert", subject(cert), "signer", subject(signer))
 }
 
 // maySign is what crypto/x509 asks of a signer, but for its dates.

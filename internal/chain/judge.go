@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
+	"strconv"
 	"time"
 
 	"tlstunnel/internal/date"
@@ -23,16 +23,6 @@ type Judge struct {
 	// For the remedies: whose chain it is ("the target"), and where a CA is added to
 	// the trusted ones ("ca of this tunnel").
 	Whose, List string
-}
-
-// A Fault is what is wrong with a chain, and what would mend it.
-type Fault struct{ What, Remedy string }
-
-func (f *Fault) Error() string {
-	if strings.HasPrefix(f.Remedy, "if ") {
-		return f.What + "; " + f.Remedy
-	}
-	return f.What + ": " + f.Remedy
 }
 
 // Verify verifies a chain as it was sent, the leaf first. Nil says that it is
@@ -61,11 +51,11 @@ func (j Judge) Explain(sent []*x509.Certificate, err error) *Fault {
 	case errors.As(err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
 		return j.misused(sent)
 	case errors.As(err, &invalid) && invalid.Reason == x509.CANotAuthorizedForThisName:
-		return &Fault{fmt.Sprintf("a CA of its chain may not issue certificates for its names (name constraints: %q)", invalid.Detail), "have one issued by another CA"}
+		return newFault("name_constraints", "detail", strconv.Quote(invalid.Detail))
 	case errors.As(err, &invalid) && invalid.Reason == x509.TooManyIntermediates:
-		return &Fault{"a CA of its chain may have fewer CAs below it (path length)", "have one issued by another CA"}
+		return newFault("path_length")
 	}
-	return &Fault{"its chain can't be verified", err.Error()}
+	return newFault("unverifiable", "err", err.Error())
 }
 
 // What a stranger can make us compute for a message.
@@ -85,7 +75,7 @@ func (j Judge) unknown(sent []*x509.Certificate) *Fault {
 			return j.untrusted(cert, cert == leaf)
 		}
 		if with := Refused(cert); with != "" {
-			return &Fault{fmt.Sprintf("%s is signed with %s, which isn't accepted", subject(cert), with), "have it issued anew"}
+			return newFault("old_signature", "cert", subject(cert), "with", with)
 		}
 		signer := signerIn(known, cert, path, &checks)
 		switch {
@@ -94,8 +84,7 @@ func (j Judge) unknown(sent []*x509.Certificate) *Fault {
 		case !maySign(signer):
 			return falseSigner(cert, signer)
 		case !bytes.Equal(signer.RawSubject, cert.RawIssuer):
-			return &Fault{fmt.Sprintf("%s is signed by %s, but doesn't have exactly that name as its issuer", subject(cert), subject(signer)),
-				"have it issued anew"}
+			return newFault("issuer_misspelt", "cert", subject(cert), "signer", subject(signer))
 		case j.Now.Before(signer.NotBefore), j.Now.After(signer.NotAfter):
 			return j.outOfDate(leaf, signer)
 		}
@@ -124,23 +113,17 @@ func signerIn(known []*x509.Certificate, cert *x509.Certificate, path []*x509.Ce
 // missing is that the issuer of cert is neither among the sent nor the trusted ones.
 func (j Judge) missing(sent []*x509.Certificate, cert *x509.Certificate) *Fault {
 	isNamesake := func(ca *x509.Certificate) bool { return bytes.Equal(ca.RawSubject, cert.RawIssuer) }
-	add := fmt.Sprintf("%s's administrator adds it to the file of its certificate", j.Whose)
+	values := []string{"issuer", issuer(cert), "cert", subject(cert), "owner", j.Whose, "list", j.List}
 	if i := slices.IndexFunc(j.Trusted, isNamesake); i >= 0 {
-		return &Fault{
-			fmt.Sprintf("%s wasn't signed by the CA %s that is in %s (SHA-256 %s), but by one of the same name with another key", subject(cert), issuer(cert), j.List, dn.Fingerprint(j.Trusted[i])),
-			"perhaps that CA was made anew; if you trust the new one, add its certificate too",
-		}
+		return newFault("other_ca_of_that_name", append(values, "fingerprint", dn.Fingerprint(j.Trusted[i]))...)
 	}
-	what := fmt.Sprintf("the certificate of %s, which issued %s, wasn't sent", issuer(cert), subject(cert))
 	switch {
 	case slices.ContainsFunc(sent[1:], isNamesake):
-		return &Fault{what + ", but one of the same name with another key, as from before a renewal",
-			add + " in its place, or you add it to " + j.List}
+		return newFault("stale_intermediate", values...)
 	case slices.ContainsFunc(sent[1:min(len(sent), maxLength)], j.isTrusted):
-		return &Fault{what, add + ", or you add it to " + j.List}
+		return newFault("missing_intermediate", values...)
 	default:
-		return &Fault{what + " and isn't trusted here" + keyID(cert),
-			"if that is a CA between it and one that is trusted, " + add + "; else, if you trust it, add its certificate to " + j.List}
+		return newFault("unknown_issuer", append(values, "more", keyID(cert))...)
 	}
 }
 
@@ -155,30 +138,31 @@ func (j Judge) isTrusted(ca *x509.Certificate) bool {
 
 // untrusted is that the chain is whole, but nobody here trusts its end.
 func (j Judge) untrusted(top *x509.Certificate, alone bool) *Fault {
-	what := fmt.Sprintf("the CA %s (SHA-256 %s) isn't trusted here", subject(top), dn.Fingerprint(top))
+	code, more := "unknown_ca", ""
 	if alone {
-		what = fmt.Sprintf("the self-signed certificate %s (SHA-256 %s) isn't trusted here", subject(top), dn.Fingerprint(top))
+		code = "unknown_self_signed"
 	}
 	for _, ca := range j.Trusted {
 		if bytes.Equal(ca.RawSubject, top.RawSubject) {
-			what += fmt.Sprintf(", but one of the same name with another key is (SHA-256 %s)", dn.Fingerprint(ca))
+			more = fmt.Sprintf(", but one of the same name with another key is (SHA-256 %s)", dn.Fingerprint(ca))
 			break
 		}
 	}
-	return &Fault{what, "if you trust it, add its certificate to " + j.List}
+	return newFault(code, "subject", subject(top), "fingerprint", dn.Fingerprint(top), "more", more, "list", j.List)
 }
 
 func (j Judge) outOfDate(leaf, cert *x509.Certificate) *Fault {
-	remedy := "renew it, or set this machine's clock right"
+	code := "expired"
 	switch {
 	case j.Now.Before(cert.NotBefore):
-		remedy = "set this machine's clock right, or wait"
+		code = "not_yet_valid"
 	case slices.ContainsFunc(j.Trusted, cert.Equal):
-		remedy = "get the present certificate of that CA, and put it into " + j.List
+		code = "expired_ca"
 	case cert != leaf && IsCA(cert):
-		remedy = j.Whose + "'s administrator puts the present certificate of that CA into the file of its certificate"
+		code = "expired_intermediate"
 	}
-	return &Fault{fmt.Sprintf("%q is valid from %s to %s, and here it is %s", dn.Text(cert.Subject), date.Time(cert.NotBefore), date.Time(cert.NotAfter), date.Time(j.Now)), remedy}
+	return newFault(code, "cert", subject(cert), "from", date.Time(cert.NotBefore), "to", date.Time(cert.NotAfter), "now", date.Time(j.Now),
+		"owner", j.Whose, "list", j.List)
 }
 
 // misused finds the certificate that isn't for j.Usage.
@@ -189,5 +173,5 @@ func (j Judge) misused(sent []*x509.Certificate) *Fault {
 			return fault
 		}
 	}
-	return &Fault{"its chain isn't meant for TLS " + plural[j.Usage] + " (extended key usage)", "have one issued by another CA"}
+	return newFault("chain_of_wrong_use", "use", plural[j.Usage])
 }

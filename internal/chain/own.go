@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -31,7 +30,7 @@ func (o Own) Faults() (faults []*Fault) {
 	for i, cert := range ordered {
 		switch with := Refused(cert); {
 		case with != "" && !selfIssued(cert): // nobody looks at how a root is signed
-			faults = append(faults, &Fault{fmt.Sprintf("%s is signed with %s, which others refuse", subject(cert), with), "have it issued anew, with SHA-256 or better"})
+			faults = append(faults, newFault("own_old_signature", "cert", subject(cert), "with", with))
 		case i > 0 && o.isOutOfDate(cert) && !o.isReplaced(cert):
 			faults = append(faults, o.outOfDate(cert))
 		case i > 0:
@@ -42,8 +41,7 @@ func (o Own) Faults() (faults []*Fault) {
 	}
 	top := ordered[len(ordered)-1]
 	if slices.ContainsFunc(others, func(ca *x509.Certificate) bool { return bytes.Equal(ca.RawSubject, top.RawIssuer) }) && !selfIssued(top) {
-		faults = append(faults, &Fault{fmt.Sprintf("the certificate of %s in the chain has another key than the one that signed %s, as from before a renewal", issuer(top), subject(top)),
-			"get the present chain from the CA"})
+		faults = append(faults, newFault("own_stale_intermediate", "issuer", issuer(top), "cert", subject(top)))
 	}
 	return faults
 }
@@ -60,10 +58,7 @@ func (o Own) Missing() *Fault {
 	if !errors.As(err, new(x509.UnknownAuthorityError)) {
 		return nil
 	}
-	return &Fault{
-		fmt.Sprintf("the chain ends with %s, and its issuer %s isn't in it", subject(top), issuer(top)),
-		"unless that is a root that the other side has, an intermediate certificate is missing, which the CA offers as chain or bundle",
-	}
+	return newFault("own_missing_intermediate", "cert", subject(top), "issuer", issuer(top))
 }
 
 func (o Own) isOutOfDate(cert *x509.Certificate) bool {
@@ -84,17 +79,16 @@ func (o Own) OutOfDate() *Fault {
 	if !o.isOutOfDate(o.Chain[0]) {
 		return nil
 	}
-	fault := o.outOfDate(o.Chain[0])
-	if o.Now.After(o.Chain[0].NotAfter) {
-		fault.Remedy = "renew it"
-	}
-	return fault
+	return o.outOfDate(o.Chain[0])
 }
 
 func (o Own) outOfDate(cert *x509.Certificate) *Fault {
-	if o.Now.Before(cert.NotBefore) {
-		return &Fault{fmt.Sprintf("%s isn't valid before %s, and the clock says %s", subject(cert), date.Time(cert.NotBefore), date.Time(o.Now)),
-			"check the clock of this machine"}
+	code := "own_expired_intermediate"
+	switch {
+	case o.Now.Before(cert.NotBefore):
+		code = "own_not_yet_valid"
+	case cert == o.Chain[0]:
+		code = "own_expired"
 	}
-	return &Fault{fmt.Sprintf("%s expired on %s", subject(cert), date.Time(cert.NotAfter)), "get the present chain from the CA"}
+	return newFault(code, "cert", subject(cert), "from", date.Time(cert.NotBefore), "to", date.Time(cert.NotAfter), "now", date.Time(o.Now))
 }

@@ -3,6 +3,7 @@ package chain
 import (
 	"crypto/x509"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -44,13 +45,11 @@ func wrongUse(cert *x509.Certificate, usage x509.ExtKeyUsage) *Fault {
 	if isFor(cert, usage) {
 		return nil
 	}
-	only := strings.Join(Usages(cert), ", ")
+	code := "wrong_use"
 	if IsCA(cert) {
-		return &Fault{"the CA " + subject(cert) + " may not issue certificates for TLS " + plural[usage] + ", but only for " + only + " (extended key usage)",
-			"have a certificate issued by another CA"}
+		code = "ca_of_wrong_use"
 	}
-	return &Fault{subject(cert) + " isn't meant for TLS " + plural[usage] + ", but for " + only + " (extended key usage)",
-		"have one issued with the extended usage \"" + usages[usage] + "\""}
+	return newFault(code, "cert", subject(cert), "use", plural[usage], "usages", strings.Join(Usages(cert), ", "), "wanted", strconv.Quote(usages[usage]))
 }
 
 var plural = map[x509.ExtKeyUsage]string{x509.ExtKeyUsageServerAuth: "servers", x509.ExtKeyUsageClientAuth: "clients"}

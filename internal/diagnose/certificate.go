@@ -34,12 +34,19 @@ func (h *Handshake) untrusted(v *tls.CertificateVerificationError) Diagnosis {
 	leaf := v.UnverifiedCertificates[0]
 	switch {
 	case !errors.As(v.Err, new(x509.HostnameError)):
-		return h.new("*.untrusted", "fault", h.judge().Explain(v.UnverifiedCertificates, v.Err).Error())
+		return h.fault(h.judge().Explain(v.UnverifiedCertificates, v.Err))
 	case len(leaf.DNSNames)+len(leaf.IPAddresses) == 0:
 		return h.new("*.without_name", "name", strconv.Quote(h.Config.ServerName), "subject", strconv.Quote(dn.Text(leaf.Subject)))
 	default:
 		return h.new("*.other_name", "name", strconv.Quote(h.Config.ServerName), "names", names(leaf))
 	}
+}
+
+// fault is for what package chain says of a chain: its words are those of the row.
+func (h *Handshake) fault(f *chain.Fault) Diagnosis {
+	d := h.new("*." + f.Code)
+	d.What, d.Remedy = quote.Fill(refused, "side", h.Side)+f.What, f.Remedy
+	return d
 }
 
 // judge verifies what the other side shows as crypto/tls does.

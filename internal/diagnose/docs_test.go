@@ -112,6 +112,8 @@ func (r row) shown(text string) string {
 			return side
 		case "{whose}":
 			return "the " + side + "'s certificate"
+		case "{owner}":
+			return "the " + side
 		case "{more}":
 			return " [...]"
 		case "{err}":

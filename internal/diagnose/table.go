@@ -1,6 +1,11 @@
 package diagnose
 
-import "log/slog"
+import (
+	"log/slog"
+	"slices"
+	"strings"
+	"tlstunnel/internal/chain"
+)
 
 // row is one thing that can be wrong. Words in braces are filled in by [New].
 type row struct {
@@ -90,8 +95,7 @@ var table = []section{
 		{"*.no_protocol_in_common", "", warn, "the {side} speaks none of the protocols in alpn", ""},
 		{"*.alert", "", warn, "the {side} ended TLS with an alert", "; its own log knows why{more}"},
 	}},
-	{"Certificates that tlstunnel refuses", []row{
-		{"*.untrusted", Tunnel, warn, refused + "{fault}", ""},
+	{"Certificates that tlstunnel refuses", slices.Concat(chainRows(), []row{
 		{"*.other_name", Tunnel, warn, refused + "expected the name {name}, but it is for {names}", "; if this is the right machine, set server_name to a name of its certificate, have this name added to it (a tlstunnel there has names in [pki] for that), or pin its key here (pins in place of ca)"},
 		{"*.without_name", Tunnel, warn, refused + "expected the name {name}, but it is for no name at all (only the subject {subject}, which doesn't count)", "; if this is the right machine, have this name added to it (a tlstunnel there has names in [pki] for that), or pin its key here (pins in place of ca)"},
 		{"*.other_key", Tunnel, warn, refused + "its key is {key}, which isn't pinned: either it has a new key or this is another machine", "; if its administrator confirms this key, by phone say, write it in pins, which has {pins}"},
@@ -102,10 +106,10 @@ var table = []section{
 		{"*.unsupported_key", Tunnel, warn, "the {side}'s certificate can't be used: it has a key of a kind or size that isn't supported", "; it needs one with an RSA key of at most 8192 bits, or an ECDSA or Ed25519 key"},
 		{"*.large_message", Tunnel, warn, "tlstunnel refused the {side}'s handshake: it sent a message of {bytes} bytes, where {most} are the most", ""},
 		{"*.large_chain", Tunnel, warn, "tlstunnel refused the {side}'s handshake: it sent {what}", "; it should send its certificate and those of the CAs between it and the root, and no others"},
-	}},
+	})},
 	{"Authorization", []row{
 		{"*.revoked", Tunnel, warn, "{whose} was revoked {since} ({file})", ""},
-		{"*.ca_revoked", Tunnel, warn, "{whose} comes from the CA {ca}, whose certificate was revoked {since} ({file})", ""},
+		{"*.ca_revoked", Tunnel, warn, "{whose} comes from the CA {subject}, whose certificate was revoked {since} ({file})", ""},
 		{"*.crl_out_of_date", Tunnel, warn, "{whose} may have been revoked: the CRL {file} of {issuer} has been out of date since {since}", "; get a new one from the CA, or set crl_expired = \"warn\""},
 		{"peer.has_our_key", Tunnel, warn, "the peer has the key of this machine's own server certificate, which is no client's", "give it a certificate of its own (`tlstunnel cert issue NAME --client`); if it is this machine, or the key is shared on purpose, write {key} in allow"},
 		{"peer.not_in_allow", Tunnel, warn, "nothing in the peer's certificate is in allow: it has {names}; allow has {rules}", ""},
@@ -177,3 +181,15 @@ var rows = func() map[string]row {
 	}
 	return all
 }()
+
+// chainRows are what package chain says of the chains of others.
+func chainRows() (all []row) {
+	for _, kind := range chain.Kinds {
+		remedy := kind.Remedy
+		if strings.HasPrefix(remedy, "if ") {
+			remedy = "; " + remedy
+		}
+		all = append(all, row{"*." + kind.Code, Tunnel, warn, refused + kind.What, remedy})
+	}
+	return all
+}

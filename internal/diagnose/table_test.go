@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"tlstunnel/internal/chain"
 )
 
 // Every code in the source has a row, for each side that it may be about, and every row is
@@ -32,7 +33,8 @@ func TestEveryCodeHasARow(t *testing.T) {
 	for _, s := range table {
 		for _, r := range s.rows {
 			_, name, _ := strings.Cut(r.code, ".")
-			if !used[r.code] && !used["*."+name] {
+			ofChain := slices.ContainsFunc(chain.Kinds, func(k chain.Kind) bool { return k.Code == name })
+			if !used[r.code] && !used["*."+name] && !ofChain {
 				t.Errorf("nothing says %s", r.code)
 			}
 			if seen[r.code] {
