@@ -181,22 +181,36 @@ func TestClientCertificateOfAnotherCA(t *testing.T) {
 // A target that speaks TLS itself, where the plain port should be: no program has
 // understood a word, and both logs say so.
 func TestTargetSpeaksTLS(t *testing.T) {
-	const plainPort = `target must be its plain port; for its TLS port, take a tunnel with mode = "client"`
+	const (
+		alerts         = "the target speaks TLS itself: it answered plain bytes with an alert; "
+		behindAlerts   = "the program behind " + alerts
+		closes         = "the target closed before it had sent a byte: its own log knows why; if "
+		plainPort      = `target must be its plain port; for its TLS port, take a tunnel with mode = "client"`
+		plainPortThere = "the target of the tunnel there must be its plain port"
+	)
+	sends := func(alert string) func(net.Conn, <-chan struct{}) {
+		return func(c net.Conn, _ <-chan struct{}) { _, _ = io.WriteString(c, alert) }
+	}
 	for _, test := range []struct {
 		name           string
-		serve          func(net.Conn)
+		serve          func(c net.Conn, arrived <-chan struct{})
 		server, client string
 	}{
-		{"and says so", func(c net.Conn) { _, _ = io.WriteString(c, "\x15\x03\x01\x00\x02\x02\x46") }, "the target speaks TLS itself: it answered plain bytes with an alert; " + plainPort,
-			"the program behind the target speaks TLS itself: it answered plain bytes with an alert; the target of the tunnel there must be its plain port"},
-		{"and closes", func(c net.Conn) { _, _ = io.ReadAtLeast(c, make([]byte, 5), 5) },
-			"the target closed before it had sent a byte: its own log knows why; if the target speaks TLS itself, " + plainPort,
-			"the target closed before it had sent a byte: its own log knows why; if the program behind the target speaks TLS itself, the target of the tunnel there must be its plain port"},
+		{"and says so", sends("\x15\x03\x01\x00\x02\x02\x46"), alerts + plainPort, behindAlerts + plainPortThere},
+		{"and pads that", sends("\x15\x03\x01\x00\x04\x02\x46\x00\x00"), alerts + plainPort, behindAlerts + plainPortThere},
+		{"and says so in two pieces", func(c net.Conn, arrived <-chan struct{}) {
+			_, _ = io.WriteString(c, "\x15\x03\x01")
+			<-arrived
+			_, _ = io.WriteString(c, "\x00\x02\x02\x46")
+		}, alerts + plainPort, behindAlerts + plainPortThere},
+		{"and closes", func(c net.Conn, _ <-chan struct{}) { _, _ = io.ReadAtLeast(c, make([]byte, 5), 5) },
+			closes + "the target speaks TLS itself, " + plainPort, closes + "the program behind the target speaks TLS itself, " + plainPortThere},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			leakCheck(t)
+			arrived := make(chan struct{})
 			target := serve(t, func(c net.Conn) {
-				test.serve(c)
+				test.serve(c, arrived)
 				_ = c.(*net.TCPConn).CloseWrite()
 				_, _ = io.Copy(io.Discard, c)
 			})
@@ -205,6 +219,8 @@ func TestTargetSpeaksTLS(t *testing.T) {
 			peer := mustDial(t, client.addr)
 			_, err := io.WriteString(peer, "HELO\n")
 			check(t, err)
+			_, _ = peer.Read(make([]byte, 1))
+			close(arrived)
 			_, _ = io.ReadAll(peer)
 			check(t, peer.CloseWrite())
 			server.logs.expect(t, 0, slog.LevelWarn, "connection closed", byTarget, test.server)

@@ -1,7 +1,6 @@
 package tunnel
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"io"
@@ -53,8 +52,8 @@ func (f *flow) copy() (failed *side, err error) {
 
 // pass is a [sock.Consumer].
 func (f *flow) pass(c *sock.Chunk, b []byte) (more bool) {
-	if f.start == nil {
-		f.start = bytes.Clone(b[:min(len(b), diagnose.AlertSize)])
+	if more := diagnose.AlertSize - len(f.start); more > 0 {
+		f.start = append(f.start, b[:min(len(b), more)]...)
 	}
 	f.passing.Store(true)
 	n, err := f.dst.Write(b)

@@ -19,9 +19,12 @@ const AlertSize = recordHeader + 2 // the level and the code
 // IsHello reports whether a stream begins as TLS does.
 func IsHello(start []byte) bool { return bytes.HasPrefix(start, []byte{recordHandshake, 3}) }
 
-// IsAlert reports whether a stream begins with an alert that isn't encrypted.
+// IsAlert reports whether a stream begins with an alert that isn't encrypted. Some programs
+// pad it, though RFC 8446, section 5.1, doesn't have that.
 func IsAlert(start []byte) bool {
-	return len(start) >= AlertSize && start[0] == recordAlert && start[1] == 3 && start[3] == 0 && start[4] == 2
+	const warning, fatal = 1, 2
+	return len(start) >= AlertSize && start[0] == recordAlert && start[1] == 3 && start[3] == 0 && start[4] >= 2 &&
+		(start[5] == warning || start[5] == fatal)
 }
 
 // describePlain guesses what a peer speaks that isn't TLS from the first bytes that it
