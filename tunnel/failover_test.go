@@ -14,7 +14,7 @@ import (
 // deadTarget is an address that takes no connection, and as slowly as the system
 // allows.
 func deadTarget(t testing.TB) string {
-	if address := deafPort(t); address != "" {
+	if address := unresponsivePort(t); address != "" {
 		return address
 	}
 	return closedPort(t)
@@ -224,7 +224,7 @@ func TestDeadAddressIsTriedLast(t *testing.T) {
 // tried beside it, and from then on before it.
 func TestSilentAddress(t *testing.T) {
 	leakCheck(t)
-	dead, up := deafPort(t), listen(t)
+	dead, up := unresponsivePort(t), listen(t)
 	if dead == "" {
 		t.Skip("not to be had on this system")
 	}

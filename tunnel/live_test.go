@@ -58,14 +58,14 @@ func TestConnectionsAreEnded(t *testing.T) {
 	})
 	t.Run("dial", func(t *testing.T) {
 		leakCheck(t)
-		deaf := deafPort(t)
-		if deaf == "" {
+		dead := unresponsivePort(t)
+		if dead == "" {
 			t.Skip("not to be had on this system")
 		}
-		r := start(t, toTargets(deaf, closedPort(t)))
+		r := start(t, toTargets(dead, closedPort(t)))
 		peer := mustDial(t, r.addr)
 		at := only(t, r, stepDial)
-		if at.Target != deaf {
+		if at.Target != dead {
 			t.Errorf("got %+v", at)
 		}
 		r.End(at.ID)

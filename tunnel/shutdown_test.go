@@ -39,7 +39,7 @@ func TestShutdownWhileIdle(t *testing.T) {
 func TestShutdownWhileDialling(t *testing.T) {
 	silent := listen(t) // connects, but never says a word of TLS
 	for name, target := range map[string]Target{
-		"connecting": {Address: deafPort(t)},
+		"connecting": {Address: unresponsivePort(t)},
 		"in its TLS": {Address: silent.Addr().String(), TLS: clientTLS()},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -62,7 +62,7 @@ func TestTargetFails(t *testing.T) {
 		name, address, reason string
 	}{
 		{"closed port", closedPort(t), reasonRefused},
-		{"no answer", deafPort(t), reasonNoAnswer},
+		{"no answer", unresponsivePort(t), reasonNoAnswer},
 		// Without a network the resolver doesn't answer; that is about the name too.
 		{"no such name", "pacs.clinic.invalid:104", reasonNoAddress},
 	}

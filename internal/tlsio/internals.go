@@ -79,6 +79,11 @@ func (i *internals) knowsKeys() bool {
 	return i.in.cipher != nil && i.in.seq != nil && i.out.cipher != nil && i.out.seq != nil
 }
 
+// areEmpty reports whether no more can be read without the transport.
+func (i *internals) areEmpty() bool {
+	return i.knowsBuffers() && i.rawInput.Len() == 0 && i.input.Len() == 0
+}
+
 // releaseBuffers leaves crypto/tls with what it needs to go on: a part of a record, if
 // that is all that has come.
 func (i *internals) releaseBuffers() {

@@ -11,6 +11,8 @@ func internalsOf(*tls.Conn) internals { return internals{} }
 
 func (*internals) knowsKeys() bool { return false }
 
+func (*internals) areEmpty() bool { return false }
+
 func (*internals) releaseBuffers() {}
 
 func (*internals) messages([RecordHeader]byte, []byte) (said []byte, encrypted bool, free func()) {

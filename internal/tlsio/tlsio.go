@@ -115,6 +115,9 @@ func (c *Conn) decrypt(from *sock.Chunk, consume sock.Consumer) (more bool, err 
 		var read int
 		read, err = c.tls.Read(to.B[n:])
 		n += read
+		if err == nil && len(c.transport.ahead) == 0 && c.internals.areEmpty() {
+			break // to ask again would cost an allocation
+		}
 	}
 	if from != nil {
 		c.transport.ahead = nil

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// deafPort is an address that doesn't answer: the backlog of its listener is
+// unresponsivePort is an address that doesn't answer: the backlog of its listener is
 // full, and Linux drops what comes then.
-func deafPort(t testing.TB) string {
+func unresponsivePort(t testing.TB) string {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	check(t, err)
