@@ -8,6 +8,7 @@ import (
 	"os"
 	"testing"
 	"time"
+
 	"tlstunnel/internal/diagnose"
 	"tlstunnel/internal/sock"
 	"tlstunnel/internal/tlsio"

@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+
 	"tlstunnel/internal/sock"
 )
 

@@ -55,9 +55,9 @@ func explainRelay(s *side, err error) *ending {
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		code = "*.closed_in_record"
-	case err == errCut && s.isTunnel:
+	case err == errNoCloseNotify && s.isTunnel:
 		code = "*.cut_off"
-	case err == errCut:
+	case err == errNoCloseNotify:
 		code = "*.no_close_notify"
 	case diagnose.IsGone(err):
 		code = "*.reset"
@@ -73,11 +73,11 @@ func explainRelay(s *side, err error) *ending {
 // peer's has sent, perhaps as it speaks TLS itself and got plain bytes.
 func (r *relaying) explainTarget(end *ending) *ending {
 	chained := r.back.tls != nil
-	nested := diagnose.IsHello(r.up.start) // TLS within TLS is the business of both programs
-	asked, silent := r.up.start != nil, r.down.start == nil
+	nested := diagnose.IsHello(r.up.first) // TLS within TLS is the business of both programs
+	asked, silent := r.up.first != nil, r.down.first == nil
 	left := end.outcome == interrupted && end.By == byTarget && diagnose.IsGone(end.err)
 	switch {
-	case end.By != byTunnel && diagnose.IsAlert(r.down.start) && r.toFront.Load() <= 2*diagnose.AlertSize && !nested:
+	case end.By != byTunnel && diagnose.IsAlert(r.down.first) && r.toFront.Load() <= 2*diagnose.AlertSize && !nested:
 		end.Diagnosis = diagnose.SpeaksTLS(chained)
 	case end.outcome == completed && r.finished == r.back && asked && silent && !nested:
 		end.Diagnosis = diagnose.ClosedUnanswered(chained)

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
 	"tlstunnel/internal/diagnose"
 )
 

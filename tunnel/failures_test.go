@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
 	"tlstunnel/internal/diagnose"
 	"tlstunnel/internal/tlsio"
 )

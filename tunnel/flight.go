@@ -9,9 +9,10 @@ import (
 	"crypto/x509"
 	"fmt"
 	"strconv"
-	"tlstunnel/internal/diagnose"
 
 	"golang.org/x/crypto/cryptobyte"
+
+	"tlstunnel/internal/diagnose"
 )
 
 // What a peer may say before it has proved anything. A real chain has some four

@@ -39,7 +39,7 @@ func (r *relaying) isForNobody(s *side) bool {
 		if s.vanished.Load() {
 			return !s.hasEnded()
 		}
-		return own.passing.Load() && !s.endWaits() // if not, it is read up to its end
+		return own.writing.Load() && !s.endWaits() // if not, it is read up to its end
 	case stageEnding:
 		return false
 	case stageEnded:

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"testing"
 	"time"
+
 	"tlstunnel/internal/diagnose"
 	"tlstunnel/internal/sock"
 )

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/netip"
 	"time"
+
 	"tlstunnel/internal/diagnose"
 	"tlstunnel/internal/sock"
 	"tlstunnel/internal/tlsio"
@@ -79,7 +80,7 @@ func (c *conn) secured(s *side) {
 	if s.isTunnel = hasMark(s.tls.First()); s.name == byTarget {
 		s.isTunnel = hasAnswer(&state)
 	}
-	s.demanding = s.isTunnel || c.settings.RequireCloseNotify
+	s.mustCloseNotify = s.isTunnel || c.settings.RequireCloseNotify
 	s.tls.ForgetFirst()
 	s.stream, s.handshake, s.terms.Hello = s.tls, nil, nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
 	"tlstunnel/internal/sock"
 )
 

@@ -43,14 +43,3 @@ func TestKeyUpdatesOfASideThatLeaves(t *testing.T) {
 		})
 	}
 }
-
-// keyUpdate is a KeyUpdate that asks for an answer. The records after it have a new key.
-func (r *rawTLS) keyUpdate(t testing.TB) []byte {
-	t.Helper()
-	b := r.record(t, handshakeRecord, keyUpdateRequested)
-	r.update, r.sent = expand(t, r.current(), "traffic upd", 32), 0
-	return b
-}
-
-// keyUpdateRequested is a message that the other side must answer.
-var keyUpdateRequested = []byte{24, 0, 0, 1, 1}

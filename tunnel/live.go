@@ -119,7 +119,7 @@ func (t *Tunnel) register(c *conn) {
 	t.live.mu.Lock()
 	defer t.live.mu.Unlock()
 	if t.live.conns[c.id] = c; len(t.live.conns) == 1 {
-		t.looking.Reset(t.lookInterval())
+		t.stateTimer.Reset(t.stateInterval())
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"slices"
+
 	"tlstunnel/internal/tlsio"
 )
 
@@ -29,8 +30,8 @@ const markLabel = "tlstunnel/1: ends every stream with close_notify"
 // and there is none of that number (RFC 6962, section 3.2).
 var markAnswer = append([]byte{0xff}, markLabel...)
 
-// errCut is an end of stream without close_notify, where one had to come.
-var errCut = errors.New("end of stream without close_notify")
+// errNoCloseNotify is an end of stream without close_notify, where one had to come.
+var errNoCloseNotify = errors.New("end of stream without close_notify")
 
 // helloSize is how much of a ClientHello there is up to the end of its random value,
 // which begins at helloRandom: the headers of record and message, and a version.

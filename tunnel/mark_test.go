@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+
 	"tlstunnel/internal/tlsio"
 )
 

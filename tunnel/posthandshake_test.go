@@ -61,13 +61,5 @@ func TestPostHandshakeFlood(t *testing.T) {
 	}
 }
 
-// quietKeyUpdate is a KeyUpdate that asks for no answer.
-func (r *rawTLS) quietKeyUpdate(t testing.TB) []byte {
-	t.Helper()
-	b := r.record(t, handshakeRecord, []byte{24, 0, 0, 1, 0})
-	r.update, r.sent = expand(t, r.current(), "traffic upd", 32), 0
-	return b
-}
-
 // sessionTicket is a NewSessionTicket (RFC 8446, section 4.6.1) for a day.
 var sessionTicket = append([]byte{4, 0, 0, 4 + 4 + 2 + 2 + 32 + 2, 0, 1, 0x51, 0x80, 1, 2, 3, 4, 1, 7, 0, 32}, append(make([]byte, 32), 0, 0)...)

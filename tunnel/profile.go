@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"crypto/tls"
+
 	"tlstunnel/internal/strength"
 )
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+
 	"tlstunnel/internal/strength"
 )
 

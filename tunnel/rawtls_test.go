@@ -97,3 +97,22 @@ func expand(t testing.TB, secret []byte, label string, length int) []byte {
 	check(t, err)
 	return key
 }
+
+// keyUpdate is a KeyUpdate that asks for an answer. The records after it have a new key.
+func (r *rawTLS) keyUpdate(t testing.TB) []byte {
+	t.Helper()
+	b := r.record(t, handshakeRecord, keyUpdateRequested)
+	r.update, r.sent = expand(t, r.current(), "traffic upd", 32), 0
+	return b
+}
+
+// keyUpdateRequested is a message that the other side must answer.
+var keyUpdateRequested = []byte{24, 0, 0, 1, 1}
+
+// quietKeyUpdate is a KeyUpdate that asks for no answer.
+func (r *rawTLS) quietKeyUpdate(t testing.TB) []byte {
+	t.Helper()
+	b := r.record(t, handshakeRecord, []byte{24, 0, 0, 1, 0})
+	r.update, r.sent = expand(t, r.current(), "traffic upd", 32), 0
+	return b
+}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
 	"tlstunnel/internal/diagnose"
 	"tlstunnel/internal/sock"
 )
@@ -16,10 +17,10 @@ import (
 type flow struct {
 	src, dst *side
 	moved    *atomic.Int64 // bytes that dst has taken
-	passing  atomic.Bool   // a write to dst is under way
+	writing  atomic.Bool   // a write to dst is under way
 	stage    atomic.Int32  // see stageOpen
 	err      error         // why dst takes no more
-	start    []byte        // its first bytes, a few
+	first    []byte        // its first bytes, a few
 }
 
 // The stages of a flow.
@@ -52,12 +53,12 @@ func (f *flow) copy() (failed *side, err error) {
 
 // pass is a [sock.Consumer].
 func (f *flow) pass(c *sock.Chunk, b []byte) (more bool) {
-	if more := diagnose.AlertSize - len(f.start); more > 0 {
-		f.start = append(f.start, b[:min(len(b), more)]...)
+	if more := diagnose.AlertSize - len(f.first); more > 0 {
+		f.first = append(f.first, b[:min(len(b), more)]...)
 	}
-	f.passing.Store(true)
+	f.writing.Store(true)
 	n, err := f.dst.Write(b)
-	f.passing.Store(false)
+	f.writing.Store(false)
 	c.Release()
 	f.moved.Add(int64(n))
 	f.err = err

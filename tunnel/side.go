@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"sync/atomic"
+
 	"tlstunnel/internal/diagnose"
 	"tlstunnel/internal/sock"
 	"tlstunnel/internal/tlsio"
@@ -21,8 +22,8 @@ type side struct {
 	terms     *diagnose.Handshake
 	handshake *handshaking // nil once it has succeeded
 
-	isTunnel  bool // the other end is a tlstunnel, too: see mark.go
-	demanding bool // it must end its stream with close_notify
+	isTunnel        bool // the other end is a tlstunnel, too: see mark.go
+	mustCloseNotify bool // it must end its stream with close_notify
 
 	rejected  atomic.Bool            // crypto/tls has told it by an alert why we give up
 	gone      atomic.Pointer[ending] // why it takes nothing any more, if it doesn't
@@ -49,8 +50,8 @@ func (s *side) receive(consume sock.Consumer) error {
 	if (err == io.EOF || err == io.ErrUnexpectedEOF) && (s.tls == nil || s.tls.EndedByFIN()) {
 		if lost := s.socket.LostByWrite(); lost != nil && !s.finSeen.Load() {
 			err = lost
-		} else if err == io.EOF && s.demanding {
-			err = errCut
+		} else if err == io.EOF && s.mustCloseNotify {
+			err = errNoCloseNotify
 		}
 	}
 	s.noteRejection(err)

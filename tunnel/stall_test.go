@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"testing"
 	"time"
+
 	"tlstunnel/internal/sock"
 )
 

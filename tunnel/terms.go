@@ -3,6 +3,7 @@ package tunnel
 import (
 	"cmp"
 	"crypto/tls"
+
 	"tlstunnel/internal/diagnose"
 )
 

@@ -109,7 +109,7 @@ type Tunnel struct {
 	setup     context.Context
 	stopSetup context.CancelCauseFunc
 
-	looking *time.Timer // calls look
+	stateTimer *time.Timer // calls checkStates
 
 	targets *pool.Pool // those of the settings
 
@@ -147,8 +147,8 @@ func New(s Settings) *Tunnel {
 	t.strange = newLogLimiter(ofStrangers, t.logSummaries)
 	t.refusals = newLogLimiter(ofStrangers, t.logSummaries)
 	t.relayed = newLogLimiter(ofRelayed, t.logSummaries)
-	t.looking = time.AfterFunc(time.Hour, t.look)
-	t.looking.Stop() // until there is a connection
+	t.stateTimer = time.AfterFunc(time.Hour, t.checkStates)
+	t.stateTimer.Stop() // until there is a connection
 	t.Apply(s)
 	return t
 }

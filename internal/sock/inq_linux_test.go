@@ -4,9 +4,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
-	"tlstunnel/internal/testkit"
 
 	"golang.org/x/sys/unix"
+
+	"tlstunnel/internal/testkit"
 )
 
 // To take a queue for empty, when it isn't, would lose what comes after it.

@@ -2,22 +2,22 @@ package tunnel
 
 import "time"
 
-// look finds what no read and no write tells of the connections that relay: the end of
+// checkStates finds what no read and no write tells of the connections that relay: the end of
 // a side that nobody reads from, as its stream has ended or the other side takes
 // nothing, and a side that has vanished and owes us an acknowledgement. It asks the
 // system only about these, and looks again for as long as there are connections.
-func (t *Tunnel) look() {
+func (t *Tunnel) checkStates() {
 	for _, r := range t.live.relays() {
-		r.look(&r.up)
-		r.look(&r.down)
+		r.checkState(&r.up)
+		r.checkState(&r.down)
 	}
 	if t.live.count() > 0 {
-		t.looking.Reset(t.lookInterval())
+		t.stateTimer.Reset(t.stateInterval())
 	}
 }
 
-// lookInterval is a second, or an eighth of what it is about.
-func (t *Tunnel) lookInterval() time.Duration {
+// stateInterval is a second, or an eighth of what it is about.
+func (t *Tunnel) stateInterval() time.Duration {
 	s := t.settings.Load()
 	interval := min(time.Second, s.HalfCloseTimeout/checksPerLimit)
 	if s.Keepalive > 0 {
@@ -26,11 +26,11 @@ func (t *Tunnel) lookInterval() time.Duration {
 	return max(interval, 10*time.Millisecond)
 }
 
-// look is for the side that f comes from.
-func (r *relaying) look(f *flow) {
-	s, passing := f.src, f.passing.Load()
-	unread := passing || f.stage.Load() != stageOpen // if it is read, its reader sees its end
-	waiting := s.socket.OwesAnswer(r.to(s).passing.Load())
+// checkState is for the side that f comes from.
+func (r *relaying) checkState(f *flow) {
+	s, writing := f.src, f.writing.Load()
+	unread := writing || f.stage.Load() != stageOpen // if it is read, its reader sees its end
+	waiting := s.socket.OwesAnswer(r.to(s).writing.Load())
 	if !unread && !waiting {
 		return
 	}
@@ -47,12 +47,12 @@ func (r *relaying) look(f *flow) {
 			r.lose(s, explainRelay(s, err))
 		}
 	case waiting && state.Vanished:
-		if passing && s.tls != nil && s.tls.MayEndInAlert() {
+		if writing && s.tls != nil && s.tls.MayEndInAlert() {
 			s.alertSeen.Store(true) // if it isn't one, half_close_timeout ends this
 		}
 		s.vanished.Store(true)
 		r.lose(s, explainRelay(s, errTimedOut))
-	case state.Ended && passing:
+	case state.Ended && writing:
 		r.limitHalfClose()
 	case f.stage.Load() == stageEnded && s.tls != nil:
 		// If it closed, its system resets the connection when something more comes. A
