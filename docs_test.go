@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -101,13 +102,28 @@ func TestIndex(t *testing.T) {
 	}
 }
 
-// TestArchitecture finds each package of the program in docs/internals/architecture.md.
+// TestArchitecture finds each package of the program in docs/internals/architecture.md, and
+// each arrow of its picture in the table of imports.
 func TestArchitecture(t *testing.T) {
 	text := pages(t)["docs/internals/architecture.md"]
 	for name := range mayImport {
 		if name != "." && !strings.HasPrefix(name, "packaging/") && !strings.Contains(text, "`"+name+"`") {
 			t.Errorf("docs/internals/architecture.md doesn't name %s", name)
 		}
+	}
+	full := map[string]string{} // the names of boxes
+	for _, box := range regexp.MustCompile(`(\w+)\[(\S+)\]`).FindAllStringSubmatch(text, -1) {
+		full[box[1]] = strings.Replace(box[2], "main.go", ".", 1)
+	}
+	arrows := regexp.MustCompile(`(\w+)(?:\[\S+\])? --> (\w+)`).FindAllStringSubmatch(text, -1)
+	for _, arrow := range arrows {
+		from, to := cmp.Or(full[arrow[1]], arrow[1]), cmp.Or(full[arrow[2]], arrow[2])
+		if !slices.Contains(mayImport[from], to) {
+			t.Errorf("docs/internals/architecture.md has an arrow from %s to %s, which layout_test.go doesn't allow", from, to)
+		}
+	}
+	if len(arrows) == 0 {
+		t.Error("found no arrow")
 	}
 }
 
