@@ -3,7 +3,6 @@ package sock
 import (
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -34,11 +33,11 @@ func TestINQ(t *testing.T) {
 					}
 				}
 				_, err := theirs.Write(make([]byte, test.sends))
-				check(t, err)
+				testkit.Check(t, err)
 				if test.ends {
-					check(t, theirs.CloseWrite())
+					testkit.Check(t, theirs.CloseWrite())
 				}
-				eventually(t, "all has arrived", func() bool {
+				testkit.Eventually(t, "all has arrived", func() bool {
 					n, _ := unix.IoctlGetInt(fd, unix.SIOCINQ)
 					info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 					return n >= 10 && err == nil && (info.State == unix.BPF_TCP_CLOSE_WAIT) == test.ends
@@ -48,15 +47,6 @@ func TestINQ(t *testing.T) {
 					t.Errorf("%s, asks: %v: %d bytes, %v, empty: %v", test.name, asks, n, err, r.empty)
 				}
 			})
-		}
-	}
-}
-
-func eventually(t testing.TB, what string, condition func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(testkit.Patience); !condition(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain: %s", what)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package sock
 import (
 	"testing"
 	"time"
+	"tlstunnel/internal/testkit"
 
 	"golang.org/x/sys/unix"
 )
@@ -10,7 +11,7 @@ import (
 // Loopback drops probes, see KeepAlive.
 func TestLoopbackIsNotProbed(t *testing.T) {
 	_, c := connect(t)
-	check(t, c.tcp.SetKeepAlive(false)) // Go turns it on by itself
+	testkit.Check(t, c.tcp.SetKeepAlive(false)) // Go turns it on by itself
 	c.KeepAlive(time.Minute)
 	c.control(func(fd int) {
 		if on, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE); on != 0 || err != nil {

@@ -11,23 +11,10 @@ import (
 // connect makes a connection over loopback. Ours is the end that was accepted.
 func connect(t testing.TB) (theirs *net.TCPConn, ours *Conn) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
-	defer l.Close()
-	dialled, err := net.Dial("tcp", l.Addr().String())
-	check(t, err)
-	t.Cleanup(func() { dialled.Close() })
-	accepted, err := l.Accept()
-	check(t, err)
-	t.Cleanup(func() { accepted.Close() })
-	ours, err = New(accepted)
-	check(t, err)
-	return dialled.(*net.TCPConn), ours
-}
-
-func check(t testing.TB, errs ...error) {
-	t.Helper()
-	testkit.Check(t, errors.Join(errs...))
+	theirs, accepted := testkit.Connect(t)
+	ours, err := New(accepted)
+	testkit.Check(t, err)
+	return theirs, ours
 }
 
 // A kind of socket that isn't known is an error, not a panic.
@@ -47,7 +34,7 @@ func TestResetOnClose(t *testing.T) {
 		if told {
 			ours.ResetOnClose(false)
 		}
-		check(t, ours.Close())
+		testkit.Check(t, ours.Close())
 		n, err := theirs.Read(make([]byte, 1))
 		if n != 0 || told != (err.Error() == "EOF") {
 			t.Errorf("told: %v, got %d bytes and %v", told, n, err)

@@ -5,6 +5,7 @@ package sock
 import (
 	"io"
 	"testing"
+	"tlstunnel/internal/testkit"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,9 +14,9 @@ import (
 func TestUrgentBytesStay(t *testing.T) {
 	theirs, ours := connect(t)
 	raw, err := theirs.SyscallConn()
-	check(t, err)
+	testkit.Check(t, err)
 	sendAs := func(flags int, s string) {
-		check(t, raw.Control(func(fd uintptr) { err = unix.Sendto(int(fd), []byte(s), flags, nil) }), err)
+		testkit.Check(t, raw.Control(func(fd uintptr) { err = unix.Sendto(int(fd), []byte(s), flags, nil) }), err)
 	}
 	for range 2 {
 		sendAs(0, "before")
@@ -23,7 +24,7 @@ func TestUrgentBytesStay(t *testing.T) {
 		sendAs(0, "after")
 	}
 	sendAs(unix.MSG_OOB, "the last")
-	check(t, theirs.CloseWrite())
+	testkit.Check(t, theirs.CloseWrite())
 	got := ""
 	err = ours.Receive(func(c *Chunk, b []byte) bool {
 		got += string(b)

@@ -1,5 +1,11 @@
-// Package testkit is what the tests of several packages share. It is for tests alone:
-// layout_test.go lets no other file import it.
+// Package testkit is what the tests of several packages share: a CA, an echo service, a leak check, a free
+// port, log capture, and what waits, reads, writes and runs. It is for tests alone: layout_test.go lets no
+// other file import it. It imports no package of the program, so that the tests inside of each can use it.
+//
+//	testkit.LeakCheck(t)
+//	ca := testkit.NewCA("Clinic CA")
+//	server := &tls.Config{Certificates: []tls.Certificate{ca.Issue("pacs.clinic.example").TLS()}}
+//	address := testkit.Serve(t, tls.NewListener(testkit.Listen(t), server), testkit.Echo)
 //
 //	log := new(testkit.Log)
 //	start(slog.New(slog.NewTextHandler(log, nil)))
@@ -7,24 +13,14 @@
 package testkit
 
 import (
-	"os"
+	"errors"
 	"testing"
 )
 
 // Check ends the test if there is an error.
-func Check(t testing.TB, err error) {
+func Check(t testing.TB, errs ...error) {
 	t.Helper()
-	if err != nil {
+	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// ShortTempDir is for sockets, whose path must be shorter than 108 bytes. It is removed at
-// the end of the test.
-func ShortTempDir(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "tl")
-	Check(t, err)
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
 }

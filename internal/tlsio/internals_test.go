@@ -5,6 +5,7 @@ package tlsio
 import (
 	"crypto/tls"
 	"testing"
+	"tlstunnel/internal/testkit"
 )
 
 // TestInternals is for the day when crypto/tls changes: the buffers of an idle
@@ -25,13 +26,13 @@ func TestReleaseBuffers(t *testing.T) {
 		theirs, wire, ours := connect(t, version, Watch{})
 		wire.keep = true
 		_, err := theirs.Write(make([]byte, 1000))
-		check(t, err)
+		testkit.Check(t, err)
 		half := len(wire.kept) / 2
 		memoryAfter := func(piece []byte) int {
 			_, err := wire.TCPConn.Write(piece)
-			check(t, err)
+			testkit.Check(t, err)
 			_, err = receiveWhatCame(t, ours)
-			check(t, err)
+			testkit.Check(t, err)
 			ours.ReleaseBuffers()
 			return ours.internals.rawInput.Cap()
 		}

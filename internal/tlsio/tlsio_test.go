@@ -2,14 +2,10 @@ package tlsio
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
-	"math/big"
 	"net"
 	"os"
 	"sync"
@@ -37,16 +33,7 @@ func (l *link) Write(b []byte) (int, error) {
 
 // serverConfig has a certificate that nobody checks.
 var serverConfig = sync.OnceValue(func() *tls.Config {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		panic(err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+	return &tls.Config{Certificates: []tls.Certificate{testkit.NewCA("server").TLS()}}
 })
 
 // SetWriteDeadline does nothing: crypto/tls would let nothing be sent after a close_notify.
@@ -55,18 +42,10 @@ func (*link) SetWriteDeadline(time.Time) error { return nil }
 // dial makes a connection over loopback.
 func dial(t *testing.T) (wire *link, socket *sock.Conn) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
-	defer l.Close()
-	dialled, err := net.Dial("tcp", l.Addr().String())
-	check(t, err)
-	t.Cleanup(func() { dialled.Close() })
-	accepted, err := l.Accept()
-	check(t, err)
-	t.Cleanup(func() { accepted.Close() })
-	socket, err = sock.New(accepted)
-	check(t, err, socket.SetDeadline(time.Now().Add(testkit.Patience)), dialled.SetDeadline(time.Now().Add(testkit.Patience)))
-	return &link{TCPConn: dialled.(*net.TCPConn)}, socket
+	dialled, accepted := testkit.Connect(t)
+	socket, err := sock.New(accepted)
+	testkit.Check(t, err, socket.SetDeadline(time.Now().Add(testkit.Patience)), dialled.SetDeadline(time.Now().Add(testkit.Patience)))
+	return &link{TCPConn: dialled}, socket
 }
 
 // connect makes a connection with TLS, ours as the server.
@@ -78,13 +57,8 @@ func connect(t *testing.T, version uint16, w Watch) (theirs *tls.Conn, wire *lin
 	shaken := make(chan error, 1)
 	go func() { shaken <- theirs.Handshake() }()
 	ours.AwaitRecord()
-	check(t, ours.Handshake(t.Context(), w), <-shaken)
+	testkit.Check(t, ours.Handshake(t.Context(), w), <-shaken)
 	return theirs, wire, ours
-}
-
-func check(t testing.TB, errs ...error) {
-	t.Helper()
-	testkit.Check(t, errors.Join(errs...))
 }
 
 // receive gives all that ours receives until the end of the stream or the deadline.
@@ -108,15 +82,15 @@ func TestRecordsInPieces(t *testing.T) {
 		wire.keep = true
 		for rest := sent; len(rest) > 0; rest = rest[10:] { // 30 records
 			_, err := theirs.Write(rest[:10])
-			check(t, err)
+			testkit.Check(t, err)
 		}
-		check(t, theirs.CloseWrite())
+		testkit.Check(t, theirs.CloseWrite())
 		var got []byte
 		for n := 1; len(wire.kept) > 0; n = n%7 + 1 {
 			piece := wire.kept[:min(n, len(wire.kept))]
 			wire.kept = wire.kept[len(piece):]
 			_, err := wire.TCPConn.Write(piece)
-			check(t, err)
+			testkit.Check(t, err)
 			b, err := receiveWhatCame(t, ours)
 			got = append(got, b...)
 			if last := len(wire.kept) == 0; last && err != io.EOF || !last && err != nil {
@@ -137,7 +111,7 @@ func receiveWhatCame(t *testing.T, ours *Conn) (got []byte, err error) {
 		time.Sleep(10 * time.Microsecond)
 	}
 	for ours.socket.Unread() > 0 {
-		check(t, ours.socket.SetReadDeadline(time.Now().Add(time.Millisecond)))
+		testkit.Check(t, ours.socket.SetReadDeadline(time.Now().Add(time.Millisecond)))
 		var b []byte
 		b, err = receive(ours)
 		got = append(got, b...)
@@ -164,7 +138,7 @@ func TestStream(t *testing.T) {
 				done <- errors.Join(err, wire.CloseWrite())
 			}()
 			got, err := receive(ours)
-			check(t, <-done)
+			testkit.Check(t, <-done)
 			if !bytes.Equal(got, sent) || err != io.EOF || ours.EndedByFIN() == properly || ours.SawCloseNotify() != properly {
 				t.Errorf("%s, close_notify %v: got %d bytes, %v, a FIN: %v", tls.VersionName(version), properly, len(got), err, ours.EndedByFIN())
 			}
@@ -181,7 +155,7 @@ func TestLateCloseNotify(t *testing.T) {
 	ours := tls.Server(late, serverConfig())
 	shaken := make(chan error, 1)
 	go func() { shaken <- theirs.Handshake() }()
-	check(t, ours.Handshake(), <-shaken, ours.CloseWrite())
+	testkit.Check(t, ours.Handshake(), <-shaken, ours.CloseWrite())
 	if n, err := theirs.Read(make([]byte, 1)); n != 0 || err != io.EOF {
 		t.Errorf("got %d bytes and %v", n, err)
 	}
