@@ -1,129 +1,72 @@
 package chain
 
 import (
-	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
+	"crypto"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
-	"math/big"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"tlstunnel/internal/dn"
+	"tlstunnel/internal/testkit"
 )
 
 var now = time.Date(2026, 11, 28, 9, 0, 0, 0, time.UTC)
 
 func init() { time.Local = time.UTC } // messages have local time
 
-// ca is a CA for tests.
-type ca struct {
-	*x509.Certificate
-	key *ecdsa.PrivateKey
-}
-
-var serial int64
-
 // issue signs with parent, or the new key itself if that is nil.
-func issue(t *testing.T, parent *ca, name string, edit func(*x509.Certificate)) *ca {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return sign(t, parent, key, name, edit)
+func issue(parent *testkit.Cert, name string, edit func(*x509.Certificate)) *testkit.Cert {
+	return sign(parent, testkit.NewKey(), name, edit)
 }
 
-func sign(t *testing.T, parent *ca, key *ecdsa.PrivateKey, name string, edit func(*x509.Certificate)) *ca {
-	t.Helper()
-	serial++
+func sign(parent *testkit.Cert, key crypto.Signer, name string, edit func(*x509.Certificate)) *testkit.Cert {
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: name},
-		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour),
+		Subject: pkix.Name{CommonName: name}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour),
 	}
 	if edit != nil {
 		edit(template)
 	}
-	if parent == nil {
-		parent = &ca{template, key}
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent.Certificate, &key.PublicKey, parent.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &ca{parse(t, der), key}
-}
-
-func parse(t *testing.T, der []byte) *x509.Certificate {
-	t.Helper()
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cert
+	return testkit.Sign(template, key, parent)
 }
 
 func asCA(c *x509.Certificate) { c.IsCA, c.BasicConstraintsValid = true, true }
 
 func expired(c *x509.Certificate) { asCA(c); c.NotAfter = now.Add(-time.Minute) }
 
-var rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		panic(err)
-	}
-	return key
-})
-
-// sha1 is a leaf of an RSA CA; crypto/x509 signs with SHA-256, and the test writes
-// another algorithm over it.
-func sha1(t *testing.T, root *x509.Certificate) *x509.Certificate {
+// sha1 is a leaf of an RSA CA.
+func sha1(t *testing.T, root *testkit.Cert) *x509.Certificate {
 	t.Helper()
-	template := &x509.Certificate{SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: "pacs"}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, root, rsaKey().Public(), rsaKey())
-	if err != nil {
-		t.Fatal(err)
-	}
-	const pkcs1 = "\x2a\x86\x48\x86\xf7\x0d\x01\x01" // 1.2.840.113549.1.1
-	return parse(t, bytes.ReplaceAll(der, []byte(pkcs1+"\x0b"), []byte(pkcs1+"\x05")))
+	cert, err := x509.ParseCertificate(testkit.WithSHA1(issue(root, "pacs", nil).Raw))
+	testkit.Check(t, err)
+	return cert
 }
 
 // What becomes of "certificate signed by unknown authority", and of its relatives.
 // Nobody is told to trust what he trusts.
 func TestJudge(t *testing.T) {
-	root := issue(t, nil, "Root", asCA)
-	issuing := issue(t, root, "Issuing 1", asCA)
-	leaf := issue(t, issuing, "pacs", nil).Certificate
-	before := issue(t, root, "Issuing 1", asCA) // its renewal
-	remade := issue(t, nil, "Root", asCA)
-	old := sign(t, root, issuing.key, "Issuing 1", expired)
-	noCA := issue(t, root, "Clerk", nil)
-	noSign := issue(t, root, "CRL signer", func(c *x509.Certificate) { asCA(c); c.KeyUsage = x509.KeyUsageCRLSign })
-	printed := sign(t, nil, root.key, "", func(c *x509.Certificate) {
+	root := issue(nil, "Root", asCA)
+	issuing := issue(root, "Issuing 1", asCA)
+	leaf := issue(issuing, "pacs", nil).Certificate
+	before := issue(root, "Issuing 1", asCA) // its renewal
+	remade := issue(nil, "Root", asCA)
+	old := sign(root, issuing.Key, "Issuing 1", expired)
+	noCA := issue(root, "Clerk", nil)
+	noSign := issue(root, "CRL signer", func(c *x509.Certificate) { asCA(c); c.KeyUsage = x509.KeyUsageCRLSign })
+	printed := sign(nil, root.Key, "", func(c *x509.Certificate) {
 		asCA(c)
 		c.RawSubject = append([]byte("\x30\x0f\x31\x0d\x30\x0b\x06\x03\x55\x04\x03\x0c\x04"), "Root"...) // a UTF8String
 		c.SubjectKeyId = root.SubjectKeyId
 	})
-	rsaRoot := func() *x509.Certificate {
-		template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Old Root"}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
-		der, err := x509.CreateCertificate(rand.Reader, template, template, rsaKey().Public(), rsaKey())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return parse(t, der)
-	}()
-	mailOnly := issue(t, root, "Mail CA", func(c *x509.Certificate) {
+	rsaRoot := sign(nil, testkit.RSAKey(2048), "Old Root", asCA)
+	mailOnly := issue(root, "Mail CA", func(c *x509.Certificate) {
 		asCA(c)
 		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection}
 	})
-	forClients := issue(t, issuing, "pacs", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }).Certificate
-	self := issue(t, nil, "box", nil).Certificate
+	forClients := issue(issuing, "pacs", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }).Certificate
+	self := issue(nil, "box", nil).Certificate
 	list := func(certs ...*x509.Certificate) []*x509.Certificate { return certs }
 	missing := `the certificate of "CN=Issuing 1", which issued "CN=pacs", wasn't sent`
 	const addIt = "the target's administrator adds it to the file of its certificate"
@@ -142,15 +85,15 @@ func TestJudge(t *testing.T) {
 		{"the root was made anew", list(leaf, issuing.Certificate, root.Certificate), list(remade.Certificate), `the CA "CN=Root" (SHA-256 ` + dn.Fingerprint(root.Certificate) + `) isn't trusted here, but one of the same name with another key is (SHA-256 ` + dn.Fingerprint(remade.Certificate) + `); if you trust it, add its certificate to ca of this tunnel`},
 		{"the root was made anew and isn't sent", list(leaf, issuing.Certificate), list(remade.Certificate), `"CN=Issuing 1" wasn't signed by the CA "CN=Root" that is in ca of this tunnel (SHA-256 ` + dn.Fingerprint(remade.Certificate) + `), but by one of the same name with another key: perhaps that CA was made anew; if you trust the new one, add its certificate too`},
 		{"expired between", list(leaf, old.Certificate), list(root.Certificate), `"CN=Issuing 1" is valid from 2026-11-28 08:00:00 +00:00 to 2026-11-28 08:59:00 +00:00, and here it is 2026-11-28 09:00:00 +00:00: the target's administrator puts the present certificate of that CA into the file of its certificate`},
-		{"SHA-1", list(sha1(t, rsaRoot)), list(rsaRoot), `"CN=pacs" is signed with SHA-1 (SHA1-RSA), which isn't accepted: have it issued anew`},
-		{"SHA-1 and unknown", list(sha1(t, rsaRoot), rsaRoot), list(root.Certificate), `"CN=pacs" is signed with SHA-1 (SHA1-RSA), which isn't accepted: have it issued anew`},
-		{"no CA between", list(issue(t, noCA, "pacs", nil).Certificate, noCA.Certificate), list(root.Certificate), `the certificate "CN=pacs" is signed by "CN=Clerk", which isn't a CA (CA:FALSE), so that no peer accepts it: get one from a CA`},
-		{"may not sign", list(issue(t, noSign, "pacs", nil).Certificate, noSign.Certificate), list(root.Certificate), `the certificate "CN=pacs" is signed by "CN=CRL signer", which may not sign certificates (its key usage), so that no peer accepts it: get one from a CA`},
+		{"SHA-1", list(sha1(t, rsaRoot)), list(rsaRoot.Certificate), `"CN=pacs" is signed with SHA-1 (SHA1-RSA), which isn't accepted: have it issued anew`},
+		{"SHA-1 and unknown", list(sha1(t, rsaRoot), rsaRoot.Certificate), list(root.Certificate), `"CN=pacs" is signed with SHA-1 (SHA1-RSA), which isn't accepted: have it issued anew`},
+		{"no CA between", list(issue(noCA, "pacs", nil).Certificate, noCA.Certificate), list(root.Certificate), `the certificate "CN=pacs" is signed by "CN=Clerk", which isn't a CA (CA:FALSE), so that no peer accepts it: get one from a CA`},
+		{"may not sign", list(issue(noSign, "pacs", nil).Certificate, noSign.Certificate), list(root.Certificate), `the certificate "CN=pacs" is signed by "CN=CRL signer", which may not sign certificates (its key usage), so that no peer accepts it: get one from a CA`},
 		{"name written in another way", list(issuing.Certificate), list(printed.Certificate), `"CN=Issuing 1" is signed by "CN=Root", but doesn't have exactly that name as its issuer: have it issued anew`},
-		{"unknown", list(leaf, issuing.Certificate, root.Certificate), list(rsaRoot), `the CA "CN=Root" (SHA-256 ` + dn.Fingerprint(root.Certificate) + `) isn't trusted here; if you trust it, add its certificate to ca of this tunnel`},
+		{"unknown", list(leaf, issuing.Certificate, root.Certificate), list(rsaRoot.Certificate), `the CA "CN=Root" (SHA-256 ` + dn.Fingerprint(root.Certificate) + `) isn't trusted here; if you trust it, add its certificate to ca of this tunnel`},
 		{"self-signed", list(self), list(root.Certificate), `the self-signed certificate "CN=box" (SHA-256 ` + dn.Fingerprint(self) + `) isn't trusted here; if you trust it, add its certificate to ca of this tunnel`},
 		{"for clients", list(forClients, issuing.Certificate), list(root.Certificate), `"CN=pacs" isn't meant for TLS servers, but for TLS client (extended key usage): have one issued with the extended usage "TLS server"`},
-		{"of a CA for mail", list(issue(t, mailOnly, "pacs", nil).Certificate, mailOnly.Certificate), list(root.Certificate), `the CA "CN=Mail CA" may not issue certificates for TLS servers, but only for email protection (extended key usage): have a certificate issued by another CA`},
+		{"of a CA for mail", list(issue(mailOnly, "pacs", nil).Certificate, mailOnly.Certificate), list(root.Certificate), `the CA "CN=Mail CA" may not issue certificates for TLS servers, but only for email protection (extended key usage): have a certificate issued by another CA`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			judge := Judge{Roots: x509.NewCertPool(), Trusted: test.trusted, Usage: x509.ExtKeyUsageServerAuth, Now: now, Whose: "the target", List: "ca of this tunnel"}
@@ -175,11 +118,11 @@ func TestJudge(t *testing.T) {
 
 // A stranger can send what it wants: what that costs us is bounded.
 func TestJudgeIsBounded(t *testing.T) {
-	root := issue(t, nil, "Root", asCA)
-	leaf := issue(t, root, "pacs", nil).Certificate
+	root := issue(nil, "Root", asCA)
+	leaf := issue(root, "pacs", nil).Certificate
 	sent := []*x509.Certificate{leaf}
 	for range 20 {
-		sent = append(sent, issue(t, nil, "Root", asCA).Certificate)
+		sent = append(sent, issue(nil, "Root", asCA).Certificate)
 	}
 	checks := maxChecks
 	if signerIn(sent[1:], leaf, sent[:1], &checks) != nil || checks != 0 {
@@ -192,14 +135,14 @@ func TestJudgeIsBounded(t *testing.T) {
 }
 
 func TestOwn(t *testing.T) {
-	root := issue(t, nil, "Root", asCA)
-	issuing := issue(t, root, "Issuing", asCA)
-	old := sign(t, root, issuing.key, "Issuing", expired)
-	before := issue(t, root, "Issuing", asCA)
-	future := sign(t, root, issuing.key, "Issuing", func(c *x509.Certificate) { asCA(c); c.NotBefore = now.Add(time.Minute) })
-	leaf := issue(t, issuing, "pacs", nil).Certificate
+	root := issue(nil, "Root", asCA)
+	issuing := issue(root, "Issuing", asCA)
+	old := sign(root, issuing.Key, "Issuing", expired)
+	before := issue(root, "Issuing", asCA)
+	future := sign(root, issuing.Key, "Issuing", func(c *x509.Certificate) { asCA(c); c.NotBefore = now.Add(time.Minute) })
+	leaf := issue(issuing, "pacs", nil).Certificate
 	usage := func(usage x509.ExtKeyUsage) []*x509.Certificate {
-		cert := issue(t, root, "pacs", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{usage} })
+		cert := issue(root, "pacs", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{usage} })
 		return []*x509.Certificate{cert.Certificate, root.Certificate}
 	}
 	list := func(certs ...*x509.Certificate) []*x509.Certificate { return certs }
@@ -215,7 +158,7 @@ func TestOwn(t *testing.T) {
 		{"expired between, and its successor", list(leaf, old.Certificate, issuing.Certificate, root.Certificate), x509.ExtKeyUsageServerAuth, "", false},
 		{"not valid yet", list(leaf, future.Certificate, root.Certificate), x509.ExtKeyUsageServerAuth, `"CN=Issuing" isn't valid before 2026-11-28 09:01:00 +00:00, and the clock says 2026-11-28 09:00:00 +00:00: check the clock of this machine`, false},
 		{"the one of before", list(leaf, before.Certificate, root.Certificate), x509.ExtKeyUsageServerAuth, `the certificate of "CN=Issuing" in the chain has another key than the one that signed "CN=pacs", as from before a renewal: get the present chain from the CA`, true},
-		{"expired, and no part of it", list(leaf, issuing.Certificate, root.Certificate, issue(t, root, "Other", expired).Certificate), x509.ExtKeyUsageServerAuth, "", false},
+		{"expired, and no part of it", list(leaf, issuing.Certificate, root.Certificate, issue(root, "Other", expired).Certificate), x509.ExtKeyUsageServerAuth, "", false},
 		{"leaf alone", list(leaf), x509.ExtKeyUsageServerAuth, "", true},
 		{"root alone missing", list(leaf, issuing.Certificate), x509.ExtKeyUsageServerAuth, "", true},
 		{"server with a client's", usage(x509.ExtKeyUsageClientAuth), x509.ExtKeyUsageServerAuth, `"CN=pacs" isn't meant for TLS servers, but for TLS client (extended key usage): have one issued with the extended usage "TLS server"`, false},
@@ -241,9 +184,9 @@ func TestOwn(t *testing.T) {
 // Which CA the other side would have to trust goes by the leaf, whatever else is in
 // the file.
 func TestSigner(t *testing.T) {
-	root, other := issue(t, nil, "Root", asCA), issue(t, nil, "Other", asCA)
-	issuing := issue(t, root, "Issuing", asCA)
-	leaf := issue(t, issuing, "pacs", nil).Certificate
+	root, other := issue(nil, "Root", asCA), issue(nil, "Other", asCA)
+	issuing := issue(root, "Issuing", asCA)
+	leaf := issue(issuing, "pacs", nil).Certificate
 	for _, test := range []struct {
 		chain []*x509.Certificate
 		want  string

@@ -8,7 +8,9 @@ import (
 	"net"
 	"strings"
 	"testing"
+
 	"tlstunnel/internal/dn"
+	"tlstunnel/internal/testkit"
 )
 
 // A target that takes only another kind of key than ours.
@@ -39,7 +41,7 @@ func TestOneKindOfKey(t *testing.T) {
 			h.SupportedVersions = []uint16{tls.VersionTLS13}
 			h.SignatureSchemes = []tls.SignatureScheme{tls.PSSWithSHA256, tls.PKCS1WithSHA256}
 		}, rsaWanted},
-		{"the other way round", newAuthority("RSA CA", rsaKey(), nil).issueWith(rsaKey(), serverName, nil), func(h *tls.ClientHelloInfo) { h.CipherSuites = []uint16{ecdsaSuite}; h.SignatureSchemes = nil }, ecdsaWanted},
+		{"the other way round", testkit.NewCAFor(testkit.RSAKey(2048), "RSA CA").IssueFor(testkit.RSAKey(2048), serverName).TLS(), func(h *tls.ClientHelloInfo) { h.CipherSuites = []uint16{ecdsaSuite}; h.SignatureSchemes = nil }, ecdsaWanted},
 		{"suites that we don't have, such as DHE", serverCert(), func(h *tls.ClientHelloInfo) { h.CipherSuites = []uint16{0x0033, 0x0039} }, "the peer has no cipher suite or key exchange in common with this tunnel's profile: it offers the cipher suites 0x0033, 0x0039, the groups X25519, the signatures "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -59,15 +61,15 @@ func TestOneKindOfKey(t *testing.T) {
 
 // When our certificate is refused, what our own file shows comes first.
 func TestOurCertificateIsRefused(t *testing.T) {
-	root := newAuthority("Old CA", newKey(), nil)
-	issuing := newAuthority("Issuing 1", newKey(), root)
-	serverOnly := issuing.issue("modality-7", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} })
-	both := issuing.issue("modality-7", nil)
-	both.Certificate = append(both.Certificate, root.cert.Raw, testCA().cert.Raw)
-	alone := issuing.issue("modality-7", nil)
+	root := testkit.NewCA("Old CA")
+	issuing := root.Issue("Issuing 1", testkit.AsCA)
+	serverOnly := issuing.Issue("modality-7", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }).TLS()
+	both := issuing.Issue("modality-7").TLS()
+	both.Certificate = append(both.Certificate, testCA().Raw)
+	alone := issuing.Issue("modality-7").TLS()
 	alone.Certificate = alone.Certificate[:1]
 	const refused = "the target refused tlstunnel's certificate: "
-	theirs := `it doesn't trust the CA "CN=Old CA" (SHA-256 ` + dn.Fingerprint(root.cert) + "); give it that CA's certificate"
+	theirs := `it doesn't trust the CA "CN=Old CA" (SHA-256 ` + dn.Fingerprint(root.Certificate) + "); give it that CA's certificate"
 	for _, test := range []struct {
 		name  string
 		shown tls.Certificate
@@ -77,7 +79,7 @@ func TestOurCertificateIsRefused(t *testing.T) {
 		{"for servers only", serverOnly, 43, `"CN=modality-7" isn't meant for TLS clients, but for TLS server (extended key usage): have one issued with the extended usage "TLS client"`},
 		{"for servers only, of Go", serverOnly, 42, `"CN=modality-7" isn't meant for TLS clients, but for TLS server (extended key usage): have one issued with the extended usage "TLS client"`},
 		{"its CA is unknown", both, 48, theirs},
-		{"its CA is unknown, and not in the file", alone, 48, fmt.Sprintf(`it doesn't trust the CA "CN=Issuing 1" (key id %x), whose own certificate isn't in the chain; give it that CA's certificate, or, if it has the CA above that one, add it to the file of cert here`, issuing.cert.SubjectKeyId)},
+		{"its CA is unknown, and not in the file", alone, 48, fmt.Sprintf(`it doesn't trust the CA "CN=Issuing 1" (key id %x), whose own certificate isn't in the chain; give it that CA's certificate, or, if it has the CA above that one, add it to the file of cert here`, issuing.SubjectKeyId)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h := &Handshake{Side: Target, Config: &tls.Config{Certificates: []tls.Certificate{test.shown}}}

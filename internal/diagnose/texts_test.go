@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/binary"
 	"io"
 	"math/big"
@@ -14,6 +13,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"tlstunnel/internal/testkit"
 )
 
 // exchange is what crypto/tls and another end say to each other.
@@ -29,7 +30,7 @@ type exchange struct {
 func TestTextsOfCryptoTLS(t *testing.T) {
 	for _, test := range append(textsOfServers(), textsOfClients()...) {
 		t.Run(test.text, func(t *testing.T) {
-			theirs, ours := connect(t)
+			theirs, ours := testkit.Connect(t)
 			go test.other(theirs)
 			c := test.role(ours, test.ours)
 			err := c.Handshake()
@@ -83,14 +84,8 @@ func damaged() tls.Certificate {
 
 // withKey is a certificate for a public key of which nobody has the private one.
 func withKey(public any) tls.Certificate {
-	cert := serverCert()
-	template := *cert.Leaf
-	template.SubjectKeyId, template.AuthorityKeyId = nil, nil
-	der, err := x509.CreateCertificate(rand.Reader, &template, testCA().cert, public, testCA().key)
-	if err != nil {
-		panic(err)
-	}
-	cert.Certificate = [][]byte{der}
+	cert := serverCert() // a tls.Certificate needs some private key
+	cert.Certificate = [][]byte{testCA().IssueFor(public, serverName).Raw}
 	return cert
 }
 

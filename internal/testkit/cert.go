@@ -1,6 +1,7 @@
 package testkit
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -25,11 +26,16 @@ type Cert struct {
 // NewCA makes a root that is valid for a day, with the serial number 1. Each edit may change it before
 // it is signed.
 func NewCA(name string, edits ...func(*x509.Certificate)) *Cert {
+	return NewCAFor(NewKey(), name, edits...)
+}
+
+// NewCAFor is NewCA for a key that is there.
+func NewCAFor(key crypto.Signer, name string, edits ...func(*x509.Certificate)) *Cert {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 	}
-	return sign(template, NewKey(), nil, append([]func(*x509.Certificate){AsCA}, edits...))
+	return sign(template, key, nil, append([]func(*x509.Certificate){AsCA}, edits...))
 }
 
 // Issue makes a certificate of ca, with a new key and the serial number 2: valid for a day, for servers
@@ -75,6 +81,13 @@ func Sign(template *x509.Certificate, key any, by *Cert) *Cert {
 	}
 	c.Certificate = must(x509.ParseCertificate(must(x509.CreateCertificate(rand.Reader, template, by.Certificate, public, by.Key))))
 	return c
+}
+
+// WithSHA1 writes SHA-1 over the algorithm of a certificate's RSA signature, which was SHA-256: crypto/x509
+// signs nothing with SHA-1. The signature doesn't fit any more.
+func WithSHA1(der []byte) []byte {
+	const pkcs1 = "\x2a\x86\x48\x86\xf7\x0d\x01\x01" // 1.2.840.113549.1.1
+	return bytes.ReplaceAll(der, []byte(pkcs1+"\x0b"), []byte(pkcs1+"\x05"))
 }
 
 // TLS is what a server or client shows: c and what is above it, the root included.
