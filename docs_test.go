@@ -173,8 +173,7 @@ func commandLines(text string) []string {
 	var lines []string
 	for _, c := range code {
 		c = strings.Join(strings.Fields(strings.Trim(c, "`")), " ")
-		m := regexp.MustCompile(`(?:^|[ /])tlstunnel ([a-z][^#&|<;()]*)`).FindStringSubmatch(c)
-		if m != nil && regexp.MustCompile(`^(sudo |start )?(\./)?tlstunnel `).MatchString(c) {
+		if m := regexp.MustCompile(`^(?:sudo )?(?:\./)?tlstunnel ([a-z][^#&|<;()]*)`).FindStringSubmatch(c); m != nil {
 			lines = append(lines, m[1])
 		}
 	}

@@ -15,12 +15,12 @@ type Step struct {
 	// Name says what is there after it: `account "tlstunnel"`.
 	Name string
 
-	// Done reports whether there is nothing to do; nil is never.
+	// Done reports whether there is nothing to do. If it is nil, there always is.
 	Done func() (bool, error)
 
-	// Check says why Do mustn't be done, in a dry run as well; nil is for no reason. A
-	// step without Do has it alone, to look whether what Name says is so after the
-	// steps before it; a dry run doesn't look. Check changes nothing.
+	// Check returns the reason why Do must not run, and changes nothing. A dry run asks it
+	// too. A step without Do is a check alone: it looks whether the steps before it have
+	// made true what Name says, so a dry run leaves it out.
 	Check func() error
 
 	// Do makes it so. Undo takes back what Do did, and nothing else; nil when
