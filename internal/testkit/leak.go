@@ -1,7 +1,6 @@
 package testkit
 
 import (
-	"os"
 	"runtime"
 	"testing"
 )
@@ -22,13 +21,4 @@ func LeakCheck(t testing.TB) {
 				goroutines, runtime.NumGoroutine(), files, openFiles(), stacks)
 		}
 	})
-}
-
-// openFiles is 0 where the system doesn't tell.
-func openFiles() int {
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return 0
-	}
-	return len(entries)
 }
