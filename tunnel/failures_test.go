@@ -3,6 +3,7 @@ package tunnel
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"log/slog"
 	"net/netip"
 	"strings"
@@ -53,6 +54,13 @@ func TestFailures(t *testing.T) {
 		f := r.Failures()
 		if f.Target.Count != 2 || f.Target.Reason != reasonRefused || f.Target.Address != at || f.TargetRow.Count != 2 || f.Peer.Count != 0 {
 			t.Errorf("got %+v", f)
+		}
+		for _, of := range []any{f, r.Targets()} { // as a monitor reads it
+			text, err := json.Marshal(of)
+			check(t, err)
+			if !strings.Contains(string(text), `"code":"target.refused"`) {
+				t.Errorf("got %s", text)
+			}
 		}
 	})
 	t.Run("certificate that the target refuses", func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"slices"
 	"sync"
 	"testing"
@@ -96,12 +97,18 @@ func (l *logs) next(t testing.TB, n int) record {
 	return l.wait(t, n+1)[n]
 }
 
+// isCode is true of the code of a diagnosis.
+var isCode = regexp.MustCompile(`^(peer|target|tlstunnel)\.[a-z0-9_]+$`)
+
 // expect waits for the n-th record, counted from 0, and compares it.
 func (l *logs) expect(t testing.TB, n int, level slog.Level, message, endedBy, reason string) record {
 	t.Helper()
 	r := l.next(t, n)
 	if r.level != level || r.message != message || r.text("ended_by") != endedBy || r.text("reason") != reason {
 		t.Errorf("log record %d\n got %v\nwant %v %s ended_by=%q reason=%q", n, r, level, message, endedBy, reason)
+	}
+	if !isCode.MatchString(r.text("code")) {
+		t.Errorf("log record %d has no code: %v", n, r)
 	}
 	return r
 }

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+
 	"tlstunnel/internal/chain"
 )
 
