@@ -130,8 +130,8 @@ func (h host) removeAccountStep() Step {
 	}
 }
 
-// foreignAccount says why the user is somebody's own, "" if it is ours or isn't
-// there. What isn't in the file, but in a directory of users, no program here removes.
+// foreignAccount says why the user belongs to somebody else, "" if it is ours or isn't
+// there. If a user is in a directory (LDAP) and not in this file, no program here removes it.
 func (h host) foreignAccount() string {
 	data, err := os.ReadFile(h.root + "/etc/passwd")
 	if err != nil {

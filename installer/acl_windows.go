@@ -13,8 +13,8 @@ import (
 	"tlstunnel/internal/osservice"
 )
 
-// folderStep makes a folder that is private but for what the service's account
-// may do in it.
+// folderStep makes a folder that is private, except that the service's account has the
+// rights in account.
 func folderStep(path, account string) Step {
 	want := folderSDDL(osservice.AccountSID(), account)
 	before := "" // its security descriptor; "": there was no such folder

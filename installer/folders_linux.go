@@ -21,8 +21,8 @@ func settingOf(path string, info os.FileInfo) setting {
 	return setting{path, info.Mode().Perm(), account{int(st.Uid), int(st.Gid)}}
 }
 
-// apply gives the file owner and mode, unless it is a link or has other names:
-// who owns the folder could have put something of somebody else's there.
+// apply gives the file owner and mode, unless it is a link or has other names: the
+// owner of the folder could have put a file of another user there.
 func (s setting) apply() error {
 	f, err := os.OpenFile(s.path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENXIO) {

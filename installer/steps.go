@@ -149,9 +149,8 @@ func removeStep(what, path string) Step {
 	}
 }
 
-// removeConfigStep removes a config that isn't in a folder of ours. Whoever has
-// misspelt --config keeps the file: what isn't a config without a mistake may be
-// anything.
+// removeConfigStep removes a config that isn't in a folder of ours. It keeps a file that
+// isn't a config without a mistake: --config may be misspelt, and name anything.
 func removeConfigStep(path string) Step {
 	s := removeStep("config", path)
 	s.Extra = true

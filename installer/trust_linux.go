@@ -72,7 +72,7 @@ func (h host) untrustSteps(cas []*x509.Certificate) ([]Step, error) {
 	gone := slices.Clone(cas)
 	for _, file := range s.ours() {
 		steps = append(steps, removeStep("CA", file))
-		certs, _ := certfile.LoadCertificates(file) // what isn't one isn't in the bundle
+		certs, _ := certfile.LoadCertificates(file) // a file without a certificate adds none to the bundle
 		gone = append(gone, certs...)
 	}
 	found := func() (*x509.Certificate, error) {
