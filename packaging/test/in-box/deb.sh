@@ -13,6 +13,8 @@ dpkg -i "$here" >/dev/null
 same "state" "$(property ActiveState) $(property UnitFileState) $(systemctl is-system-running)" "active enabled running"
 same "version" "$(tlstunnel version | cut -d ' ' -f 2)" "$version_here"
 journal_has "Started tlstunnel.service"
+same "what init says comes next" "$(tlstunnel init | tail -n 2 | tr -s ' ')" " tlstunnel check
+ tlstunnel reload"
 
 step "the unit is sound, and exposes little"
 systemd-analyze verify --man=no "/lib/systemd/system/$unit"
