@@ -70,8 +70,8 @@ func Create(path string, data []byte, access Access) error {
 	return pending.Publish()
 }
 
-// Replace is [Create] for a file that may exist already: whoever reads path
-// gets the old data or the new. When path is a symlink, what it leads to is
+// Replace is [Create] for a file that may exist already: a program that reads path
+// gets the old data or the new. If path is a symlink, the file that it leads to is
 // replaced. After an error the old file is as it was and nothing is left behind.
 func Replace(path string, data []byte, access Access) error {
 	pending := &Pending{path: follow(path), named: path}
@@ -101,8 +101,8 @@ type Pending struct {
 
 func (p *Pending) asOwner(work func() error) error { return filerights.AsOwner(p.named, work) }
 
-// Prepare does all of [Create] that can fail for want of space or permission:
-// who has several files to create prepares them all before publishing any.
+// Prepare does all of [Create] that can fail for want of space or permission. A caller
+// with several files prepares all of them before it publishes any.
 // After an error nothing is left behind.
 func Prepare(path string, data []byte, access Access) (*Pending, error) {
 	p := &Pending{path: path, named: path}

@@ -32,9 +32,9 @@ func signedWithKeyOf(cert, signer *x509.Certificate) bool {
 	return signer.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature) == nil
 }
 
-// Order puts the leaf first and who has signed it after it, level by level, also
-// when a CA is there twice, cross-signed. The others have no part in that; none is
-// there twice.
+// Order puts the leaf first, then the certificates of the CA that has signed it, and so on,
+// level by level, even if a CA is there twice, cross-signed. The others have no part in
+// the chain. None is there twice.
 func Order(certs []*x509.Certificate, leaf int) (ordered, others []*x509.Certificate) {
 	ordered = []*x509.Certificate{certs[leaf]}
 	for _, cert := range certs {
@@ -97,8 +97,8 @@ func maySign(ca *x509.Certificate) bool {
 	return (old || IsCA(ca)) && (ca.KeyUsage == 0 || ca.KeyUsage&x509.KeyUsageCertSign != 0)
 }
 
-// Refused says why crypto/x509 refuses the signature of cert, whoever made it; ""
-// if it doesn't. It goes on after "is signed with".
+// Refused says why crypto/x509 refuses the signature of cert, from any CA; "" if it
+// doesn't. It goes on after "is signed with".
 func Refused(cert *x509.Certificate) string {
 	switch cert.SignatureAlgorithm {
 	case x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1:

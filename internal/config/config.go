@@ -1,8 +1,8 @@
 // Package config reads tlstunnel's TOML file: types, defaults, strict loading
 // and validation, with a position in every message.
 //
-// It opens no file but the one it is asked to load: whether a certificate
-// exists and fits its key is found out by whoever uses it, who reports through
+// It opens only the file that it is asked to load. The package that uses a certificate
+// finds out whether the file exists and fits its key, and reports through
 // [Config.Problem] to get the same kind of message.
 //
 //	cfg, problems, err := config.Load("/etc/tlstunnel/config.toml")
@@ -136,7 +136,7 @@ const (
 	ClientAuthRequire = "require" // a client certificate
 	CRLExpiredRefuse  = "refuse"  // who it is about, once a CRL is out of date
 
-	CloseNotifyRequire = "require" // of whoever ends a stream of TLS
+	CloseNotifyRequire = "require" // of every side that ends a stream of TLS
 )
 
 // Own, in a list of CA files, stands for our own CA, and as a certificate for our

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// DefaultPaths gives paths in ProgramData, whoever the user is: the service
-// and the people who look after it share them.
+// DefaultPaths gives paths in ProgramData for every user: the service and the people who
+// look after it share them.
 func DefaultPaths() Paths {
 	data, err := windows.KnownFolderPath(windows.FOLDERID_ProgramData, 0)
 	if err != nil {

@@ -59,7 +59,7 @@ func As(u User, work func() error) error {
 
 // workAs keeps its thread to itself if that gets other rights than root's. The runtime
 // ends such a thread with this goroutine, and starts no other thread from it: the
-// rights are never anybody else's. A new goroutine has root's rights, whoever has started it.
+// rights never get to another goroutine. A new goroutine has root's rights, even if this one starts it.
 func workAs(u User, work func() error, done chan<- error) {
 	err := errors.New("the work was given up")
 	defer func() { done <- err }()
@@ -94,8 +94,8 @@ func become(u User) error {
 const maxLinks = 40 // as the kernel
 
 // ownerOf goes along path as the kernel does. A link that isn't root's alone ends the
-// way: whoever can make it, move it or rename it decides where it leads. What isn't
-// there yet will be in the last folder that is.
+// way: a user who can make it, move it or rename it decides where it leads. A file that
+// isn't there yet will be in the last folder that is.
 func ownerOf(path string) (User, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
