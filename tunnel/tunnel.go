@@ -11,7 +11,20 @@
 //	t.Shutdown(ctx)
 //
 // The accepted connection is the front, the dialled one the back, whichever of
-// the two has the TLS. conn.go shows the way of a connection.
+// the two has the TLS. conn.go shows the way of a connection. This is the way of a
+// byte in server mode, there and back:
+//
+//	peer     sends records of TLS
+//	 sock    reads all that has come into a chunk from a pool, up to 192 KiB
+//	 tlsio   lets crypto/tls decrypt the records, into a second chunk
+//	 relay   counts the bytes, and writes them to the other side
+//	 sock    makes one write of them, and the chunks go back to the pool
+//	target   reads plain bytes, and answers
+//	 sock    reads the answer into a chunk; while nothing comes, nobody holds one
+//	 relay   counts the bytes, and writes them to the other side
+//	 tlsio   gathers in a second chunk the records that crypto/tls makes of them
+//	 sock    makes one write of these; until it is done, nothing more is read
+//	peer     gets the answer
 package tunnel
 
 import (
