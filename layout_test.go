@@ -111,7 +111,7 @@ var neverReach = map[string][]string{
 	"tunnel":             {"internal/config", "pki", "service"},
 	"service":            {"installer", "internal/cli"},
 	"installer":          {"internal/cli"},
-	"internal/diagnose":  {"tunnel", "pki", "service", "internal/config", "internal/logging"},
+	"internal/diagnose":  {"tunnel", "pki", "service", "internal/config", "internal/logging", "internal/sock", "internal/tlsio"},
 	"internal/osservice": {"service"},
 }
 
