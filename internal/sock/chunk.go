@@ -15,8 +15,8 @@ const SmallChunk = 40<<10 - Spare
 // that many at the most (RFC 5246, section 6.2.3; later ones have less).
 const Spare = 5 + 16<<10 + 2048
 
-// A Chunk holds bytes on their way. Nobody has one while nothing moves: an idle
-// connection is to cost little.
+// A Chunk is memory from a pool for bytes on their way. Nobody holds one while nothing
+// moves: an idle connection must cost little.
 type Chunk struct{ B []byte }
 
 var (
@@ -36,7 +36,7 @@ func GetChunk(size int) *Chunk {
 	return largeChunks.Get().(*Chunk)
 }
 
-// Release is for when nobody needs what c holds any more.
+// Release gives c back to its pool. Nobody may use its bytes after that.
 func (c *Chunk) Release() {
 	if c.Size() <= SmallChunk {
 		smallChunks.Put(c)

@@ -2,12 +2,12 @@ package sock
 
 import "time"
 
-// pace is how much a connection reads at once. While its bytes can't be passed on, a chunk
-// is held, and a second one with the TLS records made of it. So chunks are small
-// until there is somebody who reads: more has left the system's send buffer than the
-// system of a program that reads nothing takes. Before, they are large only while
-// the send buffer has room for them. They are small again after one of them took long
-// to pass on.
+// pace chooses how much a connection reads at once. If the other side of a relay takes
+// nothing, the relay holds a chunk, and a second one with the TLS records made of it. So
+// chunks are small at first. They become large when a program reads the bytes: more has
+// left the send buffer than a system takes for a program that reads nothing. Before that,
+// they are large only while the send buffer has room for a large chunk. They become small
+// again after a chunk took more than a second to pass on.
 type pace struct {
 	buffer func() sendBuffer // of the socket that the bytes go to; nil: unknown
 	little bool              // see [Conn.ReadLittle]
@@ -28,8 +28,8 @@ const (
 	takenUnread = 512 << 10
 	longPass    = time.Second
 
-	// A tunnel that is faster than the sender finds little now and then. If small chunks
-	// followed, it would find more and more often little.
+	// If the tunnel is faster than the sender, some reads find little. If small chunks
+	// followed, the tunnel would find little more and more often.
 	shortReads = 16
 
 	littleRead = 4 << 10 // a usual ClientHello, and a usual answer with two certificates

@@ -39,7 +39,7 @@ type Conn struct {
 	writer  writer
 	lost    error // what a write learned of the connection's end
 
-	written atomic.Bool   // since the look that found all of it acknowledged
+	written atomic.Bool   // something was, since OwesAnswer found everything acknowledged
 	probed  time.Duration // what KeepAlive was given; 0: nothing, or it isn't for this connection
 }
 
@@ -62,10 +62,11 @@ func New(c net.Conn) (*Conn, error) {
 	return s, nil
 }
 
-// ResetOnClose says whether a close resets the connection, or lets the system
-// deliver what it still has. It is to be reset until the other end has been told how its
-// stream ends. A process that is killed closes its connections too: without this, both
-// ends would see an end of stream, and half a transfer would look like a whole one.
+// ResetOnClose sets SO_LINGER: a close then resets the connection, or lets the system
+// deliver what it still has. The caller switches the reset off when it has told the other end
+// how the stream ends. If a process is killed, the kernel closes its connections too. Without
+// the reset, both ends would see an end of stream, and half a transfer would look like a
+// whole one.
 func (c *Conn) ResetOnClose(reset bool) {
 	seconds := -1
 	if reset {
@@ -83,9 +84,9 @@ func (c *Conn) ResetsOnClose() bool { return c.resets.Load() }
 type Consumer func(c *Chunk, b []byte) (more bool)
 
 // Receive gives consume what comes, as soon as it comes, for as long as it wants
-// more; then it returns nil. At the end of the stream it returns [io.EOF]. It has no
-// chunk while it waits, but on Windows after a large read. It isn't for several
-// goroutines at once.
+// more; then it returns nil. At the end of the stream it returns [io.EOF]. While it waits, it
+// holds no chunk, except on Windows after a large read. Only one goroutine at a time may
+// call it.
 func (c *Conn) Receive(consume Consumer) error { return c.receive(consume) }
 
 // Await waits until Receive would have something to give or to say, for as long as
@@ -95,12 +96,12 @@ func (c *Conn) Await() {
 	c.await()
 }
 
-// FeedsInto says that what Receive gives is written to dst. The size of reads is then
-// chosen by what dst can take.
+// FeedsInto says that the caller writes to dst what Receive gives. Receive then chooses the
+// size of its reads by what dst can take.
 func (c *Conn) FeedsInto(dst *Conn) { c.reader.pace.buffer = dst.sendBuffer }
 
-// ReadLittle says whether a read takes 4 KiB at the most: the other end has proved nothing
-// yet, and isn't to cost much.
+// ReadLittle limits a read to 4 KiB, or lifts that limit. It is for an other end that has
+// proved nothing yet: it must not cost much memory.
 func (c *Conn) ReadLittle(little bool) { c.reader.pace.little = little }
 
 // Write takes all of b, or fails. Several goroutines may write.

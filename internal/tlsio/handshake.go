@@ -5,17 +5,18 @@ import (
 	"encoding/binary"
 )
 
-// A Watch sees a handshake before crypto/tls does, which has no hook between a message and
-// what it does with that. Both functions may be nil.
+// A Watch sees the messages of a handshake before crypto/tls does. crypto/tls has no hook
+// between a message and what it does with that message. Both functions may be nil.
 type Watch struct {
 	// Wait is called before the handshake waits for the other end, to say something or
 	// to take something. The end of the handshake isn't told.
 	Wait func()
 
-	// Record is called with the handshake messages, or parts of such, of each whole record.
-	// encrypted is whether they were. A record with something else has none, and so have all
-	// where crypto/tls isn't one that this package knows: see [Conn.ShowsMessages]. An error
-	// ends the handshake. If there is an alert with it, that is sent.
+	// Record is called for each whole record, with the handshake messages in it, or the parts
+	// of messages. encrypted says whether they were. messages is empty if the record holds
+	// something else, or if this package doesn't know this crypto/tls: see
+	// [Conn.ShowsMessages]. An error ends the handshake. If it comes with an alert, the other
+	// end is sent that.
 	Record func(messages []byte, encrypted bool) (alert tls.AlertError, err error)
 }
 
