@@ -8,10 +8,10 @@ import (
 	"github.com/coreos/go-systemd/v22/activation"
 )
 
-// activated are the sockets that systemd has opened for us, by their
-// FileDescriptorName (systemd.socket(5)). They stay open as long as we run: it
-// would be systemd that had the port, and we couldn't open it again.
-var activated = sync.OnceValue(func() map[string][]net.Listener {
+// systemdSockets are the sockets that systemd opened for us, by their FileDescriptorName
+// (systemd.socket(5)). We never close them: systemd holds the port too, so we couldn't
+// open it again.
+var systemdSockets = sync.OnceValue(func() map[string][]net.Listener {
 	listeners, err := activation.ListenersWithNames()
 	if err != nil {
 		return nil
@@ -19,10 +19,10 @@ var activated = sync.OnceValue(func() map[string][]net.Listener {
 	return listeners
 })
 
-// inherited is a duplicate of the socket that systemd has opened for the named tunnel, nil if
-// there is none. It is an error when that isn't a TCP socket.
-func inherited(name string) (net.Listener, error) {
-	all := activated()[name]
+// systemdSocket returns a duplicate of the socket that systemd opened for the named tunnel,
+// or nil if there is none. A socket that isn't a TCP socket is an error.
+func systemdSocket(name string) (net.Listener, error) {
+	all := systemdSockets()[name]
 	if len(all) == 0 {
 		return nil, nil
 	}

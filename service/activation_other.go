@@ -4,5 +4,5 @@ package service
 
 import "net"
 
-// inherited is nil: only systemd passes sockets.
-func inherited(string) (net.Listener, error) { return nil, nil }
+// systemdSocket returns nil: only systemd passes sockets.
+func systemdSocket(string) (net.Listener, error) { return nil, nil }

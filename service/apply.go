@@ -21,10 +21,9 @@ type plan struct {
 	tunnels []compile.Prepared
 }
 
-// apply makes the running tunnels what p says: all of it or, on an error,
-// nothing. A tunnel that keeps its listen address keeps its socket and its
-// connections; one that is left out is tried again. The caller holds changing, or
-// is alone.
+// apply changes the running tunnels to what p says. On an error it changes nothing. A tunnel
+// that keeps its listen address keeps its socket and its connections. A tunnel that is left
+// out is tried again. The caller holds changing, or is alone.
 func (s *Service) apply(ctx context.Context, p plan) error {
 	next, err := s.openListeners(ctx, p)
 	if err != nil {
@@ -47,13 +46,13 @@ func (s *Service) apply(ctx context.Context, p plan) error {
 		}
 	}
 	s.publish(p.cfg, next)
-	s.passMarks(time.Now()) // the warnings are in the log already
+	s.noteExpiryMarks(time.Now()) // the warnings are in the log already
 	s.files.follow(filesOf(p.cfg))
 	s.crls.follow(crlsOf(p.cfg))
 	return nil
 }
 
-// change makes t what r does with new connections.
+// change applies the settings of t to the new connections of r.
 func (s *Service) change(r *running, t compile.Prepared) {
 	r.ACME.Stop()
 	r.Prepared = t
@@ -68,7 +67,7 @@ func (s *Service) publish(cfg *config.Config, next []*running) {
 		s.logLeftOut(r, leftOutNamed(s.tunnels, r.Config.Name))
 	}
 	s.cfg, s.tunnels = cfg, next
-	s.update(func(now *view) {
+	s.update(func(now *snapshot) {
 		now.cfg, now.tunnels = cfg, nil
 		for _, r := range next {
 			now.tunnels = append(now.tunnels, *r)
@@ -76,9 +75,9 @@ func (s *Service) publish(cfg *config.Config, next []*running) {
 	})
 }
 
-// openListeners finds the running tunnel for each listen address in p and opens
-// the sockets of the others. One that can't be opened is left out, if it may be;
-// otherwise that is an error, and no new socket stays open.
+// openListeners finds the running tunnel for each listen address in p and opens the sockets
+// of the other tunnels. A tunnel whose socket can't be opened is left out if mayBeLeftOut
+// allows it. Otherwise openListeners closes the new sockets and returns an error.
 func (s *Service) openListeners(ctx context.Context, p plan) ([]*running, error) {
 	var next, opened []*running
 	var problems config.Problems
@@ -102,9 +101,9 @@ func (s *Service) openListeners(ctx context.Context, p plan) ([]*running, error)
 	return next, problems.Err()
 }
 
-// explainTaken says when it is ourselves who have a port already, at another
-// address: only a restart can close the one socket before it opens the other.
-func (s *Service) explainTaken(t config.Tunnel, err error) string {
+// explainListenError returns the text of err. If another tunnel of ours has the port at another
+// address, it says so: only a restart can close the old socket before it opens the new one.
+func (s *Service) explainListenError(t config.Tunnel, err error) string {
 	_, port, _ := net.SplitHostPort(t.Listen)
 	for _, r := range s.tunnels {
 		if _, taken, _ := net.SplitHostPort(r.Config.Listen); errors.Is(err, errInUse) && r.out == nil && taken == port {
@@ -147,7 +146,7 @@ func (s *Service) serve(t *tunnel.Tunnel, l net.Listener) {
 	if err := t.Serve(l); err != nil {
 		select {
 		case s.failed <- fmt.Errorf("the listener at %s ended by itself: %w", l.Addr(), err):
-		default: // one is enough to end us
+		default: // an earlier error ends the service already
 		}
 	}
 }

@@ -2,21 +2,21 @@ package service
 
 import "time"
 
-// maxJump is what a clock may move within a look without having been set: a time server
-// slews it by less.
+// maxJump is the largest change between two checks that doesn't count as a clock that was
+// set. A time server that slews the clock moves it by less.
 const maxJump = time.Minute
 
 var started = time.Now()
 
-// clockOffset is how far the clock of the day is before one that nobody sets, and that
-// stands still while the machine sleeps.
+// clockOffset returns how far the wall clock has moved ahead of the monotonic clock since the
+// start. Nobody can set the monotonic clock, and it stops while the machine sleeps.
 func clockOffset() time.Duration {
 	now := time.Now()
 	return now.Round(0).Sub(started.Round(0)) - now.Sub(started)
 }
 
-// clockWatch notices that the clock was set, or that the machine has slept: no timer ends
-// sooner or later for that.
+// clockWatch notices that the wall clock was set or that the machine has slept. Timers run on
+// the monotonic clock, so neither of the two makes a timer fire.
 type clockWatch struct {
 	offset func() time.Duration
 	last   time.Duration

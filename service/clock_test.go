@@ -58,7 +58,7 @@ func TestClockWasAhead(t *testing.T) {
 		t.Errorf("check: %v", err)
 	}
 	s.reload(text) // isn't refused
-	s.lookAfterCertificates(t.Context(), time.Now())
+	s.checkCertificates(t.Context(), time.Now())
 	s.log.Await(t, ahead)
 	s.accepted(true)
 }

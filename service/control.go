@@ -11,27 +11,26 @@ import (
 	"tlstunnel/internal/control"
 )
 
-// controlRetry is how often it is tried to open the channel.
+// controlRetry is the time between two attempts to open the control channel.
 var controlRetry = 5 * time.Second
 
 // ErrRefused means that a reload or refresh was refused: nothing was changed.
 var ErrRefused = errors.New("the reload was refused")
 
-// refusal says why, in the words of the service.
+// refusal is the service's reason for a refused reload. It matches [ErrRefused].
 type refusal string
 
 func (r refusal) Error() string        { return string(r) }
 func (r refusal) Is(target error) bool { return target == ErrRefused }
 
-// serveControl opens the control channel. The tunnels are more important than it: without it
-// they run all the same.
+// serveControl opens the control channel. If that fails, the tunnels run without it.
 func (s *Service) serveControl() *control.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", s.answerStatus)
 	mux.HandleFunc("POST /reload", s.answerReload)
 	mux.HandleFunc("POST /refresh", s.answerRefresh)
 	return control.Serve(s.cfg.File, mux, controlRetry, func(err error) {
-		s.log.Warn("no control channel: status and reload have to do without", "err", err, "retry_every", controlRetry)
+		s.log.Warn("the control channel can't be opened: status and reload don't work until it can", "err", err, "retry_every", controlRetry)
 	})
 }
 
@@ -39,7 +38,7 @@ func (s *Service) answerStatus(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, s.Status())
 }
 
-// reloadRequest asks for a reload, reloadAnswer says how it went.
+// reloadRequest asks for a reload. The answer is a reloadAnswer.
 type reloadRequest struct {
 	DryRun bool `json:"dry_run"`
 }
@@ -82,8 +81,8 @@ func (s *Service) answerRefresh(w http.ResponseWriter, r *http.Request) {
 		a.Error = err.Error()
 	}
 	// A revocation may not be on the CRL yet: the status says so at once. The command that
-	// asks has less patience than a look.
-	limited, cancel := context.WithTimeout(ctx, lookPatience/2)
+	// asked waits for the answer, so the limit is shorter than that of a certificate check.
+	limited, cancel := context.WithTimeout(ctx, pkiLockTimeout/2)
 	defer cancel()
 	s.refreshCRL(limited, time.Now())
 	answer(w, http.StatusOK, a)
@@ -95,8 +94,8 @@ func answer(w http.ResponseWriter, code int, v any) {
 	_ = json.NewEncoder(w).Encode(v)
 }
 
-// AskStatus asks the service that runs the config file how it does. The error
-// wraps [control.ErrNotRunning] when nobody answers.
+// AskStatus asks the service that runs the config file for its status. The error
+// wraps [control.ErrNotRunning] if no service answers.
 func AskStatus(ctx context.Context, configFile string) (Status, error) {
 	var st Status
 	err := control.Ask(ctx, configFile, http.MethodGet, "/status", nil, &st)
@@ -104,8 +103,8 @@ func AskStatus(ctx context.Context, configFile string) (Status, error) {
 }
 
 // AskReload asks the service that runs the config file to reload it. The error
-// wraps [control.ErrNotRunning] when nobody answers, and [ErrRefused] when the service
-// says why it refuses.
+// wraps [control.ErrNotRunning] if no service answers, and [ErrRefused] if the service
+// refuses. Then its text is the service's reason.
 func AskReload(ctx context.Context, configFile string, dryRun bool) (Changes, error) {
 	var a reloadAnswer
 	if err := control.Ask(ctx, configFile, http.MethodPost, "/reload", reloadRequest{dryRun}, &a); err != nil {
@@ -117,10 +116,9 @@ func AskReload(ctx context.Context, configFile string, dryRun bool) (Changes, er
 	return a.Changes, nil
 }
 
-// AskRefresh asks the service that runs the config file to read anew the files
-// that its config names, CRLs included, but not the config itself. The errors are
-// as those of [AskReload]; when another file is refused, the CRLs are applied all
-// the same.
+// AskRefresh asks the service that runs the config file to read again the files that its
+// config names, CRLs included, but not the config itself. The errors are those of [AskReload].
+// If a file is refused, the CRLs are applied nevertheless.
 func AskRefresh(ctx context.Context, configFile string) error {
 	var a refreshAnswer
 	if err := control.Ask(ctx, configFile, http.MethodPost, "/refresh", nil, &a); err != nil {

@@ -28,7 +28,7 @@ func TestControlLate(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- Run(ctx, cfg, slog.New(slog.NewTextHandler(log, nil)), Host{}) }()
-	log.Await(t, `msg="no control channel: status and reload have to do without" err="another tlstunnel with this config answers`)
+	log.Await(t, `msg="the control channel can't be opened: status and reload don't work until it can" err="another tlstunnel with this config answers`)
 	check(t, stop())
 	for end := time.Now().Add(waitTime); ; {
 		_, err := AskStatus(t.Context(), cfg.File)

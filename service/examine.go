@@ -12,47 +12,47 @@ import (
 
 // Where a status comes from.
 const (
-	SourceService = "service" // it has answered itself
-	SourceSystem  = "system"  // the service manager, the config and the certificates
+	SourceService = "service" // the service itself answered
+	SourceSystem  = "system"  // from the service manager, the config and the certificates
 )
 
-// StateUnknown is when neither the service nor a service manager says anything.
+// StateUnknown is the state if neither the service nor a service manager answers.
 const StateUnknown = "unknown"
 
-// Outside is what can be asked when the service itself doesn't answer.
-type Outside struct {
-	// State asks the service manager, in the words of [Status].State.
+// Fallback has the functions that Examine asks if the service itself doesn't answer.
+type Fallback struct {
+	// State asks the service manager. The result is a value for [Status].State.
 	State func() (string, error)
 
-	// Check finds what is wrong with a config and its files, as the service sees them.
+	// Check finds what is wrong with a config and its files, as the service would find it.
 	Check func(cfg *config.Config, now time.Time) config.Problems
 }
 
-// aheadTimeout is how long the service has to say whether it takes the config as it
-// is now. A reload that is under way holds that up, and the status doesn't need it.
-const aheadTimeout = 3 * time.Second
+// dryRunTimeout limits the question whether the service would accept the config as it is now.
+// The answer waits while a reload runs, and a status without it is useful too.
+const dryRunTimeout = 3 * time.Second
 
-// Examine finds out how the service with that config does: from itself if it
-// answers, otherwise from the service manager, the config and the certificates.
-func Examine(ctx context.Context, configFile string, outside Outside) Status {
+// Examine returns the status of the service with that config. It asks the service. If the
+// service doesn't answer, it asks fallback and reads the config and the certificates.
+func Examine(ctx context.Context, configFile string, fallback Fallback) Status {
 	st, err := AskStatus(ctx, configFile)
 	if err != nil {
-		return withoutService(configFile, err, outside)
+		return withoutService(configFile, err, fallback)
 	}
 	if st.Verdict == "" {
 		st.Health = newHealth()
-		st.problem(Unknown, "the service is version %s and doesn't say how it does: restart it", st.Version)
+		st.problem(Unknown, "the running service is version %s, which reports no verdict: restart it", st.Version)
 	}
-	st.askAhead(ctx, configFile)
+	st.askDryRun(ctx, configFile)
 	return st
 }
 
-// askAhead asks the service whether it takes the config as it is now.
-func (st *Status) askAhead(ctx context.Context, configFile string) {
+// askDryRun asks the service whether it would accept the config as it is now.
+func (st *Status) askDryRun(ctx context.Context, configFile string) {
 	if st.State == StateStopping {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, aheadTimeout)
+	ctx, cancel := context.WithTimeout(ctx, dryRunTimeout)
 	defer cancel()
 	c, err := AskReload(ctx, configFile, true)
 	switch {
@@ -61,21 +61,20 @@ func (st *Status) askAhead(ctx context.Context, configFile string) {
 	case errors.Is(err, ErrRefused) && (st.LastReload == nil || err.Error() != st.LastReload.Error):
 		st.problem(Degraded, "the service would refuse the config as it is now: %s", err)
 	case err != nil && !errors.Is(err, ErrRefused):
-		st.note("the service didn't say whether it takes the config as it is now: %s", err)
+		st.note("the service didn't say whether it would accept the config as it is now: %s", err)
 	}
 }
 
-// withoutService finds out what can be known of a service that doesn't answer, and
-// says why it doesn't.
-func withoutService(configFile string, silent error, outside Outside) Status {
+// withoutService returns the status of a service that doesn't answer, and says why it doesn't.
+func withoutService(configFile string, silent error, fallback Fallback) Status {
 	st := Status{Health: newHealth(), Config: configFile, Source: SourceSystem, State: StateUnknown, Tunnels: []TunnelStatus{}}
-	state, err := outside.State()
+	state, err := fallback.State()
 	if err == nil {
 		st.State = state
 	}
 	switch {
 	case errors.Is(silent, fs.ErrPermission):
-		st.problem(Unknown, "how the service does is unknown: %s", silent)
+		st.problem(Unknown, "the state of the service is unknown: %s", silent)
 	case errors.Is(silent, control.ErrNotRunning) && control.MayBeOthers(configFile):
 		st.problem(Unknown, "another user may run tlstunnel with this config, and only that user gets an answer: ask as that user")
 	case err == nil && state != StateRunning:
@@ -93,14 +92,14 @@ func withoutService(configFile string, silent error, outside Outside) Status {
 	if err != nil {
 		st.note("%s", err)
 	}
-	if !errors.Is(silent, fs.ErrPermission) { // what this user may not read, the service may
-		st.checkConfig(configFile, outside)
+	if !errors.Is(silent, fs.ErrPermission) { // otherwise files that only the service may read would count as faults
+		st.checkConfig(configFile, fallback)
 	}
 	return st
 }
 
-// checkConfig looks at the config and its certificates as the service would.
-func (st *Status) checkConfig(file string, outside Outside) {
+// checkConfig checks the config and its certificates as the service would.
+func (st *Status) checkConfig(file string, fallback Fallback) {
 	cfg, problems, err := config.Load(file)
 	if errors.Is(err, fs.ErrPermission) {
 		st.note("%s", err)
@@ -112,8 +111,8 @@ func (st *Status) checkConfig(file string, outside Outside) {
 	}
 	if cfg != nil {
 		now := time.Now()
-		st.offline(cfg, now)
-		problems = append(problems, outside.Check(cfg, now)...)
+		st.fillFromConfig(cfg, now)
+		problems = append(problems, fallback.Check(cfg, now)...)
 	}
 	if err := problems.Err(); err != nil {
 		st.problem(Degraded, "the config has mistakes: %s", err)

@@ -9,14 +9,14 @@ import (
 	"tlstunnel/tunnel"
 )
 
-// Verdict is whether the service does what it is there for.
+// Verdict says whether the service does its work.
 type Verdict string
 
 // The verdicts, from good to bad.
 const (
 	OK       Verdict = "ok"
-	Degraded Verdict = "degraded" // it serves, but something needs looking after
-	Unknown  Verdict = "unknown"  // nobody could be asked
+	Degraded Verdict = "degraded" // it serves, but something needs an administrator
+	Unknown  Verdict = "unknown"  // neither the service nor the service manager could say
 	Down     Verdict = "down"     // it doesn't run, or none of its tunnels listens
 )
 
@@ -30,7 +30,7 @@ type Health struct {
 
 var badness = map[Verdict]int{OK: 0, Degraded: 1, Unknown: 2, Down: 3}
 
-// problem makes the verdict v, unless it is worse already.
+// problem adds a problem and sets the verdict to v, unless it is worse already.
 func (h *Health) problem(v Verdict, format string, args ...any) {
 	if badness[v] > badness[h.Verdict] {
 		h.Verdict = v
@@ -43,20 +43,20 @@ func (h *Health) note(format string, args ...any) {
 	h.Notes = append(h.Notes, fmt.Sprintf(format, args...))
 }
 
-// newHealth is what there is to say before anything is known.
+// newHealth returns a Health without problems.
 func newHealth() Health {
 	return Health{Verdict: OK, Healthy: true, Problems: []string{}, Notes: []string{}}
 }
 
-// unhealthyBefore is how long before the end of a certificate the service counts
-// as ill.
-const unhealthyBefore = 7 * 24 * time.Hour
+// degradedBeforeExpiry is how long before the end of a certificate the verdict becomes
+// Degraded.
+const degradedBeforeExpiry = 7 * 24 * time.Hour
 
-// rowToIll is how many connections in a row must fail for the tunnel to count as
-// ill: one or two may be the fault of their peers alone.
-const rowToIll = 3
+// failuresToDegraded is how many connections in a row must fail before the verdict becomes
+// Degraded. One or two failures may be the fault of their peers alone.
+const failuresToDegraded = 3
 
-// judge adds to the health what the rest of the status says.
+// judge adds the problems that the other fields of the status show.
 func (st *Status) judge(now time.Time) {
 	if st.LastReload != nil && st.LastReload.Error != "" {
 		st.problem(Degraded, "the last reload was refused, the service goes on with the config before it: %s", st.LastReload.Error)
@@ -80,14 +80,14 @@ func (st *Status) judge(now time.Time) {
 
 func (st *Status) judgeTunnel(t *TunnelStatus, now time.Time) {
 	if out := t.LeftOut; out != nil {
-		st.problem(Degraded, "tunnel %q is left out since %s: %s; it was tried %s, and is tried again all the while",
+		st.problem(Degraded, "tunnel %q is left out since %s: %s; it was tried %s, and the service keeps trying",
 			t.Name, date.Time(out.Since), quote.Text(out.Reason), times(out.Attempts))
 		return
 	}
 	if t.ACME != nil && t.ACME.Failure != "" {
 		sooner := ", or at once by `tlstunnel reload`"
 		if at := t.ACME.NotBefore; now.Before(at) {
-			sooner = fmt.Sprintf(", and not before %s by `tlstunnel reload` either, as the CA wants", date.Time(at))
+			sooner = fmt.Sprintf(", and not before %s by `tlstunnel reload` either, because the CA demands that wait", date.Time(at))
 		}
 		st.problem(Degraded, "tunnel %q: %s; the CA is asked again at %s%s", t.Name, quote.Text(t.ACME.Failure), date.Time(t.ACME.Next), sooner)
 	} else if t.ACME != nil && t.Expires.IsZero() {
@@ -96,14 +96,14 @@ func (st *Status) judgeTunnel(t *TunnelStatus, now time.Time) {
 	switch left := t.Expires.Sub(now); {
 	case now.Before(t.Begins):
 		st.problem(Degraded, "tunnel %q: the certificate isn't valid before %s", t.Name, date.Time(t.Begins))
-	case t.Expires.IsZero() || left >= unhealthyBefore:
+	case t.Expires.IsZero() || left >= degradedBeforeExpiry:
 	case left <= 0:
 		st.problem(Degraded, "tunnel %q: the certificate expired on %s", t.Name, date.Time(t.Expires))
 	default:
 		st.problem(Degraded, "tunnel %q: the certificate expires on %s", t.Name, date.Time(t.Expires))
 	}
 	st.judgeTargets(t)
-	if row := t.Failures.PeerRow; row.Count >= rowToIll {
+	if row := t.Failures.PeerRow; row.Count >= failuresToDegraded {
 		st.problem(Degraded, "tunnel %q: no peer gets in: %s", t.Name, rowText(row))
 	}
 }
@@ -115,8 +115,7 @@ func times(n int) string {
 	return fmt.Sprintf("%d times", n)
 }
 
-// judgeTargets says what is wrong behind the tunnel. It is as the last connections
-// have found it.
+// judgeTargets adds the problems with the targets, as the last connections found them.
 func (st *Status) judgeTargets(t *TunnelStatus) {
 	down := false
 	for _, target := range t.Targets {
@@ -129,7 +128,7 @@ func (st *Status) judgeTargets(t *TunnelStatus) {
 				t.Name, target.Address, address.Address, date.Time(address.DownSince), date.Time(address.LastTried), quote.Text(address.LastError))
 		}
 	}
-	if row := t.Failures.TargetRow; row.Count >= rowToIll && !down {
+	if row := t.Failures.TargetRow; row.Count >= failuresToDegraded && !down {
 		st.problem(Degraded, "tunnel %q: nothing comes back from the target: %s", t.Name, rowText(row))
 	}
 }
@@ -139,7 +138,7 @@ func rowText(row tunnel.Failure) string {
 		row.Count, date.Time(row.Since), date.Time(row.Time), row.Address, quote.Text(row.Reason))
 }
 
-// LeftOut are the tunnels that don't run.
+// LeftOut returns the tunnels that are left out.
 func (st *Status) LeftOut() (all []TunnelStatus) {
 	for _, t := range st.Tunnels {
 		if t.LeftOut != nil {
@@ -149,7 +148,7 @@ func (st *Status) LeftOut() (all []TunnelStatus) {
 	return all
 }
 
-// LastFailures say what went wrong last with each side of each tunnel.
+// LastFailures returns a sentence for the last failure of each side of each tunnel.
 func (st *Status) LastFailures() (all []string) {
 	for _, t := range st.Tunnels {
 		for _, side := range []struct {
@@ -164,5 +163,3 @@ func (st *Status) LastFailures() (all []string) {
 	}
 	return all
 }
-
-// moment is a time as people read it.

@@ -49,7 +49,7 @@ func TestVerdict(t *testing.T) {
 		{"renewal", func(st *Status) { st.Renewal = &RenewalStatus{Error: "the disk is full", Retry: now} }, Degraded,
 			"the renewal of the server certificate failed, and is tried again on 2026-11-25 12:00:00 +00:00: the disk is full"},
 		{"left out", one(func(s *TunnelStatus) { s.LeftOut = out }), Degraded,
-			`tunnel "pacs" is left out since 2026-11-24 12:00:00 +00:00: no such address; it was tried 7 times, and is tried again all the while`},
+			`tunnel "pacs" is left out since 2026-11-24 12:00:00 +00:00: no such address; it was tried 7 times, and the service keeps trying`},
 		{"all left out", func(st *Status) { st.Tunnels = []TunnelStatus{{Name: "a", LeftOut: out}, {Name: "b", LeftOut: out}} }, Down, "no tunnel listens"},
 		{"expired", one(func(s *TunnelStatus) { s.Expires = day(-1) }), Degraded, `tunnel "pacs": the certificate expired on 2026-11-24 12:00:00 +00:00`},
 		{"expires", one(func(s *TunnelStatus) { s.Expires = day(3) }), Degraded, `tunnel "pacs": the certificate expires on 2026-11-28 12:00:00 +00:00`},
@@ -94,7 +94,7 @@ func TestStatusACME(t *testing.T) {
 	}{
 		{time.Time{}, "too many; the CA is asked again at 2026-11-25 14:00:30 +00:00, or at once by `tlstunnel reload`"},
 		{now, "too many; the CA is asked again at 2026-11-25 14:00:30 +00:00, or at once by `tlstunnel reload`"},
-		{now.Add(2 * time.Hour), "too many; the CA is asked again at 2026-11-25 14:00:30 +00:00, and not before 2026-11-25 14:00:00 +00:00 by `tlstunnel reload` either, as the CA wants"},
+		{now.Add(2 * time.Hour), "too many; the CA is asked again at 2026-11-25 14:00:30 +00:00, and not before 2026-11-25 14:00:00 +00:00 by `tlstunnel reload` either, because the CA demands that wait"},
 	} {
 		st := Status{Health: newHealth(), Tunnels: []TunnelStatus{{Name: "pacs", ACME: &acme.Status{
 			Failure: "too many", Next: now.Add(2*time.Hour + 30*time.Second), NotBefore: tt.notBefore}}}}
@@ -121,7 +121,7 @@ func TestVerdictOfNetwork(t *testing.T) {
 		{"target down", client("c", freePort(t), ca), 1, "is down since "},
 		{"name", client("c", "nothing.invalid:104", ca), 1, "is down since "},
 		{"certificate refused here", client("c", server.Addr("open").String(), "ca = 'own'"), 1, "is down since "},
-		{"certificate refused there", client("c", server.Addr("closed").String(), ca), rowToIll, "nothing comes back from the target: the last 3 connections failed"},
+		{"certificate refused there", client("c", server.Addr("closed").String(), ca), failuresToDegraded, "nothing comes back from the target: the last 3 connections failed"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -199,7 +199,7 @@ func TestOtherUsers(t *testing.T) {
 	if got := compile.PKIProblems(cfg, nil, denied, time.Now()); len(got) != 1 || !strings.Contains(got[0].Text, "permission denied; `tlstunnel check`, by root") {
 		t.Errorf("got %v", got)
 	}
-	st := withoutService(load(t, "").File, fmt.Errorf("%w with this config", control.ErrNotRunning), Outside{noManager, compile.Check})
+	st := withoutService(load(t, "").File, fmt.Errorf("%w with this config", control.ErrNotRunning), Fallback{noManager, compile.Check})
 	if !strings.Contains(strings.Join(st.Notes, "\n"), "ask as that user") {
 		t.Errorf("got %+v", st.Health)
 	}
@@ -220,7 +220,7 @@ func TestWithoutService(t *testing.T) {
 		{fmt.Errorf("this user may not: %w", fs.ErrPermission), Unknown},
 		{context.DeadlineExceeded, Unknown},
 	} {
-		if st := withoutService(cfg.File, tt.silent, Outside{noManager, compile.Check}); st.Verdict != tt.want || st.Healthy || st.Source != SourceSystem || len(st.Problems) != 1 {
+		if st := withoutService(cfg.File, tt.silent, Fallback{noManager, compile.Check}); st.Verdict != tt.want || st.Healthy || st.Source != SourceSystem || len(st.Problems) != 1 {
 			t.Errorf("%v: got %+v, want %s", tt.silent, st, tt.want)
 		}
 	}

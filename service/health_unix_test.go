@@ -58,7 +58,7 @@ func TestStatusOfAnotherUser(t *testing.T) {
 	check(t, os.Mkdir(filepath.Join(temp, "tlstunnel-12345"), 0o700))
 	s := startService(t, serverTunnel("a", "127.0.0.1:0", "127.0.0.1:1", ""))
 	defer s.serveControl().Close()
-	if st := Examine(t.Context(), s.cfg.File, Outside{noManager, compile.Check}); st.Source != SourceService {
+	if st := Examine(t.Context(), s.cfg.File, Fallback{noManager, compile.Check}); st.Source != SourceService {
 		t.Fatalf("as its user: %+v", st)
 	}
 	t.Setenv("RUNTIME_DIRECTORY", filepath.Join(temp, "ours"))
@@ -66,7 +66,7 @@ func TestStatusOfAnotherUser(t *testing.T) {
 		"no service manager": noManager,
 		"not installed":      func() (string, error) { return "not installed", nil },
 	} {
-		st := Examine(t.Context(), s.cfg.File, Outside{manager, compile.Check})
+		st := Examine(t.Context(), s.cfg.File, Fallback{manager, compile.Check})
 		if st.Verdict != Unknown || len(st.Problems) != 1 || !strings.Contains(st.Problems[0], "ask as that user") {
 			t.Errorf("%s: got %+v, want %s", name, st.Health, Unknown)
 		}

@@ -2,16 +2,16 @@ package service
 
 import "tlstunnel/internal/logging"
 
-// Host is what a service manager is to the service that speaks to us by other means than
-// signals and sd_notify(3): the Windows service control manager. The zero value is none.
+// Host connects the service to a service manager that uses neither signals nor sd_notify(3):
+// the Windows service control manager. The zero value is no such manager.
 type Host struct {
-	// Ready is called when every listener is open; nil for nobody.
+	// Ready is called when every listener is open. It may be nil.
 	Ready func()
 
-	// Log is what [logging.Open] was given: a reload sets its level, and the status says
-	// if its file can't be written. Nil if nobody can.
+	// Log is the control that [logging.Open] was given. A reload sets its level, and the
+	// status says if its file can't be written. It may be nil.
 	Log *logging.Control
 
-	// Reload asks for a reload. Each value says by whom, for the log.
+	// Reload asks for a reload. Each value is the cause, for the log.
 	Reload <-chan string
 }

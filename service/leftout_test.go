@@ -19,19 +19,19 @@ func TestLeftOutHangs(t *testing.T) {
 	check(t, os.WriteFile(filepath.Join(dir, "ca.crt"), ca, 0o600))
 	check(t, os.WriteFile(filepath.Join(dir, "their.crt"), []byte("not PEM"), 0o600))
 
-	s.tryLeftOut(t.Context(), s.nextOfAll())
-	late, hangs := <-s.trials, <-s.trials
+	s.retryLeftOut(t.Context(), s.nextOfAll())
+	late, hangs := <-s.rereads, <-s.rereads
 	if late.prepared.Config.Name != "late" {
 		late, hangs = hangs, late
 	}
-	s.finishTrial(t.Context(), late, s.nextOfAll())
+	s.finishRetry(t.Context(), late, s.nextOfAll())
 	if s.leftOutReason("late") != "" || !strings.Contains(s.leftOutReason("hangs"), "file does not exist") {
 		t.Fatalf("got %+v", s.Status().Tunnels)
 	}
 	c := s.dial("late", s.tlsConfig())
 	speak(c).expect(t, "one")
 	c.Close()
-	s.tryLeftOut(t.Context(), s.nextOfAll())
+	s.retryLeftOut(t.Context(), s.nextOfAll())
 	if len(s.reading) != 1 {
 		t.Errorf("%d attempts are under way, want that one", len(s.reading))
 	}
@@ -39,10 +39,10 @@ func TestLeftOutHangs(t *testing.T) {
 		t.Error("the next attempt is due while the last one is under way")
 	}
 
-	s.finishTrial(t.Context(), hangs, s.nextOfAll())
+	s.finishRetry(t.Context(), hangs, s.nextOfAll())
 	if got := s.leftOutReason("hangs"); strings.Contains(got, "file does not exist") {
 		t.Errorf("left out since %q", got)
 	}
-	s.tryLeftOut(t.Context(), s.nextOfAll()) // nobody takes the result of this one
+	s.retryLeftOut(t.Context(), s.nextOfAll()) // nobody takes the result of this one
 	s.Stop()
 }

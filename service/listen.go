@@ -11,10 +11,10 @@ import (
 	"tlstunnel/internal/config"
 )
 
-// listen opens a tunnel's socket, or takes the one that systemd has opened under
-// the tunnel's name. The error says what to do.
+// listen opens a tunnel's socket, or uses the socket that systemd opened under the tunnel's
+// name. The error says what to do.
 func listen(ctx context.Context, t config.Tunnel) (net.Listener, error) {
-	if l, err := inherited(t.Name); l != nil || err != nil {
+	if l, err := systemdSocket(t.Name); l != nil || err != nil {
 		return l, err
 	}
 	// The tunnel sets keepalive on each connection by its own settings.
@@ -36,9 +36,9 @@ func listen(ctx context.Context, t config.Tunnel) (net.Listener, error) {
 	return nil, &listenError{fmt.Sprintf("listening on %q: %s", t.Listen, hint), err}
 }
 
-// listenText is where a tunnel listens, as its config has it: the system has one text for
-// every address of IPv6 and for every address. It shows the port that was taken for port 0,
-// and the address of a socket of systemd that is at another one.
+// listenText returns where a tunnel listens, as its config writes it: the system writes [::]
+// both for all addresses and for all IPv6 addresses. In place of port 0 it has the port that
+// the system chose. If systemd opened the socket at another address, it has that address.
 func listenText(asked string, bound net.Addr) string {
 	host, port, err := net.SplitHostPort(asked)
 	at, ok := bound.(*net.TCPAddr)
@@ -55,7 +55,7 @@ func listenText(asked string, bound net.Addr) string {
 	return net.JoinHostPort(host, port)
 }
 
-// listenError says what to do instead of what the system said.
+// listenError replaces the system's text by what to do.
 type listenError struct {
 	text  string
 	cause error

@@ -5,13 +5,13 @@ import (
 	"tlstunnel/pki/acme"
 )
 
-// Messages of the log that several places need.
+// Log messages that more than one place needs.
 const (
 	msgStarted        = "started"
 	msgStopped        = "stopped"
 	msgReloaded       = "reloaded"
 	msgRenewed        = "server certificate renewed"
-	msgLetIn          = "the tunnel was left out, and listens now"
+	msgListensAgain   = "the tunnel was left out, and listens now"
 	msgLeftOut        = "the tunnel is left out, and tried again"
 	msgRenewalFailed  = "server certificate not renewed"
 	msgCRLFailed      = "CRL not signed anew"
@@ -22,14 +22,14 @@ const (
 	msgConfig         = "the config has a warning"
 )
 
-// Messages are those of the service itself, not of its connections: for the Event Log, if
-// they are events, and for the journal of systemd.
+// Messages are the log messages of the service itself, not of its connections. The journal of
+// systemd shows all of them, the Event Log those with an event.
 var Messages = logging.Messages{
 	msgStarted:           logging.EventStarted,
 	msgStopped:           logging.EventStopped,
 	msgReloaded:          logging.EventReloaded,
 	msgRenewed:           logging.EventRenewed,
-	msgLetIn:             logging.EventLetIn,
+	msgListensAgain:      logging.EventListensAgain,
 	msgLeftOut:           logging.EventLeftOut,
 	msgRenewalFailed:     logging.EventRenewalFailed,
 	msgCRLFailed:         logging.EventCRLFailed,
@@ -50,8 +50,8 @@ var Messages = logging.Messages{
 	"systemd has opened another address than listen has":                             0,
 	"made a new CA or server certificate; keep ca.key safe, and give clients ca.crt": 0,
 	"shutdown_grace was over before all connections had ended":                       0,
-	"no control channel: status and reload have to do without":                       0,
+	"the control channel can't be opened: status and reload don't work until it can": 0,
 	"the files can't be watched: reload by hand":                                     0,
-	"a folder can't be watched: its files are looked at once a second instead":       0,
+	"a folder can't be watched: its files are compared once a second instead":        0,
 	"watching the files": 0,
 }

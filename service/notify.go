@@ -10,8 +10,7 @@ import (
 	"tlstunnel/internal/date"
 )
 
-// What the service manager is told (sd_notify(3)). Without systemd nobody
-// listens.
+// The states that we send to systemd (sd_notify(3)). Without systemd they go nowhere.
 const (
 	notifyReady     = daemon.SdNotifyReady
 	notifyReloading = daemon.SdNotifyReloading
@@ -19,8 +18,7 @@ const (
 	notifyAlive     = daemon.SdNotifyWatchdog
 )
 
-// notify tells systemd the state and, with ready, what there is to know at a
-// glance.
+// notify tells systemd the state. With notifyReady it adds a summary for `systemctl status`.
 func (s *Service) notify(state string) {
 	switch state {
 	case notifyReady:
@@ -45,7 +43,8 @@ func (s *Service) summary() string {
 	return text
 }
 
-// newWatchdog ticks twice as often as systemd wants to hear from us, or never.
+// newWatchdog returns a ticker that ticks twice within the watchdog time of systemd. Without a
+// watchdog it never ticks.
 func newWatchdog() *time.Ticker {
 	interval, err := daemon.SdWatchdogEnabled(false)
 	if err != nil || interval <= 0 {

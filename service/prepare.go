@@ -10,8 +10,8 @@ import (
 	"tlstunnel/service/compile"
 )
 
-// prepareAll reads every file that cfg names, and logs what there is to warn of.
-// The store is our own PKI, or pkiErr says why there is none.
+// prepareAll reads every file that cfg names, and logs the warnings. The store is our own PKI.
+// If it is nil, pkiErr says why.
 func prepareAll(cfg *config.Config, store *pki.Store, pkiErr error, log *slog.Logger) plan {
 	warnings := compile.PKIProblems(cfg, store, pkiErr, time.Now())
 	p := plan{cfg: cfg}
@@ -25,7 +25,7 @@ func prepareAll(cfg *config.Config, store *pki.Store, pkiErr error, log *slog.Lo
 	return p
 }
 
-// prepare reads the files of a tunnel that is to run, and logs nothing.
+// prepare reads the files of the i-th tunnel. It logs nothing.
 func prepare(cfg *config.Config, i int, store *pki.Store, pkiErr error, log *slog.Logger, now time.Time) compile.Prepared {
 	t := compile.Tunnel(cfg, i, store, now)
 	t.Settings.Logger = log
@@ -38,7 +38,7 @@ func prepare(cfg *config.Config, i int, store *pki.Store, pkiErr error, log *slo
 	return t
 }
 
-// LogWarnings logs those of the problems of a config that are warnings.
+// LogWarnings logs the warnings among the problems of a config.
 func LogWarnings(log *slog.Logger, problems config.Problems) { logWarnings(log, msgConfig, problems) }
 
 func logWarnings(log *slog.Logger, message string, problems config.Problems) {

@@ -8,9 +8,8 @@ import (
 	"tlstunnel/pki"
 )
 
-// refresh reads every file that the config in force names anew, but not the
-// config itself, and applies them, all or, on an error, none but the CRLs. It logs
-// how that went.
+// refresh reads again every file that the running config names, but not the config itself,
+// and applies them. On an error it applies only the CRLs. It logs the result.
 func (s *Service) refresh(ctx context.Context, cause string) error {
 	changed, err := s.readFilesAgain(ctx)
 	switch {
@@ -22,9 +21,9 @@ func (s *Service) refresh(ctx context.Context, cause string) error {
 	return err
 }
 
-// readFilesAgain returns the names of the tunnels that it has changed.
+// readFilesAgain returns the names of the tunnels that changed.
 func (s *Service) readFilesAgain(ctx context.Context) (changed []string, err error) {
-	if !s.begin() {
+	if !s.lockUnlessStopping() {
 		return nil, errStopping
 	}
 	defer s.changing.Unlock()
@@ -37,8 +36,8 @@ func (s *Service) readFilesAgain(ctx context.Context) (changed []string, err err
 	return changed, s.apply(ctx, p)
 }
 
-// applyCRLs reads the CRLs alone: a revocation doesn't wait until another file, a
-// key that doesn't fit say, is mended. The caller holds changing.
+// applyCRLs reads and applies the CRLs alone. So a revocation doesn't wait until somebody has
+// repaired another file, for example a key that doesn't fit. The caller holds changing.
 func (s *Service) applyCRLs() (changed []string) {
 	for i, r := range s.tunnels {
 		if r.out != nil {
@@ -55,23 +54,23 @@ func (s *Service) applyCRLs() (changed []string) {
 	return changed
 }
 
-// crlsChanged is called when a file that says what is revoked has changed. The index
-// of our own CA also does with each certificate that is issued: that is no reason to
-// read everything, and to warn of everything again.
+// crlsChanged is called when a CRL or the index of our own CA has changed. The index also
+// changes with each certificate that is issued. Then nothing is revoked, so crlsChanged
+// neither reads all files nor repeats all warnings.
 func (s *Service) crlsChanged(ctx context.Context) {
 	if s.revocationsDiffer() {
 		_ = s.refresh(ctx, "CRL changed") // it has logged the error
 	}
-	s.refreshCRL(ctx, time.Now()) // a command that was killed, or found the disk full, hasn't
+	s.refreshCRL(ctx, time.Now()) // the command that revoked may have been killed before, or found the disk full
 }
 
 func (s *Service) revocationsDiffer() bool {
-	if !s.begin() {
+	if !s.lockUnlessStopping() {
 		return false
 	}
 	defer s.changing.Unlock()
 	for i, r := range s.tunnels {
-		if lists, whole := r.RevocationsNow(s.cfg, i, time.Now()); r.out != nil || !whole || !reflect.DeepEqual(lists, r.Settings.RevocationLists) {
+		if lists, complete := r.RevocationsNow(s.cfg, i, time.Now()); r.out != nil || !complete || !reflect.DeepEqual(lists, r.Settings.RevocationLists) {
 			return true
 		}
 	}

@@ -20,12 +20,12 @@ type Changes struct {
 	Closed    []Endpoint `json:"closed"`  // drains
 	Changed   []Endpoint `json:"changed"` // for new connections; the socket stays
 	Unchanged []Endpoint `json:"unchanged"`
-	LeftOut   []Endpoint `json:"left_out"` // were so before, and still are, or would be tried again
+	LeftOut   []Endpoint `json:"left_out"` // were left out before and still are; a dry run would try them again
 
-	// LogLevel is that from now on, if it is another one.
+	// LogLevel is the new log level, "" if it stays the same.
 	LogLevel string `json:"log_level,omitempty"`
 
-	// AtRestart names what has changed too, but takes effect at a restart only.
+	// AtRestart names the sections whose changes take effect only at a restart.
 	AtRestart []string `json:"at_restart"`
 }
 
@@ -35,20 +35,20 @@ type Endpoint struct {
 	Listen string `json:"listen"`
 }
 
-// ReloadResult is how a reload went.
+// ReloadResult is the result of a reload.
 type ReloadResult struct {
 	Time    time.Time `json:"time"`
 	Error   string    `json:"error,omitempty"`
 	Changes Changes   `json:"changes"`
 }
 
-// Reload reads the config and every file that it names anew, and applies all of
-// it or, on an error, nothing. New settings are for new connections. No connection
-// is cut, but those of a tunnel that is gone or listens elsewhere, once the
-// shutdown_grace that was in force is over, and those of a certificate that was
-// revoked, at once. With dryRun it only says what it would do, but for whether the new ports are free.
+// Reload reads the config and every file that it names again, and applies all of it. On an
+// error it changes nothing. New settings are for new connections. Reload ends two kinds of
+// connections: those whose certificate was revoked, at once, and those of a tunnel that is
+// gone or listens elsewhere, after the old shutdown_grace. With dryRun it only says what it
+// would do. It doesn't find out then whether the new ports are free.
 func (s *Service) Reload(ctx context.Context, dryRun bool) (Changes, error) {
-	if !s.begin() {
+	if !s.lockUnlessStopping() {
 		return s.compare(plan{}), errStopping
 	}
 	defer s.changing.Unlock()
@@ -72,13 +72,14 @@ func (s *Service) reload(ctx context.Context, dryRun bool) (Changes, error) {
 	if err := s.apply(ctx, p); err != nil {
 		return s.compare(plan{}), err
 	}
-	changes.settle(s.tunnels)
+	changes.recordOutcome(s.tunnels)
 	s.setLogLevel(p.cfg.Log)
 	return changes, nil
 }
 
-// settle says which of the tunnels that were tried listen now.
-func (c *Changes) settle(tunnels []*running) {
+// recordOutcome sorts the tunnels that were tried into those that listen now and those that
+// are still left out.
+func (c *Changes) recordOutcome(tunnels []*running) {
 	tried := slices.Concat(c.Opened, c.LeftOut)
 	c.Opened, c.LeftOut = []Endpoint{}, []Endpoint{}
 	for _, e := range tried {
@@ -101,18 +102,18 @@ func (s *Service) readAgain(log *slog.Logger) (plan, error) {
 		return plan{}, err
 	}
 	if len(cfg.Tunnels) == 0 && len(s.tunnels) > 0 {
-		// An editor that empties a file before it writes it, or a full disk,
-		// leaves just that behind; and then watch would be off, too.
-		return plan{}, fmt.Errorf("config %q has no tunnel any more: is the file whole? to serve none, stop the service, or restart it", s.cfg.File)
+		// An editor that empties a file before it writes it, or a full disk, leaves such a
+		// file behind. Its defaults would also turn watch off.
+		return plan{}, fmt.Errorf("config %q has no tunnel any more: is the file complete? to serve none, stop the service, or restart it", s.cfg.File)
 	}
 	LogWarnings(log, problems)
-	// A PKI that is gone is not made anew here: new keys are for a first run.
+	// A reload never makes a PKI in place of one that is gone: only a first run makes new keys.
 	store, err := pki.Open(cfg.PKI.Dir, time.Now())
 	p := prepareAll(cfg, store, err, log)
 	return p, s.refuse(p)
 }
 
-// compare says how p differs from what runs. An empty p changes nothing.
+// compare returns how p differs from the running tunnels. An empty p has no changes.
 func (s *Service) compare(p plan) Changes {
 	c := Changes{Opened: []Endpoint{}, Closed: []Endpoint{}, Changed: []Endpoint{}, Unchanged: []Endpoint{}, LeftOut: []Endpoint{}, AtRestart: []string{}}
 	if p.cfg == nil {
@@ -149,16 +150,18 @@ func (s *Service) compare(p plan) Changes {
 	return c
 }
 
-// setLogLevel is for the lines from now on. All else of the log waits for a restart.
+// setLogLevel sets the level of the next log lines. The other settings of the log wait for a
+// restart.
 func (s *Service) setLogLevel(log config.Log) {
 	if s.logControl != nil {
 		s.logControl.Set(logging.LevelOf(log))
 	}
 }
 
-// reloadLogged is Reload for who isn't there to read the answer.
+// reloadLogged is Reload, and it also logs the result, keeps it for the status and tells
+// systemd.
 func (s *Service) reloadLogged(ctx context.Context, cause string) (Changes, error) {
-	if !s.begin() {
+	if !s.lockUnlessStopping() {
 		return s.compare(plan{}), errStopping
 	}
 	defer s.changing.Unlock()
@@ -169,13 +172,13 @@ func (s *Service) reloadLogged(ctx context.Context, cause string) (Changes, erro
 	if err != nil {
 		result.Error = err.Error()
 	}
-	s.update(func(now *view) { now.lastReload = result })
+	s.update(func(now *snapshot) { now.lastReload = result })
 	if err != nil {
 		s.log.Error(msgReloadRefused, "cause", cause, "err", err)
 		return changes, err
 	}
 	select {
-	case s.lookSoon <- struct{}{}: // it may have been made to have a certificate renewed
+	case s.checkCertsNow <- struct{}{}: // a change of pki.names, for example, makes a renewal due
 	default:
 	}
 	s.log.Info(msgReloaded, "cause", cause, "opened", names(changes.Opened), "closed", names(changes.Closed),

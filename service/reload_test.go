@@ -73,7 +73,7 @@ func TestReloadRefused(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"syntax", good + "[[tunnel", "config.toml:"},
 		{"unknown key", good + "lisen = ':1'", `unknown key "lisen"`},
-		{"no tunnel", "watch = true\n", "has no tunnel any more: is the file whole?"},
+		{"no tunnel", "watch = true\n", "has no tunnel any more: is the file complete?"},
 		{"missing file", good + "cert = 'none.crt'\nkey = 'none.key'", "none.crt"},
 		{"empty CA", strings.Replace(good, "mode", "client_auth = 'require'\nclient_ca = 'empty.crt'\nmode", 1), "empty.crt"},
 		{"port taken", serverTunnel("new", free, "127.0.0.1:1", "") + serverTunnel("b", taken.Addr().String(), "127.0.0.1:1", "") + good,

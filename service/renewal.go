@@ -17,30 +17,30 @@ import (
 )
 
 const (
-	// lookEvery is short for a clock that was set and a machine that has slept:
-	// a timer for the day itself would miss both.
-	lookEvery = 10 * time.Minute
+	// certCheckInterval is short because timers run on the monotonic clock: a timer for the
+	// day itself would miss a clock that was set and a machine that has slept.
+	certCheckInterval = 10 * time.Minute
 )
 
-// renewalRetry is for failures in a row.
-var renewalRetry = backoff.Doubling{First: time.Minute, Most: 6 * time.Hour}
+// renewalBackoff is the wait after failed renewals.
+var renewalBackoff = backoff.Doubling{First: time.Minute, Most: 6 * time.Hour}
 
-// lookPatience is how long a look may wait for a command that holds the PKI, as one
-// that somebody has suspended does for ever. It is less than the watchdog's time.
-var lookPatience = 10 * time.Second
+// pkiLockTimeout is how long a check waits for a command that holds the lock of the PKI. A
+// suspended command holds it for ever. The timeout is shorter than the watchdog's time.
+var pkiLockTimeout = 10 * time.Second
 
-// RenewalStatus is how the renewal of our own server certificate does.
+// RenewalStatus is the status of the renewal of our own server certificate.
 type RenewalStatus struct {
-	Due   time.Time `json:"due,omitzero"`    // zero if not before the CA ends
+	Due   time.Time `json:"due,omitzero"`    // zero if no renewal is due before the CA ends
 	Error string    `json:"error,omitempty"` // why the last attempt failed
 	Retry time.Time `json:"retry,omitzero"`  // after a failure
 }
 
-// lookAfterCertificates renews our own server certificate if it is due, and warns
-// of certificates that end soon. It is called every now and then.
-func (s *Service) lookAfterCertificates(ctx context.Context, now time.Time) {
-	seen := s.shown.Load()
-	patience, cancel := context.WithTimeout(ctx, lookPatience)
+// checkCertificates renews our own server certificate if it is due, and warns
+// of certificates that end soon. supervise calls it after each nextCertCheck.
+func (s *Service) checkCertificates(ctx context.Context, now time.Time) {
+	seen := s.current.Load()
+	patience, cancel := context.WithTimeout(ctx, pkiLockTimeout)
 	defer cancel()
 	if compile.NeedsPKI(seen.cfg) && !now.Before(seen.renewal.Retry) {
 		renewed, due, err := renewIfDue(patience, compile.PKI(seen.cfg), now)
@@ -57,16 +57,16 @@ func (s *Service) lookAfterCertificates(ctx context.Context, now time.Time) {
 	s.warnOfExpiry(now)
 }
 
-// refreshCRL signs our own CA's CRL anew before it ends, and when it lacks a revocation
-// that is in the index, as the disk was full. Only a failure is logged: a tunnel of ours
-// goes by the CRL however old it is, and by the index.
+// refreshCRL signs a new CRL of our own CA before the old one ends. It also signs one if the
+// index has a revocation that the CRL lacks, for example because the disk was full. It logs
+// only a failure: our tunnels accept our CRL at any age, and read the index too.
 func (s *Service) refreshCRL(ctx context.Context, now time.Time) {
-	cfg := s.shown.Load().cfg
+	cfg := s.current.Load().cfg
 	if !compile.NeedsPKI(cfg) {
 		return
 	}
 	dir := cfg.PKI.Dir
-	patience, cancel := context.WithTimeout(ctx, lookPatience)
+	patience, cancel := context.WithTimeout(ctx, pkiLockTimeout)
 	defer cancel()
 	_, err := pki.RefreshCRL(patience, dir, now)
 	if ctx.Err() != nil {
@@ -74,13 +74,13 @@ func (s *Service) refreshCRL(ctx context.Context, now time.Time) {
 	}
 	failure := ""
 	if err != nil {
-		failure = fmt.Sprintf("the CRL of our own CA isn't up to date, so that others may accept what is revoked: %s%s", err, unwritable(err, dir))
-		s.log.Error(msgCRLFailed, "err", failure, "retry", lookEvery)
+		failure = fmt.Sprintf("the CRL of our own CA isn't up to date, so other programs may accept a revoked certificate: %s%s", err, unwritable(err, dir))
+		s.log.Error(msgCRLFailed, "err", failure, "retry", certCheckInterval)
 	}
-	s.update(func(now *view) { now.crlError = failure })
+	s.update(func(now *snapshot) { now.crlError = failure })
 }
 
-// renewIfDue says why it has renewed, "" if it hasn't, and when it is due next.
+// renewIfDue returns the reason of the renewal, "" if there was none, and the time of the next.
 func renewIfDue(ctx context.Context, settings pki.Settings, now time.Time) (renewed string, due time.Time, err error) {
 	due, reason, err := pki.NextRenewal(ctx, settings, now)
 	if err != nil || due.IsZero() || due.After(now) {
@@ -88,13 +88,13 @@ func renewIfDue(ctx context.Context, settings pki.Settings, now time.Time) (rene
 	}
 	renewed, err = pki.Renew(ctx, settings, now, pki.RenewOptions{})
 	if err != nil {
-		return "", due, fmt.Errorf("the server certificate should be renewed, as %s: %w%s", reason, err, unwritable(err, settings.Dir))
+		return "", due, fmt.Errorf("the server certificate should be renewed, because %s: %w%s", reason, err, unwritable(err, settings.Dir))
 	}
 	due, _, err = pki.NextRenewal(ctx, settings, now)
 	return renewed, due, err
 }
 
-// unwritable says what to do when the service may not write to the folder.
+// unwritable says what to do if the service may not write to the folder.
 func unwritable(err error, dir string) string {
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
 		return fmt.Sprintf("; let the account of the service write to %q, or run `tlstunnel cert renew` as an administrator", dir)
@@ -102,44 +102,43 @@ func unwritable(err error, dir string) string {
 	return ""
 }
 
-// noteRenewal logs a failure, and keeps what status shows.
+// noteRenewal logs a failure, and keeps the result for the status.
 func (s *Service) noteRenewal(due time.Time, err error, now time.Time) {
 	status := RenewalStatus{Due: due}
 	if err == nil {
 		s.renewalFailures = 0
 	} else {
 		s.renewalFailures++
-		wait := renewalRetry.Spread(s.renewalFailures, rand.Float64())
+		wait := renewalBackoff.Spread(s.renewalFailures, rand.Float64())
 		status.Error, status.Retry = err.Error(), now.Add(wait)
 		s.log.Error(msgRenewalFailed, "err", err, "retry", wait)
 	}
-	s.update(func(now *view) { now.renewal = status })
+	s.update(func(now *snapshot) { now.renewal = status })
 }
 
-// forgetFailures lets the next look try at once: the clock was set, which may have been
-// what the last one failed of.
-func (s *Service) forgetFailures() {
+// retryRenewalNow ends the wait after failures: the clock was set, and a wrong clock may have
+// caused the last failure.
+func (s *Service) retryRenewalNow() {
 	s.renewalFailures = 0
-	s.update(func(now *view) { now.renewal.Retry = time.Time{} })
+	s.update(func(now *snapshot) { now.renewal.Retry = time.Time{} })
 }
 
-// nextLook is how long to wait for the next [Service.lookAfterCertificates].
-func (s *Service) nextLook(now time.Time) time.Duration {
-	renewal, wait := s.shown.Load().renewal, lookEvery
+// nextCertCheck returns how long to wait before the next [Service.checkCertificates].
+func (s *Service) nextCertCheck(now time.Time) time.Duration {
+	renewal, wait := s.current.Load().renewal, certCheckInterval
 	for _, at := range []time.Time{renewal.Due, renewal.Retry} {
 		if left := at.Sub(now); left > 0 && left < wait {
 			wait = left
 		}
 	}
-	return max(wait, time.Second) // whatever happens, it mustn't spin
+	return max(wait, time.Second) // supervise never spins
 }
 
-// dayMarks are the days before the end of a certificate at which there is a
-// warning.
-var dayMarks = []int{1, 3, 7, 14, 30}
+// expiryMarks are the days before the end of a certificate at which the service warns.
+var expiryMarks = []int{1, 3, 7, 14, 30}
 
-// passedMark is the last of the marks that cert has passed, 0 if none.
-func passedMark(cert *x509.Certificate, marks []int, now time.Time) int {
+// expiryMark returns the last of the marks that cert has passed, 0 if none.
+func expiryMark(cert *x509.Certificate, marks []int, now time.Time) int {
 	for _, days := range marks {
 		if cert.NotAfter.Sub(now) < time.Duration(days)*24*time.Hour {
 			return days
@@ -148,16 +147,16 @@ func passedMark(cert *x509.Certificate, marks []int, now time.Time) int {
 	return 0
 }
 
-// warnOfExpiry warns once at each day-mark, also when nothing else happens.
+// warnOfExpiry warns once at each of the expiryMarks, even if nothing else changes.
 func (s *Service) warnOfExpiry(now time.Time) {
-	if !s.begin() {
+	if !s.lockUnlessStopping() {
 		return
 	}
 	defer s.changing.Unlock()
-	if !s.passMarks(now) {
+	if !s.noteExpiryMarks(now) {
 		return
 	}
-	store, _ := pki.Open(s.cfg.PKI.Dir, now) // who can't open it has been told
+	store, _ := pki.Open(s.cfg.PKI.Dir, now) // nil if it can't be opened, which was logged before
 	tunnels, _ := compile.Tunnels(s.cfg, store, now)
 	for _, t := range tunnels {
 		logWarnings(s.log, msgExpiry, t.Expiring)
@@ -170,26 +169,26 @@ func (s *Service) warnOfExpiry(now time.Time) {
 	}
 }
 
-// caMarks are the days before the end of our own CA at which there is a warning.
-var caMarks = []int{1, 3, 7, 14, 30, 90, 180, 365}
+// caExpiryMarks are the days before the end of our own CA at which the service warns.
+var caExpiryMarks = []int{1, 3, 7, 14, 30, 90, 180, 365}
 
-// passMarks says whether a certificate in use has passed a day-mark since it was
-// called last.
-func (s *Service) passMarks(now time.Time) (passed bool) {
+// noteExpiryMarks reports whether a certificate in use has passed one of its marks since the
+// last call.
+func (s *Service) noteExpiryMarks(now time.Time) (passed bool) {
 	marks := map[string]int{}
 	pass := func(cert *x509.Certificate, days []int) {
 		id := dn.Fingerprint(cert)
-		marks[id] = passedMark(cert, days, now)
+		marks[id] = expiryMark(cert, days, now)
 		passed = passed || marks[id] != 0 && marks[id] != s.warned[id]
 	}
 	store, _ := pki.Open(s.cfg.PKI.Dir, now) // nil if it can't be opened
 	if store != nil && compile.NeedsPKI(s.cfg) {
-		pass(store.CA, caMarks)
+		pass(store.CA, caExpiryMarks)
 	}
 	s.noteCA(store)
 	for _, t := range s.tunnels {
 		for _, cert := range t.Shown {
-			pass(cert, dayMarks)
+			pass(cert, expiryMarks)
 		}
 	}
 	s.warned = marks

@@ -41,7 +41,7 @@ func TestRenewalLive(t *testing.T) {
 	first := s.leafSerial(cfg)
 
 	now := time.Now()
-	s.lookAfterCertificates(t.Context(), now)
+	s.checkCertificates(t.Context(), now)
 	if due := s.Status().Renewal.Due.Sub(now); due < 39*time.Minute || due > 40*time.Minute {
 		t.Errorf("due in %v, want 40 minutes", due)
 	}
@@ -49,7 +49,7 @@ func TestRenewalLive(t *testing.T) {
 		t.Error("renewed too early")
 	}
 	c.echo(t, "before")
-	s.lookAfterCertificates(t.Context(), now.Add(41*time.Minute))
+	s.checkCertificates(t.Context(), now.Add(41*time.Minute))
 	c.echo(t, "after")
 	if got := s.leafSerial(cfg); got == first {
 		t.Error("new handshakes see the old certificate")
@@ -63,21 +63,21 @@ func TestRenewalLive(t *testing.T) {
 // TestRenewalWaitsNotForEver lets a command hold the PKI, as a suspended one does:
 // whoever looks after the certificates serves signals and the watchdog, too.
 func TestRenewalWaitsNotForEver(t *testing.T) {
-	defer func(d time.Duration) { lookPatience = d }(lookPatience)
-	lookPatience = 50 * time.Millisecond
+	defer func(d time.Duration) { pkiLockTimeout = d }(pkiLockTimeout)
+	pkiLockTimeout = 50 * time.Millisecond
 	s := shortLived(t)
 	now := time.Now()
 	command, err := pki.OpenAuthority(t.Context(), s.cfg.PKI.Dir, now)
 	check(t, err)
-	s.lookAfterCertificates(t.Context(), now.Add(41*time.Minute))
+	s.checkCertificates(t.Context(), now.Add(41*time.Minute))
 	command.Close()
 	s.log.Await(t, "waiting for another tlstunnel that holds")
 	st := s.Status().Renewal
-	const want = "the server certificate should be renewed, as two thirds of its life are over: waiting for another tlstunnel that holds "
+	const want = "the server certificate should be renewed, because two thirds of its life are over: waiting for another tlstunnel that holds "
 	if !strings.HasPrefix(st.Error, want) || st.Retry.IsZero() {
 		t.Errorf("got %+v", st)
 	}
-	s.lookAfterCertificates(t.Context(), st.Retry)
+	s.checkCertificates(t.Context(), st.Retry)
 	if st := s.Status().Renewal; st.Error != "" {
 		t.Errorf("afterwards: got %+v", st)
 	}
@@ -92,22 +92,22 @@ func TestRenewalFails(t *testing.T) {
 	now := time.Now().Add(45 * time.Minute)
 	var waits []time.Duration
 	for range 3 {
-		s.lookAfterCertificates(t.Context(), now)
+		s.checkCertificates(t.Context(), now)
 		st := s.Status().Renewal
 		if !strings.Contains(st.Error, cfgErr) {
 			t.Fatalf("got %+v", st)
 		}
 		waits = append(waits, st.Retry.Sub(now))
-		if next := s.nextLook(now); next != waits[len(waits)-1] {
+		if next := s.nextCertCheck(now); next != waits[len(waits)-1] {
 			t.Errorf("looks again in %v, want %v", next, st.Retry.Sub(now))
 		}
-		s.lookAfterCertificates(t.Context(), st.Retry.Add(-time.Millisecond)) // too early: nothing
+		s.checkCertificates(t.Context(), st.Retry.Add(-time.Millisecond)) // too early: nothing
 		now = st.Retry
 	}
 	s.log.AwaitCount(t, `msg="server certificate not renewed"`, 3)
 	s.log.Await(t, `msg="CRL not signed anew" err=`)
 	check(t, os.Rename(key+".away", key))
-	s.lookAfterCertificates(t.Context(), now)
+	s.checkCertificates(t.Context(), now)
 	if st := s.Status().Renewal; st.Error != "" || !st.Retry.IsZero() {
 		t.Errorf("got %+v", st)
 	}
@@ -150,7 +150,7 @@ func TestRenewalUnwritable(t *testing.T) {
 	dir := filepath.Join(filepath.Dir(s.file), "pki")
 	check(t, os.Chmod(dir, 0o500))
 	defer func() { check(t, os.Chmod(dir, 0o700)) }()
-	s.lookAfterCertificates(t.Context(), time.Now().Add(45*time.Minute))
+	s.checkCertificates(t.Context(), time.Now().Add(45*time.Minute))
 	if got := s.Status().Renewal.Error; !strings.Contains(got, "permission denied") || !strings.Contains(got, "let the account of the service write to") {
 		t.Errorf("got %q", got)
 	}

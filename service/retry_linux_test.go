@@ -32,7 +32,7 @@ func TestLateAddress(t *testing.T) {
 		t.Errorf("got %+v", st.Health)
 	}
 	setAddress(t, "lo:1", late)
-	s.log.Await(t, `msg="`+msgLetIn+`" tunnel=pacs`)
+	s.log.Await(t, `msg="`+msgListensAgain+`" tunnel=pacs`)
 	speak(s.dial("pacs", s.tlsConfig())).expect(t, "one")
 	if st := s.Status(); st.Verdict != OK || st.Tunnels[1].Listen != late+":2762" {
 		t.Errorf("got %+v", st)

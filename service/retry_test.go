@@ -31,9 +31,9 @@ func (s *subject) leftOutReason(name string) string {
 func (s *subject) later() {
 	s.t.Helper()
 	next := s.nextOfAll()
-	s.tryLeftOut(s.t.Context(), next)
+	s.retryLeftOut(s.t.Context(), next)
 	for len(s.reading) > 0 {
-		s.finishTrial(s.t.Context(), <-s.trials, next)
+		s.finishRetry(s.t.Context(), <-s.rereads, next)
 	}
 }
 
@@ -109,7 +109,7 @@ func TestLeftOut(t *testing.T) {
 			if got := s.leftOutReason("ill"); got != "" {
 				t.Fatalf("still left out: %s", got)
 			}
-			s.log.Await(t, `level=INFO msg="`+msgLetIn+`" tunnel=ill`)
+			s.log.Await(t, `level=INFO msg="`+msgListensAgain+`" tunnel=ill`)
 			if c, err := net.Dial("tcp", s.Addr("ill").String()); err != nil {
 				t.Error(err)
 			} else {
@@ -185,7 +185,7 @@ func TestLeftOutPort(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	taken.Close()
-	s.log.Await(t, `msg="`+msgLetIn+`" tunnel=taken`)
+	s.log.Await(t, `msg="`+msgListensAgain+`" tunnel=taken`)
 	speak(s.dial("taken", s.tlsConfig())).expect(t, "one")
 }
 
@@ -222,17 +222,17 @@ func TestLeftOutReload(t *testing.T) {
 // TestAttemptAfter: within 20 s of an address coming, whenever that is.
 func TestAttemptAfter(t *testing.T) {
 	for failures, want := range map[int]time.Duration{1: time.Second, 2: 2 * time.Second, 4: 8 * time.Second, 5: 10 * time.Second, 1 << 40: 10 * time.Second} {
-		if got := attempts.After(failures); got != want {
+		if got := retryBackoff.After(failures); got != want {
 			t.Errorf("after %d: %v, want %v", failures, got, want)
 		}
 	}
 	now := time.Now()
 	s := &Service{log: slog.New(slog.DiscardHandler)}
-	s.shown.Store(&view{})
+	s.current.Store(&snapshot{})
 	if got := s.nextAttempt(now); got < time.Minute {
 		t.Errorf("with nothing left out: %v", got)
 	}
-	s.publish(s.cfg, []*running{{out: (*leftOut)(nil).again(nil, now)}})
+	s.publish(s.cfg, []*running{{out: (*leftOut)(nil).failedAgain(nil, now)}})
 	if got := s.nextAttempt(now); got != time.Second {
 		t.Errorf("got %v", got)
 	}

@@ -393,13 +393,13 @@ func TestRevokedButNotOnCRL(t *testing.T) {
 	s.log.Await(t, filepath.Base(pki.IndexFile(dir))+`)"`)
 	s.refused("a", trusted)
 
-	s.log.Await(t, `level=ERROR msg="CRL not signed anew" err="the CRL of our own CA isn't up to date, so that others may accept what is revoked: `)
-	s.lookAfterCertificates(t.Context(), time.Now())
+	s.log.Await(t, `level=ERROR msg="CRL not signed anew" err="the CRL of our own CA isn't up to date, so other programs may accept a revoked certificate: `)
+	s.checkCertificates(t.Context(), time.Now())
 	if got := s.Status().CRLError; !strings.Contains(got, strconv.Quote(crl)) {
 		t.Errorf("got %q", got)
 	}
 	check(t, os.RemoveAll(crl))
-	s.lookAfterCertificates(t.Context(), time.Now())
+	s.checkCertificates(t.Context(), time.Now())
 	if got := s.Status().CRLError; got != "" {
 		t.Errorf("got %q", got)
 	}

@@ -35,64 +35,63 @@ import (
 type Service struct {
 	log     *slog.Logger
 	started time.Time
-	failed  chan error // of a listener that somebody else closed
+	failed  chan error // from a listener that ended by itself
 	files   *fileWatch
-	crls    *fileWatch // these always, as a certificate is revoked at once
+	crls    *fileWatch // watched even with watch = false: a revocation takes effect at once
 
-	lookSoon    chan struct{} // asks for a look after the certificates
-	clockOffset func() time.Duration
+	checkCertsNow chan struct{} // asks supervise for checkCertificates at once
+	clockOffset   func() time.Duration
 
 	serving, draining sync.WaitGroup
 	stopping          atomic.Bool
 
-	logged     config.Log       // what the log was opened with; a reload doesn't change it
-	logControl *logging.Control // nil if nobody can set the level
+	logged     config.Log       // the settings that the log was opened with; a reload doesn't change them
+	logControl *logging.Control // nil if the level can't be set
 
 	renewalFailures int // in a row; supervise alone uses it
 
 	madePKI atomic.Bool // whether our own PKI could be opened since the start
 
-	// For supervise alone: see tryLeftOut.
-	trials  chan trial
+	// Only supervise uses these: see retryLeftOut.
+	rereads chan reread
 	reading map[*leftOut]bool
 
-	// changing is held through whatever changes the tunnels, however long it
-	// takes: a reload, a refresh, a new attempt, a stop. See begin. It guards what follows.
+	// changing is held during each change of the tunnels, however long it takes: a reload, a
+	// refresh, a new attempt, a stop. See lockUnlessStopping. It guards the fields below.
 	changing sync.Mutex
 	cfg      *config.Config
 	tunnels  []*running     // in the order of the config
-	warned   map[string]int // the day-mark of the last warning, by fingerprint
+	warned   map[string]int // the expiry mark of the last warning, by fingerprint
 
-	// What everybody else reads, without waiting for anybody: see update.
+	// All other goroutines read the snapshot, and never wait for changing: see update.
 	updating sync.Mutex
-	shown    atomic.Pointer[view]
+	current  atomic.Pointer[snapshot]
 }
 
-// running is a tunnel of the config with its socket, or one that is left out.
+// running is a tunnel of the config: it runs, or it is left out.
 type running struct {
 	compile.Prepared
-	tunnel   *tunnel.Tunnel // nil while it is left out
-	listener net.Listener   // likewise
-	out      *leftOut       // nil while it isn't
+	tunnel   *tunnel.Tunnel // nil if it is left out
+	listener net.Listener   // nil if it is left out
+	out      *leftOut       // why it is left out, nil if it runs
 }
 
-// Run starts the tunnels of cfg and serves until ctx is done; then it stops them
-// and returns nil. It reloads when asked to by a signal, the host, the control
-// channel or a change of the files, and tries again what is left out. An error
-// means that a listener ended by itself.
+// Run starts the tunnels of cfg and serves until ctx is done. Then it stops them and returns
+// nil. It reloads if a signal, the host, the control channel or a change of the files asks for
+// it, and retries tunnels that are left out. An error means that a listener ended by itself.
 func Run(ctx context.Context, cfg *config.Config, log *slog.Logger, host Host) error {
-	signals, stopSignals := reloadSignals() // first: by itself SIGHUP would end the process
+	signals, stopSignals := reloadSignals() // first: without a handler SIGHUP ends the process
 	defer stopSignals()
 	s, err := Start(ctx, cfg, log)
 	if errors.Is(err, context.Canceled) {
-		return nil // told to stop before there was anything to stop
+		return nil // ctx was done before anything ran
 	}
 	if err != nil {
 		return err
 	}
 	s.logControl = host.Log
 	control := s.serveControl()
-	defer control.Close() // at the end, so that it can say that we are stopping
+	defer control.Close() // after Stop, so that a status can say that we are stopping
 	defer s.Stop()
 	log.Info(msgStarted, "version", version.Version, "config", cfg.File, "tunnels", len(cfg.Tunnels), "left_out", s.leftOutNames())
 	s.notify(notifyReady)
@@ -103,18 +102,18 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger, host Host) e
 	return s.supervise(ctx, signals, host.Reload)
 }
 
-// Start makes the PKI if there is none, reads what cfg names, and opens the
-// listeners. A tunnel whose files or address aren't as they must be is left out,
-// alone, and tried again. An error means that cfg has a mistake, or that ctx is
-// done. The caller must call [Service.Stop].
+// Start makes the PKI if there is none, reads the files that cfg names, and opens the
+// listeners. If the files or the address of a tunnel can't be used, that tunnel alone is left
+// out and tried again. An error means that cfg has a mistake, or that ctx is done. The caller
+// must call [Service.Stop].
 func Start(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Service, error) {
 	if err := cfg.Err(); err != nil {
 		return nil, err
 	}
 	log.Info("starting", "version", version.Version, "config", cfg.File, "pki", cfg.PKI.Dir)
-	s := &Service{log: log, started: time.Now(), failed: make(chan error, 1), lookSoon: make(chan struct{}, 1), clockOffset: clockOffset, files: newFileWatch(log), crls: newFileWatch(log), cfg: cfg, logged: cfg.Log}
-	s.trials, s.reading = make(chan trial), make(map[*leftOut]bool)
-	s.shown.Store(&view{cfg: cfg})
+	s := &Service{log: log, started: time.Now(), failed: make(chan error, 1), checkCertsNow: make(chan struct{}, 1), clockOffset: clockOffset, files: newFileWatch(log), crls: newFileWatch(log), cfg: cfg, logged: cfg.Log}
+	s.rereads, s.reading = make(chan reread), make(map[*leftOut]bool)
+	s.current.Store(&snapshot{cfg: cfg})
 	for _, t := range cfg.Tunnels {
 		s.tunnels = append(s.tunnels, &running{Prepared: compile.Prepared{Config: t}, out: &leftOut{}})
 	}
@@ -124,7 +123,7 @@ func Start(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Service,
 	}
 	s.crls.follow(crlsOf(cfg)) // before they are read, so that no change is missed
 	if err := s.apply(ctx, prepareAll(cfg, store, err, log)); err != nil {
-		return nil, err // never: what is left out already may stay so
+		return nil, err // never happens: a tunnel that is left out already may stay left out
 	}
 	return s, nil
 }
@@ -134,15 +133,15 @@ func Start(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Service,
 func (s *Service) supervise(ctx context.Context, signals <-chan os.Signal, asked <-chan string) error {
 	watchdog := newWatchdog()
 	defer watchdog.Stop()
-	look := time.NewTimer(0)
-	defer look.Stop()
+	certCheck := time.NewTimer(0)
+	defer certCheck.Stop()
 	clock := newClockWatch(s.clockOffset)
 	memory, lookAtMemory := tuning.NewMemory(), time.NewTicker(tuning.MemoryInterval)
 	defer lookAtMemory.Stop()
-	again := time.NewTimer(0)
-	defer again.Stop()
+	retry := time.NewTimer(0)
+	defer retry.Stop()
 	for {
-		again.Reset(s.nextAttempt(time.Now()))
+		retry.Reset(s.nextAttempt(time.Now()))
 		select {
 		case <-ctx.Done():
 			return nil
@@ -156,20 +155,20 @@ func (s *Service) supervise(ctx context.Context, signals <-chan os.Signal, asked
 			s.reloadLogged(ctx, "files changed")
 		case <-s.crls.changed:
 			s.crlsChanged(ctx)
-		case <-again.C:
-			s.tryLeftOut(ctx, time.Now())
-		case t := <-s.trials:
-			s.finishTrial(ctx, t, time.Now())
-		case <-look.C:
-			s.lookAfterCertificates(ctx, time.Now())
-			look.Reset(s.nextLook(time.Now()))
-		case <-s.lookSoon:
-			look.Reset(0)
+		case <-retry.C:
+			s.retryLeftOut(ctx, time.Now())
+		case t := <-s.rereads:
+			s.finishRetry(ctx, t, time.Now())
+		case <-certCheck.C:
+			s.checkCertificates(ctx, time.Now())
+			certCheck.Reset(s.nextCertCheck(time.Now()))
+		case <-s.checkCertsNow:
+			certCheck.Reset(0)
 		case <-lookAtMemory.C:
 			memory.Look()
 			if clock.jumped() {
-				s.forgetFailures()
-				look.Reset(0)
+				s.retryRenewalNow()
+				certCheck.Reset(0)
 			}
 		case <-watchdog.C:
 			s.notify(notifyAlive)
@@ -177,8 +176,7 @@ func (s *Service) supervise(ctx context.Context, signals <-chan os.Signal, asked
 	}
 }
 
-// ownPKI makes what is missing of our own PKI, until that has succeeded once,
-// and opens it.
+// ownPKI opens our own PKI. Until that has succeeded once, it first makes the missing files.
 func (s *Service) ownPKI(ctx context.Context, cfg *config.Config) (*pki.Store, error) {
 	if s.madePKI.Load() {
 		return pki.Open(cfg.PKI.Dir, time.Now())
@@ -194,10 +192,10 @@ func (s *Service) ownPKI(ctx context.Context, cfg *config.Config) (*pki.Store, e
 	return store, nil
 }
 
-// Addr is where the named tunnel listens, nil if there is no such tunnel, or it is
-// left out.
+// Addr returns where the named tunnel listens. It is nil if there is no such tunnel, or if it
+// is left out.
 func (s *Service) Addr(name string) net.Addr {
-	for _, r := range s.shown.Load().tunnels {
+	for _, r := range s.current.Load().tunnels {
 		if r.Config.Name == name && r.listener != nil {
 			return r.listener.Addr()
 		}
@@ -205,8 +203,8 @@ func (s *Service) Addr(name string) net.Addr {
 	return nil
 }
 
-// Stop closes the listeners, gives the connections shutdown_grace to end, closes
-// the others, and returns when everything has stopped.
+// Stop closes the listeners, gives the connections shutdown_grace to end, closes the
+// remaining ones, and returns when everything has stopped.
 func (s *Service) Stop() {
 	s.stopping.Store(true)
 	s.changing.Lock()
@@ -222,9 +220,9 @@ func (s *Service) Stop() {
 	s.log.Info(msgStopped)
 }
 
-// begin takes changing and reports whether it has: not when the service stops,
-// which may take long.
-func (s *Service) begin() bool {
+// lockUnlessStopping locks changing and returns true. If the service is stopping it returns
+// false at once: Stop may hold changing for long.
+func (s *Service) lockUnlessStopping() bool {
 	if s.stopping.Load() {
 		return false
 	}

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// reloadSignals gives the signals that ask for a reload: SIGHUP.
+// reloadSignals returns the signals that ask for a reload: SIGHUP.
 func reloadSignals() (signals <-chan os.Signal, stop func()) {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGHUP)

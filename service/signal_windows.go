@@ -2,7 +2,7 @@ package service
 
 import "os"
 
-// reloadSignals gives nothing: Windows has no such signal. The service control
+// reloadSignals returns no channel: Windows has no such signal. The service control
 // manager asks through [Host].
 func reloadSignals() (signals <-chan os.Signal, stop func()) {
 	return nil, func() {}

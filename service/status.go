@@ -14,7 +14,7 @@ import (
 	"tlstunnel/tunnel"
 )
 
-// Status is how the service does, as `tlstunnel status` shows it.
+// Status is the state and health of the service, as `tlstunnel status` shows it.
 type Status struct {
 	Health
 	Source     string         `json:"source"` // SourceService, SourceSystem
@@ -22,13 +22,13 @@ type Status struct {
 	Version    string         `json:"version,omitempty"`
 	PID        int            `json:"pid,omitempty"`
 	Config     string         `json:"config"`
-	Log        string         `json:"log,omitempty"`       // where it is; "-" is stderr
-	LogError   string         `json:"log_error,omitempty"` // why the last line isn't in its file
+	Log        string         `json:"log,omitempty"`       // the file; "-" is stderr
+	LogError   string         `json:"log_error,omitempty"` // why the last line couldn't be written to the file
 	Started    time.Time      `json:"started,omitzero"`
-	Memory     uint64         `json:"memory,omitempty"` // that the service holds, in bytes
+	Memory     uint64         `json:"memory,omitempty"` // bytes that the service holds
 	LastReload *ReloadResult  `json:"last_reload,omitempty"`
-	Renewal    *RenewalStatus `json:"renewal,omitempty"`   // of our own server certificate, when a tunnel needs it
-	CA         *CAStatus      `json:"ca,omitempty"`        // likewise
+	Renewal    *RenewalStatus `json:"renewal,omitempty"`   // of our own server certificate, if a tunnel needs our own PKI
+	CA         *CAStatus      `json:"ca,omitempty"`        // our own CA, if a tunnel needs our own PKI
 	CRLError   string         `json:"crl_error,omitempty"` // why the CRL of our own CA isn't up to date
 	Tunnels    []TunnelStatus `json:"tunnels"`
 }
@@ -40,34 +40,34 @@ const (
 	StateStopping = "stopping"
 )
 
-// TunnelStatus is how a tunnel does.
+// TunnelStatus is the status of a tunnel.
 type TunnelStatus struct {
 	Name    string    `json:"name"`
 	Mode    string    `json:"mode"`
-	Listen  string    `json:"listen"` // the address that is bound
+	Listen  string    `json:"listen"` // the bound address
 	LeftOut *LeftOut  `json:"left_out,omitempty"`
 	Target  []string  `json:"target"`
-	Begins  time.Time `json:"begins,omitzero"`  // the certificate that it shows
-	Expires time.Time `json:"expires,omitzero"` // likewise
+	Begins  time.Time `json:"begins,omitzero"`  // of its certificates
+	Expires time.Time `json:"expires,omitzero"` // of its certificates
 
-	// How it got on with its CA, when that is a public one.
+	// The orders of a certificate from a public CA, nil if the tunnel uses none.
 	ACME *acme.Status `json:"acme,omitempty"`
 
-	// How it gets on with its targets and peers.
+	// What the last connections found.
 	Targets  []tunnel.TargetState `json:"targets,omitempty"`
 	Failures tunnel.Failures      `json:"failures,omitzero"`
 	tunnel.Stats
 }
 
-// CAStatus is how our own CA does.
+// CAStatus is the status of our own CA.
 type CAStatus struct {
 	Expires time.Time `json:"expires"`
-	Next    string    `json:"next,omitempty"` // the SHA-256 of the CA to come, while a rotation is under way
+	Next    string    `json:"next,omitempty"` // the SHA-256 of the next CA during a rotation
 }
 
-// view is what of a service changes, as status shows it. Nobody changes a view that
-// others can see: it is replaced as a whole.
-type view struct {
+// snapshot has the changing part of a service's status. Nobody changes a snapshot that other
+// goroutines can see: update replaces it.
+type snapshot struct {
 	cfg        *config.Config
 	tunnels    []running // in the order of the config
 	lastReload ReloadResult
@@ -76,18 +76,18 @@ type view struct {
 	crlError   string // why the CRL of our own CA isn't up to date
 }
 
-// update replaces the view by a copy that change has changed.
-func (s *Service) update(change func(now *view)) {
+// update replaces the snapshot by a changed copy.
+func (s *Service) update(change func(now *snapshot)) {
 	s.updating.Lock()
 	defer s.updating.Unlock()
-	next := *s.shown.Load()
+	next := *s.current.Load()
 	change(&next)
-	s.shown.Store(&next)
+	s.current.Store(&next)
 }
 
-// Status may be called at any time. It waits for nobody, and reads no file.
+// Status returns the status from the snapshot. It waits for no lock, and reads no file.
 func (s *Service) Status() Status {
-	now := s.shown.Load()
+	now := s.current.Load()
 	st := Status{
 		Health: newHealth(), Source: SourceService, State: StateRunning, Version: version.Version, PID: os.Getpid(),
 		Config: now.cfg.File, Log: s.logged.File, Started: s.started, Memory: tuning.MemoryHeld(), Tunnels: []TunnelStatus{},
@@ -124,10 +124,10 @@ func (r *running) status() TunnelStatus {
 	return t
 }
 
-// offline makes it the status that cfg would have if it ran, without what only a
-// running service knows.
-func (st *Status) offline(cfg *config.Config, now time.Time) {
-	store, _ := pki.Open(cfg.PKI.Dir, now) // a check of the config says what is wrong with it
+// fillFromConfig fills the status from cfg and its files, without what only a running service
+// knows.
+func (st *Status) fillFromConfig(cfg *config.Config, now time.Time) {
+	store, _ := pki.Open(cfg.PKI.Dir, now) // Fallback.Check reports an error
 	st.Log, st.CA = cfg.Log.File, caStatus(cfg, store)
 	all, _ := compile.Tunnels(cfg, store, now)
 	for _, p := range all {
@@ -139,7 +139,7 @@ func (st *Status) offline(cfg *config.Config, now time.Time) {
 	st.judge(now)
 }
 
-// firstExpiry is when the first certificate ends, zero if there is none.
+// firstExpiry returns when the first certificate ends, zero if there is none.
 func (st Status) firstExpiry() (first time.Time) {
 	for _, t := range st.Tunnels {
 		if !t.Expires.IsZero() && (first.IsZero() || t.Expires.Before(first)) {
@@ -149,14 +149,14 @@ func (st Status) firstExpiry() (first time.Time) {
 	return first
 }
 
-// noteCA keeps what status shows of our own CA: the disk that has it may not answer when
-// somebody asks. The caller holds changing.
+// noteCA puts our own CA into the snapshot: Status doesn't read the disk, which may hang. The
+// caller holds changing.
 func (s *Service) noteCA(store *pki.Store) {
 	st := caStatus(s.cfg, store)
-	s.update(func(now *view) { now.ca = st })
+	s.update(func(now *snapshot) { now.ca = st })
 }
 
-// caStatus is nil when there is no CA, or no tunnel that needs it.
+// caStatus returns nil if there is no CA, or if no tunnel needs it.
 func caStatus(cfg *config.Config, store *pki.Store) *CAStatus {
 	if store == nil || !compile.NeedsPKI(cfg) {
 		return nil

@@ -20,14 +20,13 @@ import (
 // editors and deployment tools write in several steps.
 const settleTime = time.Second
 
-// fileWatch says when one of its files has changed. The
-// goroutine of the watcher does the looking; the methods aren't for several
-// goroutines at once.
+// fileWatch sends on changed if one of its files has changed. A goroutine of its own compares
+// the files. Only one goroutine may call the methods.
 type fileWatch struct {
 	changed chan struct{}
 	log     *slog.Logger
 	files   []string
-	folders map[string]string // where they are, see foldersOf
+	folders map[string]string // see foldersOf
 	watcher *fsnotify.Watcher // nil when nothing is watched
 	done    chan struct{}
 }
@@ -36,11 +35,11 @@ func newFileWatch(log *slog.Logger) *fileWatch {
 	return &fileWatch{changed: make(chan struct{}, 1), log: log}
 }
 
-// follow watches the files from now on, in place of those before.
+// follow watches these files from now on, and no longer the earlier ones.
 func (w *fileWatch) follow(files []string) {
 	folders := foldersOf(files)
 	if w.watcher != nil && slices.Equal(files, w.files) && maps.Equal(folders, w.folders) {
-		return // and miss nothing
+		return // a new watcher could miss a change
 	}
 	w.close()
 	if len(files) == 0 {
@@ -51,17 +50,17 @@ func (w *fileWatch) follow(files []string) {
 		w.log.Error("the files can't be watched: reload by hand", "err", err)
 		return
 	}
-	known := snapshot(files)
+	known := fileStates(files)
 	for dir, err := range watchFolders(watcher, folders) {
-		w.log.Warn("a folder can't be watched: its files are looked at once a second instead", "folder", dir, "err", err)
+		w.log.Warn("a folder can't be watched: its files are compared once a second instead", "folder", dir, "err", err)
 	}
 	w.files, w.folders, w.watcher, w.done = files, folders, watcher, make(chan struct{})
-	go w.settle(watcher, files, folders, known, w.done)
+	go w.watchLoop(watcher, files, folders, known, w.done)
 }
 
-// watchFolders watches the folders, those anew that have been replaced since,
-// and returns why some of them can't be. It is the folders that are watched since
-// most programs replace a file and don't write into it.
+// watchFolders watches the folders, also those that were replaced since the last call. It
+// returns the errors by folder. We watch folders, not files, because most programs replace a
+// file instead of writing into it.
 func watchFolders(watcher *fsnotify.Watcher, folders map[string]string) (failed map[string]error) {
 	failed = map[string]error{}
 	for dir := range folders {
@@ -81,12 +80,12 @@ func (w *fileWatch) close() {
 	}
 }
 
-// settle sends on changed once the files differ from what is known and are left
-// alone. Something else in their folders, a log say, may change all the time.
-func (w *fileWatch) settle(watcher *fsnotify.Watcher, files []string, folders map[string]string, known []fileState, done chan<- struct{}) {
+// watchLoop sends on changed once the files differ from known and haven't changed for
+// settleTime. Other files in the same folders, a log for example, may change all the time.
+func (w *fileWatch) watchLoop(watcher *fsnotify.Watcher, files []string, folders map[string]string, known []fileState, done chan<- struct{}) {
 	defer close(done)
-	look := time.NewTimer(settleTime)
-	defer look.Stop()
+	check := time.NewTimer(settleTime)
+	defer check.Stop()
 	waiting := true
 	seen := known
 	for {
@@ -94,23 +93,23 @@ func (w *fileWatch) settle(watcher *fsnotify.Watcher, files []string, folders ma
 		case _, ok := <-watcher.Events:
 			switch {
 			case !ok:
-				if !slices.Equal(snapshot(files), known) {
+				if !slices.Equal(fileStates(files), known) {
 					w.signal()
 				}
 				return
 			case !waiting:
-				waiting, seen = true, snapshot(files)
-				look.Reset(settleTime)
+				waiting, seen = true, fileStates(files)
+				check.Reset(settleTime)
 			}
 		case err := <-watcher.Errors:
 			if err != nil { // nil when closed
 				w.log.Error("watching the files", "err", err)
 			}
-		case <-look.C:
-			// The system forgets a folder that is moved or deleted: look until it
-			// is there again.
+		case <-check.C:
+			// The system stops watching a folder that was moved or deleted: try again until
+			// it exists.
 			waiting = len(watchFolders(watcher, folders)) > 0
-			switch now := snapshot(files); {
+			switch now := fileStates(files); {
 			case slices.Equal(now, known):
 			case slices.Equal(now, seen):
 				known = now
@@ -119,7 +118,7 @@ func (w *fileWatch) settle(watcher *fsnotify.Watcher, files []string, folders ma
 				waiting, seen = true, now
 			}
 			if waiting {
-				look.Reset(settleTime)
+				check.Reset(settleTime)
 			}
 		}
 	}
@@ -128,20 +127,20 @@ func (w *fileWatch) settle(watcher *fsnotify.Watcher, files []string, folders ma
 func (w *fileWatch) signal() {
 	select {
 	case w.changed <- struct{}{}:
-	default: // one is waiting already
+	default: // a signal is waiting already
 	}
 }
 
-// fileState is another one when a file is replaced or written, or a link on the way to it
-// leads elsewhere.
+// fileState changes if a file is replaced or written, or if a symbolic link in its path
+// changes.
 type fileState struct {
-	target   string // where the links lead
+	target   string // the path without symbolic links
 	size     int64
 	modified int64 // in nanoseconds
 }
 
-// snapshot has a state for each file, the zero one for a file that isn't there.
-func snapshot(files []string) []fileState {
+// fileStates returns a state for each file. It is zero for a file that doesn't exist.
+func fileStates(files []string) []fileState {
 	states := make([]fileState, len(files))
 	for i, file := range files {
 		states[i].target, _ = filepath.EvalSymlinks(file)
@@ -152,8 +151,8 @@ func snapshot(files []string) []fileState {
 	return states
 }
 
-// foldersOf are the folders of the files and of what they are links to, each
-// with one of the files.
+// foldersOf returns the folders of the files and of the targets of symbolic links, each with
+// one of its files.
 func foldersOf(files []string) map[string]string {
 	folders := map[string]string{}
 	for _, file := range files {
@@ -165,8 +164,8 @@ func foldersOf(files []string) map[string]string {
 	return folders
 }
 
-// filesOf lists what a reload reads but for the CRLs, if cfg says that they are
-// watched.
+// filesOf returns the files that a reload reads, without the CRLs. It returns none if cfg
+// says watch = false.
 func filesOf(cfg *config.Config) []string {
 	if !cfg.Watch {
 		return nil
@@ -180,7 +179,7 @@ func filesOf(cfg *config.Config) []string {
 	return files
 }
 
-// crlsOf lists the CRLs that cfg makes us read, and the index of our own CA.
+// crlsOf returns the CRLs of cfg, and the CRLs and the index of our own CA if a tunnel trusts it.
 func crlsOf(cfg *config.Config) (files []string) {
 	if slices.ContainsFunc(cfg.Tunnels, compile.TrustsOwn) {
 		files = []string{pki.OwnCRL(cfg.PKI.Dir), pki.PreviousCRL(cfg.PKI.Dir), pki.IndexFile(cfg.PKI.Dir)}

@@ -136,7 +136,7 @@ func (a *app) showRunning(ctx context.Context, configFile string) error {
 	if len(out) == 0 {
 		return nil
 	}
-	a.hint("it is tried again all the while, without another start; `tlstunnel status` says how it does")
+	a.hint("the service keeps trying, you don't need to start it again; `tlstunnel status` shows the result")
 	return errReported
 }
 

@@ -58,7 +58,7 @@ func (a *app) status(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	st := service.Examine(ctx, file, service.Outside{State: managerState, Check: access.Check})
+	st := service.Examine(ctx, file, service.Fallback{State: managerState, Check: access.Check})
 	if a.json {
 		err = a.answerJSON(st)
 	} else {

@@ -22,7 +22,7 @@ const (
 	EventStopped       EventID = 101 // as asked
 	EventReloaded      EventID = 102
 	EventRenewed       EventID = 103 // our own server certificate
-	EventLetIn         EventID = 104 // a tunnel that was left out listens
+	EventListensAgain  EventID = 104 // a tunnel that was left out listens
 	EventExpiry        EventID = 200 // a certificate expires soon, or isn't valid now
 	EventLogFile       EventID = 201 // the log file can't be written
 	EventConfig        EventID = 202 // another warning about the config
