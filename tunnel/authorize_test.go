@@ -1,7 +1,6 @@
 package tunnel
 
 import (
-	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -12,11 +11,13 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"tlstunnel/internal/testkit"
 )
 
 // What a rule matches, and above all what it doesn't.
 func TestRules(t *testing.T) {
-	cert := testCA().issue("modality-3", func(c *x509.Certificate) {
+	cert := testCA().Issue("modality-3", func(c *x509.Certificate) {
 		c.Subject = pkix.Name{
 			CommonName:         "modality-3",
 			Organization:       []string{"Clinic, Inc."},
@@ -27,12 +28,12 @@ func TestRules(t *testing.T) {
 		spiffe, _ := url.Parse("spiffe://clinic.example/ct/3")
 		c.URIs = []*url.URL{spiffe}
 		c.IPAddresses = []net.IP{net.IPv4(10, 0, 0, 5)}
-	}).Leaf
-	bare := testCA().issue("", func(c *x509.Certificate) { c.DNSNames = nil }).Leaf
-	star := testCA().issue("*", func(c *x509.Certificate) { c.DNSNames = []string{"*.clinic.example"} }).Leaf
-	two := testCA().issue("", func(c *x509.Certificate) {
+	}).Certificate
+	bare := testCA().Issue("", func(c *x509.Certificate) { c.DNSNames = nil }).Certificate
+	star := testCA().Issue("*", func(c *x509.Certificate) { c.DNSNames = []string{"*.clinic.example"} }).Certificate
+	two := testCA().Issue("", func(c *x509.Certificate) {
 		c.Subject.ExtraNames = []pkix.AttributeTypeAndValue{{Type: oidCN, Value: "first"}, {Type: oidCN, Value: "second"}}
-	}).Leaf
+	}).Certificate
 
 	type ruleTest struct {
 		cert *x509.Certificate
@@ -109,15 +110,15 @@ func TestRules(t *testing.T) {
 		"spiffe://clinic.example/ct/..":       false,
 		"spiffe://clinic.example/ct/.":        false,
 	} {
-		cert := testCA().issue("", func(c *x509.Certificate) {
+		cert := testCA().Issue("", func(c *x509.Certificate) {
 			parsed, err := url.Parse(uri)
 			check(t, err)
 			c.URIs = []*url.URL{parsed}
-		}).Leaf
+		}).Certificate
 		tests = append(tests, ruleTest{cert, "uri:spiffe://clinic.example/ct/*", want}, ruleTest{cert, "uri:" + uri, true})
 	}
 	for _, name := range []string{"m*.clinic.example", "a b.clinic.example", "a\x00.clinic.example", "a/b.clinic.example"} {
-		cert := testCA().issue("", func(c *x509.Certificate) { c.DNSNames = []string{name} }).Leaf
+		cert := testCA().Issue("", func(c *x509.Certificate) { c.DNSNames = []string{name} }).Certificate
 		tests = append(tests, ruleTest{cert, "dns:*.clinic.example", false})
 	}
 	for _, tt := range tests {
@@ -135,7 +136,7 @@ func TestRules(t *testing.T) {
 
 // requireCert makes a server tunnel demand certificates of the test CA.
 func requireCert(s *Settings) {
-	s.Front.ClientAuth, s.Front.ClientCAs = tls.RequireAndVerifyClientCert, testCA().pool()
+	s.Front.ClientAuth, s.Front.ClientCAs = tls.RequireAndVerifyClientCert, testCA().Pool()
 }
 
 // Who matches no rule never reaches the target, not by a resumed session either;
@@ -152,7 +153,7 @@ func TestAllow(t *testing.T) {
 	good, stranger := clientTLS(), clientTLS()
 	good.Certificates = []tls.Certificate{clientCert()}
 	good.ClientSessionCache = tls.NewLRUClientSessionCache(1)
-	other := testCA().issue("stranger", func(c *x509.Certificate) { c.DNSNames = nil })
+	other := testCA().Issue("stranger", func(c *x509.Certificate) { c.DNSNames = nil }).TLS()
 	stranger.Certificates = []tls.Certificate{other}
 
 	for i, resumed := range []string{"false", "true"} {
@@ -196,7 +197,7 @@ func TestAllowWithoutCertificate(t *testing.T) {
 // TestOwnKeyIsNoClient: who has the key of our server certificate isn't a client for
 // that, unless a rule names the key.
 func TestOwnKeyIsNoClient(t *testing.T) {
-	own := testCA().issue(serverName, nil)
+	own := testCA().Issue(serverName).TLS()
 	for _, tt := range []struct {
 		name  string
 		allow []Rule
@@ -212,7 +213,7 @@ func TestOwnKeyIsNoClient(t *testing.T) {
 			p := newPath(t, "server", func(s *Settings) {
 				requireCert(s)
 				// Another certificate of the key, as after a renewal.
-				renewed := sign(own.Leaf, testCA().cert, own.PrivateKey.(*ecdsa.PrivateKey), testCA().key)
+				renewed := testCA().IssueFor(own.PrivateKey, serverName).Certificate
 				s.Own, s.Allow = []*x509.Certificate{serverCert().Leaf, renewed}, tt.allow
 			})
 			config := clientTLS()
@@ -235,7 +236,7 @@ func TestOwnKeyIsNoClient(t *testing.T) {
 
 // TestOwnKeyInAnotherEncoding: what counts is the key, not the bytes that it is written in.
 func TestOwnKeyInAnotherEncoding(t *testing.T) {
-	own := testCA().issueRSA(t, serverName, 2048).Leaf
+	own := testCA().IssueFor(testkit.RSAKey(2048), serverName).TLS().Leaf
 	var info struct {
 		Algorithm asn1.RawValue
 		Key       asn1.BitString
@@ -253,7 +254,7 @@ func TestOwnKeyInAnotherEncoding(t *testing.T) {
 	if !s.isOwn(&x509.Certificate{RawSubjectPublicKeyInfo: der, PublicKey: key}) {
 		t.Error("it is taken for another key")
 	}
-	if s.isOwn(testCA().issueRSA(t, serverName, 2048).Leaf) || s.isOwn(clientCert().Leaf) {
+	if s.isOwn(testCA().IssueFor(testkit.RSAKey(2056), serverName).TLS().Leaf) || s.isOwn(clientCert().Leaf) {
 		t.Error("another key is taken for it")
 	}
 }

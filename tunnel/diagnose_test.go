@@ -1,83 +1,38 @@
 package tunnel
 
 import (
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"tlstunnel/internal/testkit"
 )
 
-// below makes a CA that a signs.
-func (a *authority) below(name string) *authority {
-	key := newKey()
-	template := *a.cert
-	template.SerialNumber, template.Subject = big.NewInt(3), pkix.Name{CommonName: name}
-	template.RawSubject, template.SubjectKeyId = nil, nil
-	return &authority{sign(&template, a.cert, key, a.key), key}
-}
+// rsaCA is a CA with an RSA key, which old programs need.
+var rsaCA = sync.OnceValue(func() *testkit.Cert { return testkit.NewCAFor(testkit.RSAKey(2048), "RSA CA") })
 
-// rsaAuthority is a CA with an RSA key, which old programs need.
-type rsaAuthority struct {
-	cert *x509.Certificate
-	key  *rsa.PrivateKey
-}
-
-var rsaCA = sync.OnceValue(func() rsaAuthority {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		panic(err)
-	}
-	template := *testCA().cert
-	template.Subject = pkix.Name{CommonName: "RSA CA"}
-	template.RawSubject, template.SubjectKeyId, template.SignatureAlgorithm, template.PublicKey = nil, nil, 0, key.Public()
-	der, err := x509.CreateCertificate(rand.Reader, &template, &template, key.Public(), key)
-	if err != nil {
-		panic(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		panic(err)
-	}
-	return rsaAuthority{cert, key}
-})
-
-// issue makes a leaf with the CA's own key, as another one takes long to make.
-func (a rsaAuthority) issue(edit func(der []byte) []byte) tls.Certificate {
-	template := *serverCert().Leaf
-	template.AuthorityKeyId, template.SubjectKeyId, template.SignatureAlgorithm = nil, nil, 0
-	der, err := x509.CreateCertificate(rand.Reader, &template, a.cert, a.key.Public(), a.key)
-	if err != nil {
-		panic(err)
-	}
+// rsaIssue makes a server's certificate of rsaCA; edit may change its bytes.
+func rsaIssue(edit func(der []byte) []byte) tls.Certificate {
+	cert := rsaCA().IssueFor(testkit.RSAKey(2048), serverName).TLS()
 	if edit != nil {
-		der = edit(der)
+		cert.Certificate[0] = edit(cert.Certificate[0])
 	}
-	return tls.Certificate{Certificate: [][]byte{der, a.cert.Raw}, PrivateKey: a.key}
-}
-
-// withSHA1 writes SHA-1 over the algorithm of a signature with RSA, for crypto/x509
-// doesn't make one.
-func withSHA1(der []byte) []byte {
-	const pkcs1 = "\x2a\x86\x48\x86\xf7\x0d\x01\x01" // 1.2.840.113549.1.1
-	return []byte(strings.ReplaceAll(string(der), pkcs1+"\x0b", pkcs1+"\x05"))
+	return cert
 }
 
 // A CA that is trusted is never accused, in neither mode: the reason is what is wrong
 // with the chain.
 func TestTrustedCAIsNotAccused(t *testing.T) {
 	root := testCA()
-	issuing, before := root.below("Issuing 1"), root.below("Issuing 1")
-	leaf := issuing.issue(serverName, nil)
+	issuing, before := root.Issue("Issuing 1", testkit.AsCA), root.Issue("Issuing 1", testkit.AsCA)
+	leaf := issuing.Issue(serverName).TLS()
 	shows := func(key any, certs ...[]byte) tls.Certificate {
 		return tls.Certificate{Certificate: certs, PrivateKey: key}
 	}
@@ -87,15 +42,15 @@ func TestTrustedCAIsNotAccused(t *testing.T) {
 		shown tls.Certificate
 		want  string // with WHO and LIST
 	}{
-		{"without the CA in between", shows(leaf.PrivateKey, leaf.Certificate[0], root.cert.Raw),
+		{"without the CA in between", shows(leaf.PrivateKey, leaf.Certificate[0], root.Raw),
 			missing + ": the WHO's administrator adds it to the file of its certificate, or you add it to LIST of this tunnel"},
-		{"with the CA of before", shows(leaf.PrivateKey, leaf.Certificate[0], before.cert.Raw),
+		{"with the CA of before", shows(leaf.PrivateKey, leaf.Certificate[0], before.Raw),
 			missing + ", but one of the same name with another key, as from before a renewal: the WHO's administrator adds it to the file of its certificate in its place, or you add it to LIST of this tunnel"},
-		{"signed with SHA-1", rsaCA().issue(withSHA1), `"CN=pacs.clinic.example" is signed with SHA-1 (SHA1-RSA), which isn't accepted: have it issued anew`},
+		{"signed with SHA-1", rsaIssue(testkit.WithSHA1), `"CN=pacs.clinic.example" is signed with SHA-1 (SHA1-RSA), which isn't accepted: have it issued anew`},
 	} {
-		trusted := []*x509.Certificate{root.cert, rsaCA().cert}
-		pool := root.pool()
-		pool.AddCert(rsaCA().cert)
+		trusted := []*x509.Certificate{root.Certificate, rsaCA().Certificate}
+		pool := root.Pool()
+		pool.AddCert(rsaCA().Certificate)
 		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 			want := func(who, list string) string {
 				return "tlstunnel refused the " + who + "'s certificate: " + strings.NewReplacer("WHO", who, "LIST", list).Replace(test.want)
@@ -127,34 +82,14 @@ func TestTrustedCAIsNotAccused(t *testing.T) {
 // serveTLS is a server that does handshakes, and says nothing, until the test ends.
 func serveTLS(t *testing.T, config *tls.Config) (address string) {
 	t.Helper()
-	return serve(t, speaksTLS(config))
-}
-
-func serve(t *testing.T, do func(net.Conn)) (address string) {
-	t.Helper()
-	l := listen(t)
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			serving.Go(func() {
-				defer c.Close()
-				do(c)
-			})
-		}
-	})
-	t.Cleanup(func() { l.Close(); serving.Wait() })
-	return l.Addr().String()
+	return testkit.Serve(t, testkit.Listen(t), speaksTLS(config))
 }
 
 // A Go or OpenSSL client sends no certificate when the server names other CAs than its
 // own. Neither side is told to set or to have one that it has.
 func TestClientCertificateOfAnotherCA(t *testing.T) {
-	strangers := newAuthority("Strangers' CA")
-	stranger := strangers.issue("modality-8", nil)
+	strangers := testkit.NewCA("Strangers' CA")
+	stranger := strangers.Issue("modality-8").TLS()
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		t.Run(tls.VersionName(version), func(t *testing.T) {
 			leakCheck(t)
@@ -167,7 +102,7 @@ func TestClientCertificateOfAnotherCA(t *testing.T) {
 			})
 			dialInVain(t, p.tunnels[0].addr)
 			r := p.tunnels[0].logs.next(t, 0)
-			want := `the target wants a client certificate from one of its CAs, "CN=Clinic CA"; ours is from the CA "CN=Strangers' CA" (SHA-256 ` + fingerprint(strangers.cert.Raw) +
+			want := `the target wants a client certificate from one of its CAs, "CN=Clinic CA"; ours is from the CA "CN=Strangers' CA" (SHA-256 ` + fingerprint(strangers.Raw) +
 				`), so it wasn't sent: set cert and key to one that one of those issued, or have the target accept that CA`
 			if r.text("reason") != want || r.level != slog.LevelWarn {
 				t.Errorf("\ngot  %v\nwant %s", r, want)
@@ -209,7 +144,7 @@ func TestTargetSpeaksTLS(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			leakCheck(t)
 			arrived := make(chan struct{})
-			target := serve(t, func(c net.Conn) {
+			target := testkit.Serve(t, testkit.Listen(t), func(c net.Conn) {
 				test.serve(c, arrived)
 				_ = c.(*net.TCPConn).CloseWrite()
 				_, _ = io.Copy(io.Discard, c)
@@ -294,7 +229,7 @@ func TestBigHello(t *testing.T) {
 				if !large {
 					config.CurvePreferences = []tls.CurveID{tls.X25519}
 				}
-				r := start(t, Settings{Targets: []Target{{Address: serve(t, serveConn), TLS: config}}, HandshakeTimeout: 300 * time.Millisecond})
+				r := start(t, Settings{Targets: []Target{{Address: testkit.Serve(t, testkit.Listen(t), serveConn), TLS: config}}, HandshakeTimeout: 300 * time.Millisecond})
 				dialInVain(t, r.addr)
 				rec := r.logs.next(t, 0)
 				if strings.Contains(rec.text("reason"), hint) != large || rec.message != "target failed" {
@@ -311,7 +246,7 @@ func TestTargetResetsWithoutCertificate(t *testing.T) {
 	leakCheck(t)
 	config := serverTLS()
 	config.ClientAuth = tls.RequestClientCert
-	target := serve(t, func(c net.Conn) {
+	target := testkit.Serve(t, testkit.Listen(t), func(c net.Conn) {
 		_ = tls.Server(c, config).Handshake()
 		_ = c.(*net.TCPConn).SetLinger(0)
 	})
@@ -325,7 +260,7 @@ func TestTargetResetsWithoutCertificate(t *testing.T) {
 func TestPeerLeavesOurCertificate(t *testing.T) {
 	leakCheck(t)
 	p := newPath(t, "server", func(s *Settings) {
-		s.Front.Certificates = []tls.Certificate{testCA().issue(serverName, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })}
+		s.Front.Certificates = []tls.Certificate{testCA().Issue(serverName, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }).TLS()}
 	})
 	peer := mustDial(t, p.tunnels[0].addr)
 	_, err := peer.Write(clientHello(clientTLS()))

@@ -119,7 +119,7 @@ func TestFailuresOfStrangers(t *testing.T) {
 	var (
 		open     = &settings{}
 		closed   = &settings{Settings: Settings{AllowFrom: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}}
-		proved   = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{testCA().cert}}
+		proved   = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{testCA().Certificate}}
 		stranger = "192.0.2.1:4000"
 	)
 	tests := []struct {

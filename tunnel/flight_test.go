@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"tlstunnel/internal/testkit"
 	"tlstunnel/internal/tlsio"
 )
 
@@ -59,7 +60,7 @@ func (largeRSA) Public() crypto.PublicKey {
 
 // floods are chains that cost much to verify.
 func floods() map[string]tls.Certificate {
-	leafKey := newKey()
+	leafKey := testkit.NewKey()
 	newP521 := func() crypto.Signer {
 		key, err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
 		if err != nil {
@@ -165,7 +166,7 @@ func TestCertificateInPieces(t *testing.T) {
 
 // A chain of ten goes through, as long as there is one way up.
 func TestLongChain(t *testing.T) {
-	key := newKey()
+	key := testkit.NewKey()
 	chain := [][]byte{certificate("leaf", "CA 1", key, key, func(c *x509.Certificate) {
 		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	})}

@@ -4,9 +4,9 @@ package tunnel
 
 import (
 	"crypto/tls"
-	"io"
-	"sync"
 	"testing"
+
+	"tlstunnel/internal/testkit"
 )
 
 // The guard fails when the data path has become slower or costs more than it
@@ -43,28 +43,7 @@ func TestGuardHandshakes(t *testing.T) {
 
 // echoOverTLS is an echo without a tunnel.
 func echoOverTLS(b testing.TB) (addr string) {
-	l := listen(b)
-	var running sync.WaitGroup
-	running.Go(func() {
-		for {
-			accepted, err := l.Accept()
-			if err != nil {
-				return
-			}
-			running.Go(func() {
-				defer accepted.Close()
-				e := newEnd(accepted)
-				if e.secure(tls.Server, serverTLS()) == nil {
-					_, _ = io.Copy(e, struct{ io.Reader }{e})
-				}
-			})
-		}
-	})
-	b.Cleanup(func() {
-		l.Close()
-		running.Wait()
-	})
-	return l.Addr().String()
+	return testkit.Serve(b, tls.NewListener(listen(b), serverTLS()), testkit.Echo)
 }
 
 // guard wants ours to be at least so fast, as a share of the other. One good try of

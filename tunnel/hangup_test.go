@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tlstunnel/internal/testkit"
 )
 
 // wantAlert checks that e, which still sends, finds out by an alert why the other
@@ -29,7 +31,7 @@ func wantAlert(t *testing.T, e *end, alert string) {
 // A peer whose certificate is refused has finished its own handshake of TLS 1.3, and
 // sends what it has.
 func TestAlertToRefusedPeer(t *testing.T) {
-	stranger := newAuthority("Strangers' CA").issue("modality-8", nil)
+	stranger := testkit.NewCA("Strangers' CA").Issue("modality-8").TLS()
 	for name, cert := range map[string]*tls.Certificate{"certificate required": {}, "unknown certificate authority": &stranger} {
 		t.Run(name, func(t *testing.T) {
 			p := newPath(t, "server", requireClientCert)
@@ -47,7 +49,7 @@ func TestAlertToRefusedPeer(t *testing.T) {
 func TestAlertToRefusedTarget(t *testing.T) {
 	target := listen(t)
 	r := start(t, Settings{Name: "client", Targets: []Target{{Address: target.Addr().String(),
-		TLS: &tls.Config{RootCAs: newAuthority("Other CA").pool(), ServerName: serverName}}}})
+		TLS: &tls.Config{RootCAs: testkit.NewCA("Other CA").Pool(), ServerName: serverName}}}})
 	mustDial(t, r.addr)
 	accepted, err := target.Accept()
 	check(t, err)

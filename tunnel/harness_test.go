@@ -22,6 +22,8 @@ import (
 const patience = testkit.Patience
 
 var (
+	check      = testkit.Check
+	listen     = testkit.Listen
 	leakCheck  = testkit.LeakCheck
 	atOnce     = testkit.AtOnce
 	reached    = testkit.Reached
@@ -46,16 +48,6 @@ func stopNow() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	return ctx
-}
-
-func listen(t testing.TB) *net.TCPListener {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	return l.(*net.TCPListener)
 }
 
 // end is what a program at either end of a tunnel holds: a plain connection, or
@@ -134,12 +126,8 @@ func dialFrom(from, addr string) (*end, error) {
 // connect makes a connection over loopback. Ours is the end that was accepted.
 func connect(t testing.TB) (theirs *end, ours *net.TCPConn) {
 	t.Helper()
-	l := listen(t)
-	theirs = mustDial(t, l.Addr().String())
-	accepted, err := l.Accept()
-	check(t, err)
-	t.Cleanup(func() { accepted.Close() })
-	return theirs, accepted.(*net.TCPConn)
+	dialled, ours := testkit.Connect(t)
+	return newEnd(dialled), ours
 }
 
 // asSock is c as a side has it.
@@ -225,13 +213,6 @@ func exchange(peer, target *end) error {
 		}
 	}
 	return nil
-}
-
-func check(t testing.TB, errs ...error) {
-	t.Helper()
-	if err := errors.Join(errs...); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // together runs all of them at once and returns their errors.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/diagnose"
+	"tlstunnel/internal/testkit"
 )
 
 // of is an event of a stranger, whose code is its kind.
@@ -231,7 +232,7 @@ func TestLogOfStrangers(t *testing.T) {
 		"HTTP":                func(e *end) { _, _ = e.Write([]byte("GET / HTTP/1.1\r\n\r\n")) },
 		"nothing":             func(e *end) { e.tcp.Close() },
 		"no certificate":      func(e *end) { _ = e.secure(tls.Client, clientTLS()) },
-		"an unknown CA":       func(e *end) { _ = e.secure(tls.Client, withCert(newAuthority("Strangers").issue("x", nil))) },
+		"an unknown CA":       func(e *end) { _ = e.secure(tls.Client, withCert(testkit.NewCA("Strangers").Issue("x").TLS())) },
 		"a hello and no more": func(e *end) { _, _ = e.Write(clientHello(clientTLS())); e.tcp.Close() },
 	}
 	const each = 20
@@ -270,7 +271,7 @@ func TestLogOfRefusedPeers(t *testing.T) {
 	r.strange.mu.Unlock()
 	const each = 8
 	for _, name := range []string{"one", "two"} {
-		config := withCert(testCA().issue(name, nil))
+		config := withCert(testCA().Issue(name).TLS())
 		for range each {
 			peer := mustDial(t, r.addr)
 			_ = peer.secure(tls.Client, config)
@@ -291,7 +292,7 @@ func TestLogOfPeers(t *testing.T) {
 	for _, auth := range []tls.ClientAuthType{tls.NoClientCert, tls.RequireAndVerifyClientCert} {
 		t.Run(auth.String(), func(t *testing.T) {
 			leakCheck(t)
-			p := newPath(t, "server", func(s *Settings) { s.Front.ClientAuth, s.Front.ClientCAs = auth, testCA().pool() })
+			p := newPath(t, "server", func(s *Settings) { s.Front.ClientAuth, s.Front.ClientCAs = auth, testCA().Pool() })
 			r := p.tunnels[0].sample()
 			for i := range 5 {
 				peer := mustDialTLS(t, r.addr, withCert(clientCert()))

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"tlstunnel/internal/testkit"
 	"tlstunnel/internal/tlsio"
 )
 
@@ -133,7 +134,7 @@ func TestTunnelsDemandCloseNotify(t *testing.T) {
 			return serverTLS(), nil
 		}}, clientTLS(), 1, 0},
 		"client certificates": {
-			edited(serverTLS(), func(c *tls.Config) { c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, testCA().pool() }),
+			edited(serverTLS(), func(c *tls.Config) { c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, testCA().Pool() }),
 			edited(clientTLS(), func(c *tls.Config) { c.Certificates = []tls.Certificate{clientCert()} }), 1, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -258,7 +259,7 @@ func TestHelloMarkerIsReadOnce(t *testing.T) {
 // What a server tunnel demands of others, it demands of a tlstunnel as well.
 func TestTunnelsMeetAllDemands(t *testing.T) {
 	leakCheck(t)
-	weak := testCA().issueRSA(t, "modality-7", 1024)
+	weak := testCA().IssueFor(testkit.RSAKey(1024), "modality-7").TLS()
 	p := newPath(t, "server", requireClientCert)
 	config := clientTLS()
 	config.Certificates = []tls.Certificate{weak}

@@ -2,13 +2,13 @@ package tunnel
 
 import (
 	"crypto/tls"
-	"errors"
 	"io"
 	"log/slog"
 	"net"
-	"sync"
 	"testing"
 	"time"
+
+	"tlstunnel/internal/testkit"
 )
 
 // running is a tunnel that serves on a loopback port until the test ends.
@@ -102,7 +102,12 @@ func (p *path) accept() (*end, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := newEnd(c)
+	return p.asTarget(c)
+}
+
+// asTarget is a connection as the target has it that accepted it.
+func (p *path) asTarget(c net.Conn) (e *end, err error) {
+	e = newEnd(c)
 	if p.mode == "client" {
 		if err = e.secure(tls.Server, serverTLS()); err != nil {
 			e.tcp.Close()
@@ -130,25 +135,11 @@ func (p *path) open(t testing.TB) (peer, target *end) {
 // echo serves the path's target until the test ends: each connection gets its
 // own bytes back.
 func (p *path) echo(t testing.TB) {
-	var running sync.WaitGroup
-	running.Go(func() {
-		for {
-			e, err := p.accept()
-			if errors.Is(err, net.ErrClosed) {
-				return
-			}
-			if err != nil {
-				continue
-			}
-			running.Go(func() {
-				defer e.tcp.Close()
-				_, _ = io.Copy(e, struct{ io.Reader }{e})
-				_ = e.CloseWrite()
-			})
+	_ = p.target.SetDeadline(time.Time{}) // that of accept
+	testkit.Serve(t, p.target, func(c net.Conn) {
+		if e, err := p.asTarget(c); err == nil {
+			_, _ = io.Copy(e, struct{ io.Reader }{e})
+			_ = e.CloseWrite()
 		}
-	})
-	t.Cleanup(func() {
-		p.target.Close()
-		running.Wait()
 	})
 }

@@ -1,8 +1,6 @@
 package tunnel
 
 import (
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -14,15 +12,16 @@ import (
 	"time"
 
 	"tlstunnel/internal/dn"
+	"tlstunnel/internal/testkit"
 )
 
 func TestPins(t *testing.T) {
 	good := serverCert()
-	old := testCA().issue("other.example", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
+	old := testCA().Issue("other.example", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }).TLS()
 	selfSigned := selfSign(t, 2048)
 	weak := selfSign(t, 1024)
-	leaf, ca, none := pinOf(good.Leaf), pinOf(testCA().cert), pinOf(newAuthority("").cert)
-	strangers := newAuthority("Strangers' CA")
+	leaf, ca, none := pinOf(good.Leaf), pinOf(testCA().Certificate), pinOf(testkit.NewCA("").Certificate)
+	strangers := testkit.NewCA("Strangers' CA")
 	const refused = "tlstunnel refused the target's certificate: "
 	otherKey := func(c tls.Certificate) string {
 		return refused + "its key is " + pinOf(c.Leaf) + ", which isn't pinned: either it has a new key or this is another machine; " +
@@ -30,7 +29,7 @@ func TestPins(t *testing.T) {
 	}
 	tests := []struct {
 		name   string
-		ca     *authority // nil: pins alone
+		ca     *testkit.Cert // nil: pins alone
 		pins   []string
 		shows  tls.Certificate
 		reason string // "": it is taken
@@ -51,10 +50,10 @@ func TestPins(t *testing.T) {
 		{"with ca, the CA's", testCA(), []string{ca}, good, ""},
 		{"with ca, another one", testCA(), []string{none}, good,
 			refused + fmt.Sprintf(`its CA is trusted, but no key in its chain is pinned: it has %s of "CN=pacs.clinic.example", %s of "CN=Clinic CA"; if its administrator confirms one of them, by phone say, write that in pins, which has %s`, leaf, ca, none)},
-		{"with ca, a fingerprint of the CA", testCA(), []string{pinText(testCA().cert.Raw)}, good,
+		{"with ca, a fingerprint of the CA", testCA(), []string{pinText(testCA().Raw)}, good,
 			refused + `pins has the fingerprint of the whole certificate "CN=Clinic CA", but must have that of its key: write ` + ca},
 		{"with another ca, the leaf's", strangers, []string{leaf}, good,
-			refused + `the CA "CN=Clinic CA" (SHA-256 ` + fingerprint(testCA().cert.Raw) + `) isn't trusted here; if you trust it, add its certificate to ca of this tunnel`},
+			refused + `the CA "CN=Clinic CA" (SHA-256 ` + fingerprint(testCA().Raw) + `) isn't trusted here; if you trust it, add its certificate to ca of this tunnel`},
 		{"with ca, expired", testCA(), []string{pinOf(old.Leaf)}, old, refused},
 		{"with ca, self-signed", testCA(), []string{pinOf(selfSigned.Leaf)}, selfSigned, refused},
 	}
@@ -65,7 +64,7 @@ func TestPins(t *testing.T) {
 				config := clientTLS()
 				config.RootCAs = nil
 				if test.ca != nil {
-					config.RootCAs = test.ca.pool()
+					config.RootCAs = test.ca.Pool()
 				}
 				Pin(config, test.pins)
 				target := listen(t)
@@ -94,7 +93,7 @@ func TestPins(t *testing.T) {
 // A session that is resumed is held to the pins too: a config that has the cache
 // of another one doesn't get round them.
 func TestPinsAndResumption(t *testing.T) {
-	for name, roots := range map[string]*x509.CertPool{"alone": nil, "with ca": testCA().pool()} {
+	for name, roots := range map[string]*x509.CertPool{"alone": nil, "with ca": testCA().Pool()} {
 		t.Run(name, func(t *testing.T) {
 			leakCheck(t)
 			server := serverTLS()
@@ -102,7 +101,7 @@ func TestPinsAndResumption(t *testing.T) {
 			for i, test := range []struct{ pin, resumed string }{
 				{pinOf(serverCert().Leaf), "false"},
 				{pinOf(serverCert().Leaf), "true"},
-				{pinOf(newAuthority("").cert), ""},
+				{pinOf(testkit.NewCA("").Certificate), ""},
 			} {
 				p := newPath(t, "client", func(s *Settings) {
 					s.Targets[0].TLS.ClientSessionCache, s.Targets[0].TLS.RootCAs = cache, roots
@@ -134,18 +133,11 @@ func TestPinsAndResumption(t *testing.T) {
 // its time is over.
 func selfSign(t *testing.T, bits int) tls.Certificate {
 	t.Helper()
-	t.Setenv("GODEBUG", "rsa1024min=0")
-	key, err := rsa.GenerateKey(rand.Reader, bits)
-	check(t, err)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1),
 		Subject:      pkix.Name{CommonName: "Old Box"},
 		NotBefore:    time.Now().Add(-48 * time.Hour),
 		NotAfter:     time.Now().Add(-24 * time.Hour),
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	check(t, err)
-	leaf, err := x509.ParseCertificate(der)
-	check(t, err)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+	return testkit.Sign(template, testkit.RSAKey(bits), nil).TLS()
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"tlstunnel/internal/strength"
+	"tlstunnel/internal/testkit"
 )
 
 // windows2012R2 are the suites of TLS 1.2 that Windows Server 2012 R2 offers and crypto/tls
@@ -20,7 +21,7 @@ var windows2012R2 = []uint16{
 // modes, and looks which profile takes it.
 func TestProfiles(t *testing.T) {
 	leakCheck(t)
-	ecdsaCert, rsaCert := serverCert(), testCA().issueRSA(t, serverName, 2048)
+	ecdsaCert, rsaCert := serverCert(), testCA().IssueFor(testkit.RSAKey(2048), serverName).TLS()
 	type peer struct {
 		name    string
 		config  *tls.Config
@@ -50,7 +51,7 @@ func TestProfiles(t *testing.T) {
 				ours.Certificates[0] = ecdsaCert
 			}
 			SetProfile(ours, profile)
-			theirs.RootCAs, theirs.ServerName = testCA().pool(), serverName
+			theirs.RootCAs, theirs.ServerName = testCA().Pool(), serverName
 			want := p.profile[profile] || profile == "a typo" && p.profile["modern"]
 			if err := handshake(t, ours, theirs); (err == nil) != want {
 				t.Errorf("server with %s, %s: got %v", profile, p.name, err)
@@ -87,7 +88,7 @@ func closing(e *end, role func(net.Conn, *tls.Config) *tls.Conn, config *tls.Con
 // TestPeerForLegacy: the log names the key by which an old peer gets in, if it does.
 func TestPeerForLegacy(t *testing.T) {
 	leakCheck(t)
-	rsaCert := testCA().issueRSA(t, serverName, 2048)
+	rsaCert := testCA().IssueFor(testkit.RSAKey(2048), serverName).TLS()
 	const remedy, rsaToo = `set profile = "legacy"`, "certificate with an RSA key"
 	for _, tt := range []struct {
 		name    string

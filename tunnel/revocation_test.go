@@ -11,12 +11,13 @@ import (
 
 	"tlstunnel/internal/date"
 	"tlstunnel/internal/sock"
+	"tlstunnel/internal/testkit"
 	"tlstunnel/internal/tlsio"
 )
 
 // revoking is a list of the CA that revokes the serial numbers.
-func (a *authority) revoking(serials ...string) *RevocationList {
-	l := &RevocationList{Name: "clinic.crl", Issuer: a.cert, Revoked: map[string]string{}}
+func revoking(a *testkit.Cert, serials ...string) *RevocationList {
+	l := &RevocationList{Name: "clinic.crl", Issuer: a.Certificate, Revoked: map[string]string{}}
 	for _, serial := range serials {
 		l.Revoked[serial] = "on Monday: keyCompromise"
 	}
@@ -28,15 +29,10 @@ const revokedText = "certificate was revoked on Monday: keyCompromise (clinic.cr
 // A list is about the certificates that its CA signed, not those of another CA of
 // the same name; and a CA in between counts as well as the leaf.
 func TestRevoked(t *testing.T) {
-	root, namesake := newAuthority("Root"), newAuthority("Root")
-	key := newKey()
-	middle := &authority{sign(&x509.Certificate{
-		SerialNumber: big.NewInt(7), Subject: root.cert.Subject, // of the same name, too
-		NotBefore: root.cert.NotBefore, NotAfter: root.cert.NotAfter,
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}, root.cert, key, root.key), key}
-	direct, below := root.issue("a", nil).Leaf, middle.issue("b", nil).Leaf
-	chain := []*x509.Certificate{below, middle.cert, root.cert}
+	root, namesake := testkit.NewCA("Root"), testkit.NewCA("Root")
+	middle := root.Issue("Root", testkit.AsCA, func(c *x509.Certificate) { c.SerialNumber = big.NewInt(7) }) // of the same name, too
+	direct, below := root.Issue("a").Certificate, middle.Issue("b").Certificate
+	chain := []*x509.Certificate{below, middle.Certificate, root.Certificate}
 	tests := []struct {
 		name   string
 		lists  []*RevocationList
@@ -44,17 +40,17 @@ func TestRevoked(t *testing.T) {
 		want   string
 	}{
 		{"no list", nil, [][]*x509.Certificate{chain}, ""},
-		{"empty list", []*RevocationList{root.revoking()}, [][]*x509.Certificate{chain}, ""},
-		{"leaf", []*RevocationList{root.revoking("2")}, [][]*x509.Certificate{{direct, root.cert}}, "was revoked on Monday: keyCompromise (clinic.crl)"},
-		{"trusted leaf", []*RevocationList{root.revoking("2")}, [][]*x509.Certificate{{direct}}, "was revoked on Monday: keyCompromise (clinic.crl)"},
-		{"second list", []*RevocationList{root.revoking("9"), root.revoking("2")}, [][]*x509.Certificate{{direct, root.cert}}, "was revoked on Monday: keyCompromise (clinic.crl)"},
-		{"another serial", []*RevocationList{root.revoking("3", "02", "-2")}, [][]*x509.Certificate{{direct, root.cert}}, ""},
-		{"namesake's", []*RevocationList{namesake.revoking("2")}, [][]*x509.Certificate{{direct, root.cert}}, ""},
-		{"CA above's", []*RevocationList{root.revoking("2")}, [][]*x509.Certificate{chain}, ""},
-		{"leaf of the CA below", []*RevocationList{middle.revoking("2")}, [][]*x509.Certificate{chain}, "was revoked on Monday: keyCompromise (clinic.crl)"},
-		{"CA in between", []*RevocationList{root.revoking("7")}, [][]*x509.Certificate{chain}, `comes from the CA "CN=Root", whose certificate was revoked on Monday: keyCompromise (clinic.crl)`},
-		{"one of two ways", []*RevocationList{root.revoking("7")}, [][]*x509.Certificate{chain, {below, middle.cert}}, `comes from the CA "CN=Root", whose certificate was revoked on Monday: keyCompromise (clinic.crl)`},
-		{"but another way", []*RevocationList{root.revoking("7")}, [][]*x509.Certificate{chain, {below, root.cert}}, ""},
+		{"empty list", []*RevocationList{revoking(root)}, [][]*x509.Certificate{chain}, ""},
+		{"leaf", []*RevocationList{revoking(root, "2")}, [][]*x509.Certificate{{direct, root.Certificate}}, "was revoked on Monday: keyCompromise (clinic.crl)"},
+		{"trusted leaf", []*RevocationList{revoking(root, "2")}, [][]*x509.Certificate{{direct}}, "was revoked on Monday: keyCompromise (clinic.crl)"},
+		{"second list", []*RevocationList{revoking(root, "9"), revoking(root, "2")}, [][]*x509.Certificate{{direct, root.Certificate}}, "was revoked on Monday: keyCompromise (clinic.crl)"},
+		{"another serial", []*RevocationList{revoking(root, "3", "02", "-2")}, [][]*x509.Certificate{{direct, root.Certificate}}, ""},
+		{"namesake's", []*RevocationList{revoking(namesake, "2")}, [][]*x509.Certificate{{direct, root.Certificate}}, ""},
+		{"CA above's", []*RevocationList{revoking(root, "2")}, [][]*x509.Certificate{chain}, ""},
+		{"leaf of the CA below", []*RevocationList{revoking(middle, "2")}, [][]*x509.Certificate{chain}, "was revoked on Monday: keyCompromise (clinic.crl)"},
+		{"CA in between", []*RevocationList{revoking(root, "7")}, [][]*x509.Certificate{chain}, `comes from the CA "CN=Root", whose certificate was revoked on Monday: keyCompromise (clinic.crl)`},
+		{"one of two ways", []*RevocationList{revoking(root, "7")}, [][]*x509.Certificate{chain, {below, middle.Certificate}}, `comes from the CA "CN=Root", whose certificate was revoked on Monday: keyCompromise (clinic.crl)`},
+		{"but another way", []*RevocationList{revoking(root, "7")}, [][]*x509.Certificate{chain, {below, root.Certificate}}, ""},
 	}
 	for _, tt := range tests {
 		s := &settings{Settings: Settings{RevocationLists: tt.lists}}
@@ -68,7 +64,7 @@ func TestRevoked(t *testing.T) {
 		}
 	}
 	// A pinned key alone counted.
-	s := &settings{Settings: Settings{RevocationLists: []*RevocationList{root.revoking("2")}}}
+	s := &settings{Settings: Settings{RevocationLists: []*RevocationList{revoking(root, "2")}}}
 	if s.whyRevoked(&tls.ConnectionState{PeerCertificates: []*x509.Certificate{direct}}) == nil {
 		t.Error("without a verified chain, nothing is revoked")
 	}
@@ -88,7 +84,7 @@ func TestRevocationEndsConnections(t *testing.T) {
 				} else {
 					s.Targets[0].TLS.ClientSessionCache = tls.NewLRUClientSessionCache(1)
 				}
-				s.RevocationLists = []*RevocationList{testCA().revoking("3")}
+				s.RevocationLists = []*RevocationList{revoking(testCA(), "3")}
 				settings = *s
 			})
 			config := clientTLS()
@@ -114,7 +110,7 @@ func TestRevocationEndsConnections(t *testing.T) {
 			streaming := make(chan error, 1)
 			go func() { streaming <- send(peer, 1<<40) }()
 			check(t, receive(target, 10<<20))
-			settings.RevocationLists = []*RevocationList{testCA().revoking("3"), testCA().revoking("2")}
+			settings.RevocationLists = []*RevocationList{revoking(testCA(), "3"), revoking(testCA(), "2")}
 			settings.Logger = unchanged.Logger
 			revoked, _ := complete(settings)
 			revoked.Logger = unchanged.Logger
@@ -164,7 +160,7 @@ func TestRevokedWhileDialling(t *testing.T) {
 	c := &conn{settings: p.tunnels[0].settings.Load(), front: newSide(closedSock(t), byPeer), back: newSide(closedSock(t), byTarget),
 		session: &tls.ConnectionState{PeerCertificates: []*x509.Certificate{clientCert().Leaf}}}
 	c.front.tls = new(tlsio.Conn)
-	s, _ := complete(Settings{RevocationLists: []*RevocationList{testCA().revoking("2")}})
+	s, _ := complete(Settings{RevocationLists: []*RevocationList{revoking(testCA(), "2")}})
 	p.tunnels[0].Apply(s)
 	r := &relaying{conn: c}
 	p.tunnels[0].register(c)
@@ -178,20 +174,20 @@ func TestRevokedWhileDialling(t *testing.T) {
 // What an out of date list is good for.
 func TestListOutOfDate(t *testing.T) {
 	past, future := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
-	other := newAuthority("Other CA")
+	other := testkit.NewCA("Other CA")
 	tests := []struct {
 		name   string
 		list   RevocationList
 		refuse string
 		warn   bool
 	}{
-		{"never", RevocationList{Issuer: testCA().cert, RefuseExpired: true}, "", false},
-		{"not yet", RevocationList{Issuer: testCA().cert, NextUpdate: future, RefuseExpired: true}, "", false},
-		{"refuse", RevocationList{Issuer: testCA().cert, NextUpdate: past, RefuseExpired: true},
+		{"never", RevocationList{Issuer: testCA().Certificate, RefuseExpired: true}, "", false},
+		{"not yet", RevocationList{Issuer: testCA().Certificate, NextUpdate: future, RefuseExpired: true}, "", false},
+		{"refuse", RevocationList{Issuer: testCA().Certificate, NextUpdate: past, RefuseExpired: true},
 			`the peer's certificate may have been revoked: the CRL old.crl of "CN=Clinic CA" has been out of date since ` + date.Time(past) + `; get a new one from the CA, or set crl_expired = "warn"`, false},
-		{"warn", RevocationList{Issuer: testCA().cert, NextUpdate: past}, "", true},
-		{"of another CA", RevocationList{Issuer: other.cert, NextUpdate: past, RefuseExpired: true}, "", false},
-		{"revoked", RevocationList{Issuer: testCA().cert, NextUpdate: past, Revoked: testCA().revoking("2").Revoked},
+		{"warn", RevocationList{Issuer: testCA().Certificate, NextUpdate: past}, "", true},
+		{"of another CA", RevocationList{Issuer: other.Certificate, NextUpdate: past, RefuseExpired: true}, "", false},
+		{"revoked", RevocationList{Issuer: testCA().Certificate, NextUpdate: past, Revoked: revoking(testCA(), "2").Revoked},
 			"the peer's certificate was revoked on Monday: keyCompromise (old.crl)", false},
 	}
 	for _, tt := range tests {

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"tlstunnel/internal/testkit"
 )
 
 // cpuTime is what this process has had of the processors.
@@ -40,7 +42,7 @@ func TestGuardCostOfStrangers(t *testing.T) {
 		}
 		return (cpuTime() - before) / n
 	}
-	other := newAuthority("Strangers' CA").issue("stranger", nil)
+	other := testkit.NewCA("Strangers' CA").Issue("stranger").TLS()
 	cost(withCert(other))
 	usual := cost(withCert(other))
 	t.Logf("a usual chain of an unknown CA: %v", usual)

@@ -2,7 +2,7 @@ package tunnel
 
 import (
 	"bytes"
-	"crypto/ecdsa"
+	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
@@ -14,35 +14,24 @@ import (
 	"log/slog"
 	"math/big"
 	"testing"
+
+	"tlstunnel/internal/testkit"
 )
 
 // weakAuthority is a CA whose certificates are good, but for its own key of 1,024 bits.
 func weakAuthority(t *testing.T, issued tls.Certificate) (ca *x509.Certificate, pair tls.Certificate) {
 	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 1024)
-	check(t, err)
-	template := newAuthority("Old CA").cert
-	make := func(template, parent *x509.Certificate, public any) *x509.Certificate {
-		der, err := x509.CreateCertificate(rand.Reader, template, parent, public, key)
-		check(t, err)
-		cert, err := x509.ParseCertificate(der)
-		check(t, err)
-		return cert
-	}
-	template.PublicKey, template.SignatureAlgorithm = nil, 0
-	ca = make(template, template, &key.PublicKey)
-	leafTemplate := *issued.Leaf
-	leafTemplate.SignatureAlgorithm = 0
-	leaf := make(&leafTemplate, ca, issued.Leaf.PublicKey)
-	return ca, tls.Certificate{Certificate: [][]byte{leaf.Raw, ca.Raw}, PrivateKey: issued.PrivateKey, Leaf: leaf}
+	old := testkit.NewCAFor(testkit.RSAKey(1024), "Old CA")
+	pair = old.IssueFor(issued.PrivateKey, serverName).TLS()
+	return old.Certificate, pair
 }
 
 // TestWeakKeys: what pins demand of a key, both sides demand of all that is verified.
 func TestWeakKeys(t *testing.T) {
 	leakCheck(t)
-	weak, strong := testCA().issueRSA(t, serverName, 1024), testCA().issueRSA(t, serverName, 2048)
+	weak, strong := testCA().IssueFor(testkit.RSAKey(1024), serverName).TLS(), testCA().IssueFor(testkit.RSAKey(2048), serverName).TLS()
 	oldCA, ofOldCA := weakAuthority(t, serverCert())
-	roots := testCA().pool()
+	roots := testCA().Pool()
 	roots.AddCert(oldCA)
 	for _, tt := range []struct {
 		name   string
@@ -88,14 +77,7 @@ func TestWeakKeys(t *testing.T) {
 	}
 }
 
-func certOf(t *testing.T, public any) []byte {
-	t.Helper()
-	template := *testCA().issue(serverName, nil).Leaf
-	template.SignatureAlgorithm = 0
-	der, err := x509.CreateCertificate(rand.Reader, &template, testCA().cert, public, testCA().key)
-	check(t, err)
-	return der
-}
+func certOf(public any) []byte { return testCA().IssueFor(public, serverName).Raw }
 
 // certOfX25519 is that of a key which can't sign. x509 makes none, so it is one of Ed25519,
 // with another object identifier.
@@ -106,11 +88,11 @@ func certOfX25519(t *testing.T) []byte {
 		Algorithm pkix.AlgorithmIdentifier
 		Signature asn1.BitString
 	}
-	_, err := asn1.Unmarshal(certOf(t, make(ed25519.PublicKey, ed25519.PublicKeySize)), &cert)
+	_, err := asn1.Unmarshal(certOf(make(ed25519.PublicKey, ed25519.PublicKeySize)), &cert)
 	check(t, err)
 	tbs := bytes.Replace(cert.TBS.FullBytes, []byte{6, 3, 43, 101, 112}, []byte{6, 3, 43, 101, 110}, 1)
 	digest := sha256.Sum256(tbs)
-	signature, err := ecdsa.SignASN1(rand.Reader, testCA().key, digest[:])
+	signature, err := testCA().Key.Sign(rand.Reader, digest[:], crypto.SHA256)
 	check(t, err)
 	cert.TBS.FullBytes, cert.Signature = tbs, asn1.BitString{Bytes: signature, BitLength: 8 * len(signature)}
 	der, err := asn1.Marshal(cert)
@@ -123,8 +105,8 @@ func certOfX25519(t *testing.T) []byte {
 func TestKeysThatTLSDoesNotTake(t *testing.T) {
 	leakCheck(t)
 	large := &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), 8200, 1), E: 65537}
-	for name, der := range map[string][]byte{"X25519": certOfX25519(t), "RSA with 8201 bits": certOf(t, large)} {
-		pair := testCA().issue(serverName, nil)
+	for name, der := range map[string][]byte{"X25519": certOfX25519(t), "RSA with 8201 bits": certOf(large)} {
+		pair := testCA().Issue(serverName).TLS()
 		pair.Certificate[0], pair.Leaf = der, nil // nobody comes so far as to see that the private key is another
 		reason := func(who string) string {
 			return "the " + who + "'s certificate can't be used: it has a key of a kind or size that isn't supported; it needs one with an RSA key of at most 8192 bits, or an ECDSA or Ed25519 key"

@@ -16,7 +16,7 @@ func TestSendAndClose(t *testing.T) {
 				t.Run(fmt.Sprintf("%s/%v/%d", tls.VersionName(version), auth, size), func(t *testing.T) {
 					leakCheck(t)
 					p := newPath(t, "server", func(s *Settings) {
-						s.Front.ClientAuth, s.Front.ClientCAs = auth, testCA().pool()
+						s.Front.ClientAuth, s.Front.ClientCAs = auth, testCA().Pool()
 					})
 					config := clientTLS()
 					config.MaxVersion = version

@@ -11,7 +11,7 @@ import (
 // it is, by what a server takes and by what a client remembers.
 func TestTicketLife(t *testing.T) {
 	leakCheck(t)
-	long := testCA().issue(serverName, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(90 * 24 * time.Hour) })
+	long := testCA().Issue(serverName, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(90 * 24 * time.Hour) }).TLS()
 	type step struct {
 		after   time.Duration // since the one before
 		resumed bool

@@ -13,20 +13,21 @@ import (
 	"time"
 
 	"tlstunnel/internal/date"
+	"tlstunnel/internal/testkit"
 )
 
 // What the client tunnel says of a target that it doesn't trust, or can't speak
 // to. Nothing of the peer's bytes reaches such a target.
 func TestTargetIsVerified(t *testing.T) {
-	otherCA := newAuthority("Other CA")
+	otherCA := testkit.NewCA("Other CA")
 	hour := time.Hour
 	past, future := time.Now().Add(-2*hour), time.Now().Add(2*hour)
 	leafOnly := func(c tls.Certificate) tls.Certificate { c.Certificate = c.Certificate[:1]; return c }
 	selfSigned := func() tls.Certificate {
-		a := newAuthority("Old Box")
-		return tls.Certificate{Certificate: [][]byte{a.cert.Raw}, PrivateKey: a.key}
+		a := testkit.NewCA("Old Box")
+		return tls.Certificate{Certificate: [][]byte{a.Raw}, PrivateKey: a.Key}
 	}()
-	otherLeaf := otherCA.issue(serverName, nil)
+	otherLeaf := otherCA.Issue(serverName).TLS()
 	print := func(c *x509.Certificate) string { return fingerprint(c.Raw) }
 	shows := func(c tls.Certificate) func(net.Conn) {
 		return speaksTLS(&tls.Config{Certificates: []tls.Certificate{c}})
@@ -45,22 +46,22 @@ func TestTargetIsVerified(t *testing.T) {
 		reason string
 	}{
 		{"unknown CA", shows(otherLeaf), nil, byTunnel, refused +
-			`the CA "CN=Other CA" (SHA-256 ` + print(otherCA.cert) + `) isn't trusted here; if you trust it, add its certificate to ca of this tunnel`},
+			`the CA "CN=Other CA" (SHA-256 ` + print(otherCA.Certificate) + `) isn't trusted here; if you trust it, add its certificate to ca of this tunnel`},
 		{"unknown CA that isn't sent", shows(leafOnly(otherLeaf)), nil, byTunnel, refused +
-			fmt.Sprintf(`the certificate of "CN=Other CA", which issued "CN=pacs.clinic.example", wasn't sent and isn't trusted here (key id %x); if that is a CA between it and one that is trusted, the target's administrator adds it to the file of its certificate; else, if you trust it, add its certificate to ca of this tunnel`, otherCA.cert.SubjectKeyId)},
+			fmt.Sprintf(`the certificate of "CN=Other CA", which issued "CN=pacs.clinic.example", wasn't sent and isn't trusted here (key id %x); if that is a CA between it and one that is trusted, the target's administrator adds it to the file of its certificate; else, if you trust it, add its certificate to ca of this tunnel`, otherCA.SubjectKeyId)},
 		{"self-signed", shows(selfSigned), func(c *tls.Config) { c.ServerName = "127.0.0.1" }, byTunnel, refused +
 			`expected the name "127.0.0.1", but it is for no name at all (only the subject "CN=Old Box", which doesn't count); if this is the right machine, have this name added to it (a tlstunnel there has names in [pki] for that), or pin its key here (pins in place of ca)`},
-		{"other name", shows(testCA().issue("ris.clinic.example", func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(10, 0, 0, 7)} })), nil, byTunnel, refused +
+		{"other name", shows(testCA().Issue("ris.clinic.example", func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(10, 0, 0, 7)} }).TLS()), nil, byTunnel, refused +
 			`expected the name "pacs.clinic.example", but it is for "ris.clinic.example", 10.0.0.7; if this is the right machine, set server_name to a name of its certificate, have this name added to it (a tlstunnel there has names in [pki] for that), or pin its key here (pins in place of ca)`},
-		{"eleven other names", shows(testCA().issue("ris.clinic.example", func(c *x509.Certificate) {
+		{"eleven other names", shows(testCA().Issue("ris.clinic.example", func(c *x509.Certificate) {
 			c.DNSNames = []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"}
-		})), nil, byTunnel, refused +
+		}).TLS()), nil, byTunnel, refused +
 			`expected the name "pacs.clinic.example", but it is for "a", "b", "c", "d", "e", "f", "g", "h", "i", "j" and 1 others; if this is the right machine, set server_name to a name of its certificate, have this name added to it (a tlstunnel there has names in [pki] for that), or pin its key here (pins in place of ca)`},
-		{"expired", shows(testCA().issue(serverName, func(c *x509.Certificate) { c.NotBefore, c.NotAfter = past.Add(-hour), past })), nil, byTunnel, refused +
+		{"expired", shows(testCA().Issue(serverName, func(c *x509.Certificate) { c.NotBefore, c.NotAfter = past.Add(-hour), past }).TLS()), nil, byTunnel, refused +
 			fmt.Sprintf(`"CN=pacs.clinic.example" is valid from %s to %s, and here it is NOW: renew it, or set this machine's clock right`, date.Time(past.Add(-hour)), date.Time(past))},
-		{"not yet valid", shows(testCA().issue(serverName, func(c *x509.Certificate) { c.NotBefore, c.NotAfter = future, future.Add(hour) })), nil, byTunnel, refused +
+		{"not yet valid", shows(testCA().Issue(serverName, func(c *x509.Certificate) { c.NotBefore, c.NotAfter = future, future.Add(hour) }).TLS()), nil, byTunnel, refused +
 			fmt.Sprintf(`"CN=pacs.clinic.example" is valid from %s to %s, and here it is NOW: set this machine's clock right, or wait`, date.Time(future), date.Time(future.Add(hour)))},
-		{"for clients only", shows(testCA().issue(serverName, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })), nil, byTunnel, refused +
+		{"for clients only", shows(testCA().Issue(serverName, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }).TLS()), nil, byTunnel, refused +
 			`"CN=pacs.clinic.example" isn't meant for TLS servers, but for TLS client (extended key usage): have one issued with the extended usage "TLS server"`},
 		{"TLS 1.1 only", speaksTLS(&tls.Config{Certificates: []tls.Certificate{serverCert()}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}), nil, byTarget,
 			"the target speaks no version of TLS that this tunnel's profile allows"},
@@ -118,9 +119,10 @@ func speaksTLS(config *tls.Config) func(net.Conn) {
 // Self-signed, with the right name.
 func TestSelfSignedTarget(t *testing.T) {
 	leakCheck(t)
-	key := newKey()
-	template := serverCert().Leaf
-	box := sign(template, &x509.Certificate{Subject: template.Subject, PublicKey: &key.PublicKey}, key, key)
+	key := testkit.NewKey()
+	template := *serverCert().Leaf
+	template.PublicKey = nil
+	box := testkit.Sign(&template, key, nil)
 	target := listen(t)
 	r := start(t, Settings{Targets: []Target{{Address: target.Addr().String(), TLS: clientTLS()}}})
 	peer := mustDial(t, r.addr)
@@ -136,19 +138,19 @@ func TestSelfSignedTarget(t *testing.T) {
 
 func requireClientCert(s *Settings) {
 	if s.Front != nil {
-		s.Front.ClientAuth, s.Front.ClientCAs = tls.RequireAndVerifyClientCert, testCA().pool()
+		s.Front.ClientAuth, s.Front.ClientCAs = tls.RequireAndVerifyClientCert, testCA().Pool()
 	}
 }
 
 func TestClientCertificate(t *testing.T) {
-	strangers := newAuthority("Strangers' CA")
-	stranger := strangers.issue("modality-8", nil)
+	strangers := testkit.NewCA("Strangers' CA")
+	stranger := strangers.Issue("modality-8").TLS()
 	good := clientCert()
-	titled := testCA().issue("modality-9", func(c *x509.Certificate) {
+	titled := testCA().Issue("modality-9", func(c *x509.Certificate) {
 		c.Subject = pkix.Name{ExtraNames: []pkix.AttributeTypeAndValue{
 			{Type: []int{2, 5, 4, 6}, Value: "KR"}, {Type: oidCN, Value: "modality-9"}, {Type: []int{1, 2, 840, 113549, 1, 9, 1}, Value: "it@clinic.example"},
 		}}
-	})
+	}).TLS()
 	tests := []struct {
 		name     string
 		version  uint16
@@ -160,7 +162,7 @@ func TestClientCertificate(t *testing.T) {
 		{"none", tls.VersionTLS13, nil, slog.LevelInfo, "the peer sent no client certificate, and client_auth requires one: give it a certificate and key that a CA of client_ca issued; if it has one, that is from another CA, and many programs then send none", ""},
 		{"none, TLS 1.2", tls.VersionTLS12, nil, slog.LevelInfo, "the peer sent no client certificate, and client_auth requires one: give it a certificate and key that a CA of client_ca issued; if it has one, that is from another CA, and many programs then send none", ""},
 		{"unknown CA", tls.VersionTLS13, &stranger, slog.LevelWarn, `tlstunnel refused the peer's certificate: the CA "CN=Strangers' CA" (SHA-256 ` +
-			fingerprint(strangers.cert.Raw) + `) isn't trusted here; if you trust it, add its certificate to client_ca of this tunnel`, ""},
+			fingerprint(strangers.Raw) + `) isn't trusted here; if you trust it, add its certificate to client_ca of this tunnel`, ""},
 		{"good", tls.VersionTLS13, &good, slog.LevelInfo, "end of stream", "CN=modality-7"},
 		{"good, of many fields", tls.VersionTLS13, &titled, slog.LevelInfo, "end of stream", "C=KR, CN=modality-9, emailAddress=it@clinic.example"},
 	}
@@ -202,14 +204,14 @@ func TestClientCertificate(t *testing.T) {
 
 // What both logs of a pair say when one tunnel refuses the other.
 func TestPairRefusesEachOther(t *testing.T) {
-	strangers := newAuthority("Strangers' CA")
-	stranger := strangers.issue("modality-8", nil)
-	otherCA := newAuthority("Other CA")
+	strangers := testkit.NewCA("Strangers' CA")
+	stranger := strangers.Issue("modality-8").TLS()
+	otherCA := testkit.NewCA("Other CA")
 	type line struct {
 		level               slog.Level
 		message, by, reason string
 	}
-	clinicCA := `the CA "CN=Clinic CA" (SHA-256 ` + fingerprint(testCA().cert.Raw) + ")"
+	clinicCA := `the CA "CN=Clinic CA" (SHA-256 ` + fingerprint(testCA().Raw) + ")"
 	tests := []struct {
 		name           string
 		edit           func(*Settings)
@@ -228,14 +230,14 @@ func TestPairRefusesEachOther(t *testing.T) {
 				}
 			},
 			line{slog.LevelWarn, "connection interrupted", byTarget, `the target refused tlstunnel's certificate: it doesn't trust the CA "CN=Strangers' CA" (SHA-256 ` +
-				fingerprint(strangers.cert.Raw) + "); give it that CA's certificate"},
+				fingerprint(strangers.Raw) + "); give it that CA's certificate"},
 			line{slog.LevelWarn, "handshake failed", byTunnel, `tlstunnel refused the peer's certificate: the CA "CN=Strangers' CA" (SHA-256 ` +
-				fingerprint(strangers.cert.Raw) + ") isn't trusted here; if you trust it, add its certificate to client_ca of this tunnel"},
+				fingerprint(strangers.Raw) + ") isn't trusted here; if you trust it, add its certificate to client_ca of this tunnel"},
 		}, {
 			"server certificate of an unknown CA",
 			func(s *Settings) {
 				if s.Front == nil {
-					s.Targets[0].TLS.RootCAs = otherCA.pool()
+					s.Targets[0].TLS.RootCAs = otherCA.Pool()
 				}
 			},
 			line{slog.LevelWarn, "target failed", byTunnel, "tlstunnel refused the target's certificate: " + clinicCA + " isn't trusted here; if you trust it, add its certificate to ca of this tunnel"},
@@ -280,9 +282,9 @@ func TestOwnCertificateOutOfDate(t *testing.T) {
 			leakCheck(t)
 			p := newPath(t, "pair", func(s *Settings) {
 				if s.Front != nil {
-					s.Front.Certificates = []tls.Certificate{testCA().issue(serverName, func(c *x509.Certificate) {
+					s.Front.Certificates = []tls.Certificate{testCA().Issue(serverName, func(c *x509.Certificate) {
 						c.NotBefore, c.NotAfter = time.Now().Add(tt.from), time.Now().Add(tt.to)
-					})}
+					}).TLS()}
 				}
 			})
 			dialInVain(t, p.tunnels[0].addr)

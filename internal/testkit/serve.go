@@ -29,12 +29,13 @@ func FreePort(t testing.TB) string {
 // Serve has each connection that l accepts served in a goroutine. It returns l's address. At the end of
 // the test, it closes l and what is open, and waits for the goroutines.
 func Serve(t testing.TB, l net.Listener, serve func(net.Conn)) (address string) {
+	ended := t.Context()
 	var running sync.WaitGroup
 	running.Go(func() {
 		for c, err := l.Accept(); err == nil; c, err = l.Accept() {
 			running.Go(func() {
 				defer c.Close()
-				defer context.AfterFunc(t.Context(), func() { c.Close() })()
+				defer context.AfterFunc(ended, func() { c.Close() })()
 				serve(c)
 			})
 		}
