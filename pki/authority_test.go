@@ -480,15 +480,6 @@ func TestTwoIssue(t *testing.T) {
 	}
 }
 
-func globFiles(t *testing.T, dir, pattern string) []string {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(dir, pattern))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return files
-}
-
 // TestKillAuthority kills issue, sign and revoke at each step. What is given out is in the
 // index, what the index says is revoked is on the CRL after the next command, and
 // that one succeeds.

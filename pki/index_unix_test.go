@@ -46,10 +46,3 @@ func TestIndexIsATrap(t *testing.T) {
 		})
 	}
 }
-
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}

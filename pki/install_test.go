@@ -3,7 +3,6 @@ package pki
 import (
 	"context"
 	"crypto"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -22,6 +21,7 @@ import (
 	"tlstunnel/internal/atomicfile"
 	"tlstunnel/internal/chain"
 	"tlstunnel/internal/dn"
+	"tlstunnel/internal/testkit"
 	"tlstunnel/pki/certfile"
 )
 
@@ -43,10 +43,7 @@ func newCompany(t *testing.T) *company {
 // issue lets the last CA that there is sign.
 func (c *company) issue(t *testing.T, name string, change func(*x509.Certificate)) (*x509.Certificate, crypto.Signer) {
 	t.Helper()
-	key, err := GenerateKey("ecdsa-p256")
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := testkit.NewKey()
 	return c.issueFor(t, name, key, change), key
 }
 
@@ -57,28 +54,17 @@ func (c *company) issueFor(t *testing.T, name string, key crypto.Signer, change 
 		NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(1, 0, 0),
 	}
 	change(template)
-	parent, signer := template, key
+	var by *testkit.Cert
 	switch {
 	case c.middle != nil:
-		parent, signer = c.middle, c.middleKey
+		by = &testkit.Cert{Certificate: c.middle, Key: c.middleKey}
 	case c.root != nil:
-		parent, signer = c.root, c.rootKey
+		by = &testkit.Cert{Certificate: c.root, Key: c.rootKey}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyPEM, err := certfile.EncodeKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	writeFile(t, filepath.Join(c.dir, name+".key"), keyPEM)
-	writeFile(t, filepath.Join(c.dir, name+".crt"), certfile.EncodeCertificates(cert))
-	return cert
+	made := testkit.Sign(template, key, by)
+	writeFile(t, filepath.Join(c.dir, name+".key"), made.KeyPEM())
+	writeFile(t, filepath.Join(c.dir, name+".crt"), made.PEM())
+	return made.Certificate
 }
 
 // encryptKey encrypts a key's file, and returns that of the password.
@@ -174,11 +160,7 @@ func TestInstallErrors(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 
-	weak, err := rsa.GenerateKey(rand.Reader, 1024)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.issueFor(t, "weak", weak, func(*x509.Certificate) {})
+	c.issueFor(t, "weak", testkit.RSAKey(1024), func(*x509.Certificate) {})
 	_, err = PrepareInstall(Source{File: filepath.Join(c.dir, "weak.crt")}, c.place(), now)
 	want = `certificate "DIR/weak.crt" has a weak key, RSA with 1024 bits: one with at least 2048 is needed`
 	if got := outcome(c.dir, nil, err); got != want {
@@ -216,17 +198,9 @@ func TestInstallFalseSigner(t *testing.T) {
 
 	// One that has renewed itself with the same key isn't signed by another.
 	var renewed []*x509.Certificate
-	for serial := range int64(2) {
-		template := &x509.Certificate{SerialNumber: big.NewInt(serial + 1), Subject: pkix.Name{CommonName: "self"}}
-		der, err := x509.CreateCertificate(rand.Reader, template, template, c.rootKey.Public(), c.rootKey)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cert, err := x509.ParseCertificate(der)
-		if err != nil {
-			t.Fatal(err)
-		}
-		renewed = append(renewed, cert)
+	for range 2 {
+		template := &x509.Certificate{Subject: pkix.Name{CommonName: "self"}}
+		renewed = append(renewed, testkit.Sign(template, c.rootKey, nil).Certificate)
 	}
 	if err := chain.FalseSigner(renewed); err != nil {
 		t.Error(err)

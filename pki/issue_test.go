@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"net"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,21 +11,9 @@ import (
 	"time"
 
 	"tlstunnel/internal/dn"
+	"tlstunnel/internal/testkit"
 	"tlstunnel/pki/certfile"
 )
-
-// openssl runs the tool, which is the judge of what we issue.
-func openssl(t *testing.T, args ...string) string {
-	t.Helper()
-	if _, err := exec.LookPath("openssl"); err != nil {
-		t.Skip("openssl isn't installed")
-	}
-	out, err := exec.Command("openssl", args...).CombinedOutput()
-	if err != nil {
-		t.Errorf("openssl %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return string(out)
-}
 
 func TestKeyTypes(t *testing.T) {
 	want := map[string]string{
@@ -68,9 +55,9 @@ func verify(t *testing.T, store *Store) {
 
 	l := layoutOf(store.Dir)
 	at := "1795420800" // 2026-11-23 08:00 UTC
-	openssl(t, "verify", "-attime", at, "-CAfile", l.caCert, l.serverCert)
-	openssl(t, "verify", "-attime", at, "-x509_strict", "-purpose", "sslserver", "-verify_hostname", "localhost", "-CAfile", l.caCert, l.serverCert)
-	openssl(t, "verify", "-attime", at, "-x509_strict", "-purpose", "sslclient", "-verify_ip", "192.0.2.7", "-CAfile", l.caCert, l.serverCert)
+	testkit.Run(t, "openssl", "verify", "-attime", at, "-CAfile", l.caCert, l.serverCert)
+	testkit.Run(t, "openssl", "verify", "-attime", at, "-x509_strict", "-purpose", "sslserver", "-verify_hostname", "localhost", "-CAfile", l.caCert, l.serverCert)
+	testkit.Run(t, "openssl", "verify", "-attime", at, "-x509_strict", "-purpose", "sslclient", "-verify_ip", "192.0.2.7", "-CAfile", l.caCert, l.serverCert)
 }
 
 // TestTutorial issues what the tutorial issues with six openssl commands.
@@ -87,7 +74,7 @@ func TestTutorial(t *testing.T) {
 	verify(t, store)
 
 	l := layoutOf(store.Dir)
-	subject := openssl(t, "x509", "-in", l.serverCert, "-noout", "-subject", "-issuer", "-nameopt", "sep_comma_plus,show_type")
+	subject := testkit.Run(t, "openssl", "x509", "-in", l.serverCert, "-noout", "-subject", "-issuer", "-nameopt", "sep_comma_plus,show_type")
 	for _, want := range []string{
 		"subject=C=PRINTABLESTRING:KR,ST=PRINTABLESTRING:Gyeonggi-do,L=PRINTABLESTRING:Anyang,O=PRINTABLESTRING:Example Co., Ltd.,OU=UTF8STRING:R&D,CN=PRINTABLESTRING:pacs.example,emailAddress=IA5STRING:admin@pacs.example\n",
 		"CN=PRINTABLESTRING:tlstunnel CA PACS01 2026-11-23,emailAddress=IA5STRING:admin@pacs.example\n",
@@ -97,8 +84,8 @@ func TestTutorial(t *testing.T) {
 		}
 	}
 
-	ca := openssl(t, "x509", "-in", l.caCert, "-noout", "-text")
-	server := openssl(t, "x509", "-in", l.serverCert, "-noout", "-text")
+	ca := testkit.Run(t, "openssl", "x509", "-in", l.caCert, "-noout", "-text")
+	server := testkit.Run(t, "openssl", "x509", "-in", l.serverCert, "-noout", "-text")
 	for _, test := range []struct{ text, want string }{
 		{ca, "Not Before: Nov 23 06:40:00 2026 GMT"},
 		{ca, "Not After : Oct 30 07:40:00 2126 GMT"},

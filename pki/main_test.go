@@ -12,6 +12,7 @@ import (
 
 	"tlstunnel/internal/atomicfile"
 	"tlstunnel/internal/dn"
+	"tlstunnel/internal/testkit"
 	"tlstunnel/pki/certfile"
 )
 
@@ -26,6 +27,14 @@ const (
 )
 
 var now = time.Date(2026, 11, 23, 7, 40, 0, 0, time.UTC)
+
+// What the tests of all packages share, under the names that it has here.
+var (
+	check     = testkit.Check
+	globFiles = testkit.GlobFiles
+	readFile  = testkit.ReadFile
+	writeFile = testkit.WriteFile[[]byte]
+)
 
 func init() { time.Local = time.UTC } // messages have local time
 
@@ -123,21 +132,4 @@ func ensure(t *testing.T, change func(*Settings)) *Store {
 		t.Fatal(err)
 	}
 	return store
-}
-
-func writeFile(t *testing.T, path string, data []byte) string {
-	t.Helper()
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-func readFile(t *testing.T, path string) []byte {
-	t.Helper()
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
 }

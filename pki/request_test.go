@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/dn"
+	"tlstunnel/internal/testkit"
 	"tlstunnel/pki/certfile"
 )
 
@@ -95,7 +96,7 @@ func TestNewCSR(t *testing.T) {
 func TestSignGreedy(t *testing.T) {
 	store := ensure(t, nil)
 	a := openAuthority(t, store.Dir, now)
-	der := makeCSR(t, greedy(), newKey(t, "rsa-2048"))
+	der := makeCSR(t, greedy(), testkit.RSAKey(2048))
 	for name, data := range map[string][]byte{"der": der, "pem": asPEM("NEW CERTIFICATE REQUEST", der)} {
 		t.Run(name, func(t *testing.T) {
 			csr, err := certfile.ReadCSR(writeFile(t, filepath.Join(t.TempDir(), "a.csr"), data))
@@ -181,11 +182,6 @@ func TestBadCSR(t *testing.T) {
 	store := ensure(t, nil)
 	a := openAuthority(t, store.Dir, now)
 	dir, out := t.TempDir(), t.TempDir()
-	t.Setenv("GODEBUG", "rsa1024min=0")
-	weak, err := rsa.GenerateKey(rand.Reader, 1024)
-	if err != nil {
-		t.Fatal(err)
-	}
 	p224, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -193,7 +189,7 @@ func TestBadCSR(t *testing.T) {
 	good := makeCSR(t, greedy(), newKey(t, "ecdsa-p256"))
 	broken := bytes.Replace(good, []byte("Partner"), []byte("Pirates"), 1)
 	const pkcs1 = "\x2a\x86\x48\x86\xf7\x0d\x01\x01" // 1.2.840.113549.1.1
-	md5 := bytes.ReplaceAll(makeCSR(t, greedy(), newKey(t, "rsa-2048")), []byte(pkcs1+"\x0b"), []byte(pkcs1+"\x04"))
+	md5 := bytes.ReplaceAll(makeCSR(t, greedy(), testkit.RSAKey(2048)), []byte(pkcs1+"\x0b"), []byte(pkcs1+"\x04"))
 	p12, err := PKCS12{Password: "tomato"}.encode("a", newKey(t, "ecdsa-p256"), store.CA, store.CA)
 	if err != nil {
 		t.Fatal(err)
@@ -205,7 +201,7 @@ func TestBadCSR(t *testing.T) {
 	}{
 		"huge RSA":    {hugeCSR(t), "the request has a key too large for TLS, RSA with 1000000 bits: one with at most 8192 is needed"},
 		"MD5":         {md5, "the request is signed in a way that is too weak, MD5-RSA: ask for one signed with SHA-256 or better"},
-		"weak RSA":    {makeCSR(t, greedy(), weak), "the request has a weak key, RSA with 1024 bits: one with at least 2048 is needed"},
+		"weak RSA":    {makeCSR(t, greedy(), testkit.RSAKey(1024)), "the request has a weak key, RSA with 1024 bits: one with at least 2048 is needed"},
 		"weak curve":  {makeCSR(t, greedy(), p224), "the request has a weak key, ECDSA P-224: P-256 or better is needed"},
 		"broken":      {broken, "the request has a broken signature"},
 		"PKCS#12":     {p12, "holds something encrypted where a certificate request is needed: ask for the request"},
@@ -235,7 +231,7 @@ func TestBadCSR(t *testing.T) {
 // hugeCSR has a key that takes minutes to verify a signature with.
 func hugeCSR(t *testing.T) []byte {
 	t.Helper()
-	signed, err := x509.ParseCertificateRequest(makeCSR(t, greedy(), newKey(t, "rsa-2048")))
+	signed, err := x509.ParseCertificateRequest(makeCSR(t, greedy(), testkit.RSAKey(2048)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"tlstunnel/internal/testkit"
 	"tlstunnel/pki/certfile"
 )
 
@@ -28,7 +29,7 @@ func trusts(t *testing.T, store *Store, root *x509.Certificate) bool {
 	_, err := store.Server.Leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: above, DNSName: "localhost", CurrentTime: now})
 	if err == nil {
 		file := writeFile(t, filepath.Join(t.TempDir(), "root.crt"), certfile.EncodeCertificates(root))
-		openssl(t, "verify", "-attime", "1795420800", "-x509_strict", "-purpose", "sslserver",
+		testkit.Run(t, "openssl", "verify", "-attime", "1795420800", "-x509_strict", "-purpose", "sslserver",
 			"-CAfile", file, "-untrusted", layoutOf(store.Dir).serverCert, layoutOf(store.Dir).serverCert)
 	}
 	return err == nil

@@ -11,9 +11,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"tlstunnel/internal/testkit"
-	"tlstunnel/pki/certfile"
 )
 
 // TestRenewAt: after two thirds of any life, spread over a twelfth.
@@ -91,11 +88,9 @@ func TestACMELoad(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(a.Dir, "acme"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	leaf := madeBy(t, nil, issuer{}, func(c *x509.Certificate) { c.DNSNames = a.Domains })
-	key, err := certfile.EncodeKey(leaf.key)
-	testkit.Check(t, err)
-	writeFile(t, a.CertFile(), append(key, certfile.EncodeCertificates(leaf.cert)...))
-	begin, end := leaf.cert.NotBefore, leaf.cert.NotAfter
+	leaf := madeBy(nil, nil, func(c *x509.Certificate) { c.DNSNames = a.Domains })
+	writeFile(t, a.CertFile(), append(leaf.KeyPEM(), leaf.PEM()...))
+	begin, end := leaf.NotBefore, leaf.NotAfter
 	for _, tt := range []struct {
 		now  time.Time
 		want string

@@ -3,11 +3,9 @@ package acme
 import (
 	"context"
 	"crypto/ecdsa"
-	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
-	"math/big"
 	"net"
 	"net/http"
 	"strconv"
@@ -16,6 +14,8 @@ import (
 	"time"
 
 	protocol "golang.org/x/crypto/acme"
+
+	"tlstunnel/internal/testkit"
 )
 
 // newTestOrdering is one that asks nobody.
@@ -103,14 +103,10 @@ func TestACMERetryAfter(t *testing.T) {
 // TestACMEChecksCertificate: what a CA has sent takes the place of what is there only
 // if it is what was asked for.
 func TestACMEChecksCertificate(t *testing.T) {
-	key, other := newKey(t, "ecdsa-p256").(*ecdsa.PrivateKey), newKey(t, "ecdsa-p256").(*ecdsa.PrivateKey)
+	key, other := testkit.NewKey(), testkit.NewKey()
 	certificate := func(key *ecdsa.PrivateKey, names ...string) []byte {
-		template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "a"}, DNSNames: names, NotBefore: now, NotAfter: now.Add(time.Hour)}
-		der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return der
+		template := &x509.Certificate{Subject: pkix.Name{CommonName: "a"}, DNSNames: names, NotBefore: now, NotAfter: now.Add(time.Hour)}
+		return testkit.Sign(template, key, nil).Raw
 	}
 	o := newTestOrdering(t, "a.example", "b.example")
 	for _, test := range []struct {

@@ -3,8 +3,6 @@ package acme
 import (
 	"bytes"
 	"context"
-	"crypto"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -13,10 +11,8 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -25,7 +21,6 @@ import (
 
 	"tlstunnel/internal/chain"
 	"tlstunnel/internal/testkit"
-	"tlstunnel/pki"
 	"tlstunnel/pki/certfile"
 )
 
@@ -108,64 +103,24 @@ var now = time.Date(2026, 11, 23, 7, 40, 0, 0, time.UTC)
 
 func init() { time.Local = time.UTC } // messages have local time
 
-// issuer is a certificate with its key.
-type issuer struct {
-	cert *x509.Certificate
-	key  crypto.Signer
-}
+// What the tests of all packages share, under the names that it has here.
+var (
+	globFiles = testkit.GlobFiles
+	readFile  = testkit.ReadFile
+	writeFile = testkit.WriteFile[[]byte]
+)
 
-func newKey(t *testing.T, keyType string) crypto.Signer {
-	t.Helper()
-	key, err := pki.GenerateKey(keyType)
-	testkit.Check(t, err)
-	return key
-}
-
-func writeFile(t *testing.T, path string, data []byte) string {
-	t.Helper()
-	testkit.Check(t, os.WriteFile(path, data, 0o600))
-	return path
-}
-
-func readFile(t *testing.T, path string) []byte {
-	t.Helper()
-	data, err := os.ReadFile(path)
-	testkit.Check(t, err)
-	return data
-}
-
-func globFiles(t *testing.T, dir, pattern string) []string {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(dir, pattern))
-	testkit.Check(t, err)
-	return files
-}
-
-// madeBy makes a certificate, with a key of its own where none is given.
-func madeBy(t *testing.T, public crypto.PublicKey, by issuer, change func(*x509.Certificate)) issuer {
-	t.Helper()
-	var key crypto.Signer
-	if public == nil {
-		key = newKey(t, "ecdsa-p256")
-		public = key.Public()
-	}
-	serial, err := rand.Int(rand.Reader, big.NewInt(1<<60))
-	if err != nil {
-		t.Fatal(err)
+// madeBy makes a certificate, with a key of its own where none is given. If by is nil, it is self-signed.
+func madeBy(key any, by *testkit.Cert, change func(*x509.Certificate)) *testkit.Cert {
+	if key == nil {
+		key = testkit.NewKey()
 	}
 	template := &x509.Certificate{
-		SerialNumber: serial, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(90 * 24 * time.Hour), BasicConstraintsValid: true,
+		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(90 * 24 * time.Hour), BasicConstraintsValid: true,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	change(template)
-	if by.cert == nil {
-		by = issuer{template, key}
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, by.cert, public, by.key)
-	testkit.Check(t, err)
-	cert, err := x509.ParseCertificate(der)
-	testkit.Check(t, err)
-	return issuer{cert, key}
+	return testkit.Sign(template, key, by)
 }
 
 func asCA(name string, end time.Duration) func(*x509.Certificate) {
@@ -180,22 +135,22 @@ func asCA(name string, end time.Duration) func(*x509.Certificate) {
 // has it.
 func TestACMEKeepsTheGood(t *testing.T) {
 	const year = 365 * 24 * time.Hour
-	root := madeBy(t, nil, issuer{}, asCA("root", year))
-	sub := madeBy(t, nil, root, asCA("sub", year))
-	cross := madeBy(t, sub.key.Public(), root, asCA("sub", -time.Hour)) // the same CA, expired
-	expired := madeBy(t, nil, root, asCA("expired", -time.Hour))
-	other := madeBy(t, nil, issuer{}, asCA("other", year))
-	noCA := madeBy(t, nil, root, func(c *x509.Certificate) { c.Subject.CommonName = "no CA" })
+	root := madeBy(nil, nil, asCA("root", year))
+	sub := madeBy(nil, root, asCA("sub", year))
+	cross := madeBy(sub.Key, root, asCA("sub", -time.Hour)) // the same CA, expired
+	expired := madeBy(nil, root, asCA("expired", -time.Hour))
+	other := madeBy(nil, nil, asCA("other", year))
+	noCA := madeBy(nil, root, func(c *x509.Certificate) { c.Subject.CommonName = "no CA" })
 
 	type certs = []*x509.Certificate
-	leaf := func(by issuer, change func(*x509.Certificate)) func(*x509.CertificateRequest) *x509.Certificate {
+	leaf := func(by *testkit.Cert, change func(*x509.Certificate)) func(*x509.CertificateRequest) *x509.Certificate {
 		return func(csr *x509.CertificateRequest) *x509.Certificate {
-			return madeBy(t, csr.PublicKey, by, func(c *x509.Certificate) {
+			return madeBy(csr.PublicKey, by, func(c *x509.Certificate) {
 				c.Subject.CommonName, c.DNSNames = "a", []string{"a.example"}
 				if change != nil {
 					change(c)
 				}
-			}).cert
+			}).Certificate
 		}
 	}
 	for _, test := range []struct {
@@ -204,27 +159,27 @@ func TestACMEKeepsTheGood(t *testing.T) {
 		above certs
 		want  string // "": it is taken
 	}{
-		{"good", leaf(sub, nil), certs{sub.cert, root.cert}, ""},
-		{"without its root", leaf(sub, nil), certs{sub.cert}, ""},
+		{"good", leaf(sub, nil), certs{sub.Certificate, root.Certificate}, ""},
+		{"without its root", leaf(sub, nil), certs{sub.Certificate}, ""},
 		{"of a root", leaf(root, nil), nil, ""},
-		{"in disorder", leaf(sub, nil), certs{root.cert, sub.cert}, ""},
-		{"with a stranger", leaf(sub, nil), certs{other.cert, sub.cert}, ""},
-		{"CA twice", leaf(sub, nil), certs{cross.cert, sub.cert}, ""},
-		{"a little early", leaf(sub, func(c *x509.Certificate) { c.NotBefore = now.Add(30 * time.Minute) }), certs{sub.cert}, ""},
-		{"expired", leaf(sub, func(c *x509.Certificate) { c.NotAfter = now.Add(-time.Minute) }), certs{sub.cert}, `the CA has sent a certificate, "CN=a", that expired on 2026-11-23 07:39:00 +00:00`},
-		{"not valid yet", leaf(sub, func(c *x509.Certificate) { c.NotBefore = now.Add(2 * time.Hour) }), certs{sub.cert}, `the CA has sent a certificate, "CN=a", that isn't valid before 2026-11-23 09:40:00 +00:00`},
-		{"of an expired CA", leaf(expired, nil), certs{expired.cert}, `the CA has sent a chain that nobody accepts: "CN=expired" expired on 2026-11-23 06:40:00 +00:00`},
-		{"chain of another", leaf(sub, nil), certs{other.cert}, `the CA has sent a chain that isn't that of the certificate: its issuer is "CN=sub", which isn't in it`},
-		{"not of a CA", leaf(noCA, nil), certs{noCA.cert}, "the CA has sent a chain that nobody accepts: "},
-		{"for clients", leaf(sub, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }), certs{sub.cert}, "the CA has sent a chain that nobody accepts: "},
-		{"other names", leaf(sub, func(c *x509.Certificate) { c.DNSNames = []string{"b.example"} }), certs{sub.cert}, "the CA has sent a certificate for other names"},
-		{"nothing but CAs", func(*x509.CertificateRequest) *x509.Certificate { return root.cert }, certs{sub.cert}, "the CA has sent a certificate for another key"},
+		{"in disorder", leaf(sub, nil), certs{root.Certificate, sub.Certificate}, ""},
+		{"with a stranger", leaf(sub, nil), certs{other.Certificate, sub.Certificate}, ""},
+		{"CA twice", leaf(sub, nil), certs{cross.Certificate, sub.Certificate}, ""},
+		{"a little early", leaf(sub, func(c *x509.Certificate) { c.NotBefore = now.Add(30 * time.Minute) }), certs{sub.Certificate}, ""},
+		{"expired", leaf(sub, func(c *x509.Certificate) { c.NotAfter = now.Add(-time.Minute) }), certs{sub.Certificate}, `the CA has sent a certificate, "CN=a", that expired on 2026-11-23 07:39:00 +00:00`},
+		{"not valid yet", leaf(sub, func(c *x509.Certificate) { c.NotBefore = now.Add(2 * time.Hour) }), certs{sub.Certificate}, `the CA has sent a certificate, "CN=a", that isn't valid before 2026-11-23 09:40:00 +00:00`},
+		{"of an expired CA", leaf(expired, nil), certs{expired.Certificate}, `the CA has sent a chain that nobody accepts: "CN=expired" expired on 2026-11-23 06:40:00 +00:00`},
+		{"chain of another", leaf(sub, nil), certs{other.Certificate}, `the CA has sent a chain that isn't that of the certificate: its issuer is "CN=sub", which isn't in it`},
+		{"not of a CA", leaf(noCA, nil), certs{noCA.Certificate}, "the CA has sent a chain that nobody accepts: "},
+		{"for clients", leaf(sub, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }), certs{sub.Certificate}, "the CA has sent a chain that nobody accepts: "},
+		{"other names", leaf(sub, func(c *x509.Certificate) { c.DNSNames = []string{"b.example"} }), certs{sub.Certificate}, "the CA has sent a certificate for other names"},
+		{"nothing but CAs", func(*x509.CertificateRequest) *x509.Certificate { return root.Certificate }, certs{sub.Certificate}, "the CA has sent a certificate for another key"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			ca, a := newFaultyCA(t)
 			ca.chain = func(csr *x509.CertificateRequest) []*x509.Certificate {
-				return certs{leaf(sub, nil)(csr), sub.cert}
+				return certs{leaf(sub, nil)(csr), sub.Certificate}
 			}
 			if _, err := a.Renew(t.Context(), testNow, renewAlways, nil); err != nil {
 				t.Fatal(err)
@@ -244,7 +199,7 @@ func TestACMEKeepsTheGood(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(cert.Certificate) > 1 && chain.SignedBy(cert.Leaf, other.cert) {
+			if len(cert.Certificate) > 1 && chain.SignedBy(cert.Leaf, other.Certificate) {
 				t.Error("the chain isn't in order")
 			}
 			if left := globFiles(t, filepath.Join(a.Dir, "acme"), ".*.tmp"); len(left) > 0 {

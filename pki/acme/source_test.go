@@ -2,15 +2,10 @@ package acme
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"log/slog"
-	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
@@ -60,16 +55,9 @@ func (c *calendar) issue(context.Context, func() time.Time, func(tls.Certificate
 // put makes the file that an order makes, on this machine or another.
 func (c *calendar) put() {
 	c.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	testkit.Check(c.t, err)
 	begin := c.now.Add(c.skew)
-	template := &x509.Certificate{SerialNumber: big.NewInt(begin.Unix()), NotBefore: begin, NotAfter: begin.Add(certLife), DNSNames: c.Domains}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	testkit.Check(c.t, err)
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
-	testkit.Check(c.t, err)
-	data := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
-	testkit.Check(c.t, os.WriteFile(c.CertFile(), append(data, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})...), 0o600))
+	cert := testkit.Sign(&x509.Certificate{NotBefore: begin, NotAfter: begin.Add(certLife), DNSNames: c.Domains}, testkit.NewKey(), nil)
+	testkit.WriteFile(c.t, c.CertFile(), append(cert.KeyPEM(), cert.PEM()...))
 }
 
 // pass lets so much time pass.

@@ -5,31 +5,24 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
-	"math/big"
 	"slices"
 	"strings"
 	"testing"
+
+	"tlstunnel/internal/testkit"
 )
 
 // TestRequestedUsage: what a key shall be for is told as of a certificate with the
 // same extensions.
 func TestRequestedUsage(t *testing.T) {
-	key := newAuthority(t, "CA").key
+	key := testkit.NewKey()
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		KeyUsage:     x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign | x509.KeyUsageDecipherOnly,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign | x509.KeyUsageDecipherOnly,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageAny,
 			x509.ExtKeyUsageIPSECUser, x509.ExtKeyUsageMicrosoftKernelCodeSigning},
 		UnknownExtKeyUsage: []asn1.ObjectIdentifier{{1, 2, 3, 4}},
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
+	cert := testkit.Sign(template, key, nil).Certificate
 	describe := func(extensions ...pkix.Extension) CSRDescription {
 		t.Helper()
 		der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{ExtraExtensions: extensions}, key)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/dn"
+	"tlstunnel/internal/testkit"
 )
 
 func TestDescribeText(t *testing.T) {
@@ -126,7 +127,7 @@ func TestDescribeRare(t *testing.T) {
 
 func TestFingerprintIsThatOfOpenSSL(t *testing.T) {
 	store := newAuthority(t, "CA")
-	out := openssl(t, "x509", "-noout", "-fingerprint", "-sha256", "-in", filepath.Join(store.dir, "ca.crt"))
+	out := testkit.Run(t, "openssl", "x509", "-noout", "-fingerprint", "-sha256", "-in", filepath.Join(store.dir, "ca.crt"))
 	if got := dn.Fingerprint(store.ca); !strings.Contains(out, "="+got+"\n") {
 		t.Errorf("got %s, want %s", got, out)
 	}

@@ -7,11 +7,8 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
-	"math/big"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -19,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tlstunnel/internal/testkit"
 )
 
 // files is a folder with good and bad input.
@@ -35,19 +34,9 @@ func (f files) pem(t *testing.T, name, blockType string, der []byte) {
 // selfSigned writes NAME.crt and NAME.key.
 func (f files) selfSigned(t *testing.T, name string, key crypto.Signer, algorithm x509.SignatureAlgorithm) {
 	t.Helper()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: now, NotAfter: now.Add(time.Hour), SignatureAlgorithm: algorithm,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.pem(t, name+".crt", "CERTIFICATE", der)
-	keyPEM, err := EncodeKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	writeFile(t, f.path(name+".key"), keyPEM)
+	made := testkit.Sign(&x509.Certificate{NotBefore: now, NotAfter: now.Add(time.Hour), SignatureAlgorithm: algorithm}, key, nil)
+	writeFile(t, f.path(name+".crt"), made.PEM())
+	writeFile(t, f.path(name+".key"), made.KeyPEM())
 }
 
 func TestLoadKeyPair(t *testing.T) {
@@ -85,10 +74,7 @@ func TestLoadKeyPair(t *testing.T) {
 		}
 	}
 
-	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
+	rsaKey := testkit.RSAKey(2048)
 	f.selfSigned(t, "rsa", rsaKey, x509.SHA256WithRSA)
 	f.pem(t, "pkcs1.key", "RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaKey))
 	if _, err := LoadKeyPair(f.path("rsa.crt"), f.path("pkcs1.key"), ""); err != nil {
@@ -188,39 +174,21 @@ func (f files) makeBadFiles(t *testing.T) {
 	}
 	f.pem(t, "x25519.key", "PRIVATE KEY", der)
 
-	weak, err := rsa.GenerateKey(rand.Reader, 1024)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.selfSigned(t, "weak", weak, x509.SHA256WithRSA)
+	f.selfSigned(t, "weak", testkit.RSAKey(1024), x509.SHA256WithRSA)
 	p224, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.selfSigned(t, "p224", p224, x509.ECDSAWithSHA256)
-	ca, err := tls.LoadX509KeyPair(f.path("ca.crt"), f.path("ca.key"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	huge, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{SerialNumber: big.NewInt(1)}, ca.Leaf, hugeKey(), ca.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.pem(t, "huge.crt", "CERTIFICATE", huge)
+	by := &testkit.Cert{Certificate: f.ca, Key: f.key}
+	writeFile(t, f.path("huge.crt"), testkit.Sign(new(x509.Certificate), hugeKey(), by).PEM())
 	f.makeSHA1(t)
 }
 
-// makeSHA1 rewrites the signature algorithm of a good certificate, as Go
-// doesn't sign with SHA-1. The object identifiers differ in their last byte.
 func (f files) makeSHA1(t *testing.T) {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.selfSigned(t, "sha1", key, x509.SHA256WithRSA)
+	f.selfSigned(t, "sha1", testkit.RSAKey(2048), x509.SHA256WithRSA)
 	block, _ := pem.Decode(readFile(t, f.path("sha1.crt")))
-	const pkcs1 = "\x2a\x86\x48\x86\xf7\x0d\x01\x01" // 1.2.840.113549.1.1
-	f.pem(t, "sha1.crt", "CERTIFICATE", bytes.ReplaceAll(block.Bytes, []byte(pkcs1+"\x0b"), []byte(pkcs1+"\x05")))
+	f.pem(t, "sha1.crt", "CERTIFICATE", testkit.WithSHA1(block.Bytes))
 }
 
 func TestPermissionDenied(t *testing.T) {
