@@ -79,6 +79,7 @@ func killEach(t *testing.T, does string, prepare, look func(t *testing.T, dir st
 	}
 	for i, step := range steps {
 		t.Run(strings.TrimSpace(does+" "+strconv.Itoa(i+1)+" "+step), func(t *testing.T) {
+			t.Parallel()
 			dir := filepath.Join(t.TempDir(), "state", "pki")
 			prepare(t, dir)
 			output, err := startChild(t, dir, childDoes+"="+does, childKill+"="+strconv.Itoa(i+1))()
