@@ -1,13 +1,9 @@
 package service
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,8 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"tlstunnel/internal/testkit"
 	"tlstunnel/pki/acme"
-	"tlstunnel/pki/certfile"
 	"tlstunnel/service/compile"
 )
 
@@ -76,15 +72,7 @@ func TestACMEKeepsExpired(t *testing.T) {
 // putCertificate makes the file of an order.
 func putCertificate(t *testing.T, file string, begin, end time.Time, name string) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	check(t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: begin, NotAfter: end, DNSNames: []string{name}}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	check(t, err)
-	cert, err := x509.ParseCertificate(der)
-	check(t, err)
-	data, err := certfile.EncodeKey(key)
-	check(t, err)
+	cert := testkit.Sign(&x509.Certificate{NotBefore: begin, NotAfter: end, DNSNames: []string{name}}, testkit.NewKey(), nil)
 	check(t, os.MkdirAll(filepath.Dir(file), 0o700))
-	check(t, os.WriteFile(file, append(data, certfile.EncodeCertificates(cert)...), 0o600))
+	testkit.WriteFile(t, file, append(cert.KeyPEM(), cert.PEM()...))
 }

@@ -22,7 +22,10 @@ import (
 // What the tests of all packages share, under the names that it has here.
 const waitTime = testkit.Patience
 
-var freePort = testkit.FreePort
+var (
+	check    = testkit.Check
+	freePort = testkit.FreePort
+)
 
 // subject is a service with a config file, a log and a PKI of its own.
 type subject struct {
@@ -113,28 +116,10 @@ func (s *subject) tryDial(tunnel string, cfg *tls.Config) (*tls.Conn, error) {
 // gets.
 func greeter(t *testing.T, name string) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
-	return serveEcho(t, l, name+"\n")
-}
-
-// serveEcho greets whom l accepts, and sends back what it gets. It returns the address.
-func serveEcho(t *testing.T, l net.Listener, greeting string) string {
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				_, _ = io.WriteString(c, greeting)
-				_, _ = io.Copy(c, c)
-			}()
-		}
-	}()
-	return l.Addr().String()
+	return testkit.Serve(t, testkit.Listen(t), func(c net.Conn) {
+		_, _ = io.WriteString(c, name+"\n")
+		testkit.Echo(c)
+	})
 }
 
 // speaker reads and writes lines.
@@ -159,13 +144,6 @@ func (s speaker) echo(t *testing.T, line string) {
 	_, err := io.WriteString(s, line+"\n")
 	check(t, err)
 	s.expect(t, line)
-}
-
-func check(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // usage is what a service must not need more and more of.

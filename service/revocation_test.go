@@ -3,12 +3,9 @@ package service
 import (
 	"context"
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -26,6 +23,7 @@ import (
 	"time"
 
 	"tlstunnel/internal/dn"
+	"tlstunnel/internal/testkit"
 	"tlstunnel/pki"
 	"tlstunnel/pki/certfile"
 	"tlstunnel/service/compile"
@@ -58,20 +56,13 @@ func openAuthority(t *testing.T, store *pki.Store) *authority {
 // issueClient makes a client certificate. The chain is the leaf alone.
 func (a *authority) issueClient() tls.Certificate {
 	a.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	check(a.t, err)
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: big.NewInt(7),
-		Subject:      pkix.Name{CommonName: "modality-7"},
-		DNSNames:     []string{"localhost"},
-		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().Add(time.Hour),
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}, a.key.Leaf, &key.PublicKey, a.key.PrivateKey)
-	check(a.t, err)
-	leaf, err := x509.ParseCertificate(der)
-	check(a.t, err)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+	ca := &testkit.Cert{Certificate: a.key.Leaf, Key: a.key.PrivateKey.(crypto.Signer)}
+	cert := ca.Issue("modality-7", func(c *x509.Certificate) {
+		c.SerialNumber, c.DNSNames = big.NewInt(7), []string{"localhost"}
+		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	}).TLS()
+	cert.Certificate = cert.Certificate[:1]
+	return cert
 }
 
 // revoke writes a list to file that has the CA's server certificate, or none, and
@@ -351,9 +342,8 @@ func (s *subject) openPKI() *pki.Store {
 // foreignServer speaks TLS and echoes.
 func foreignServer(t *testing.T, cert tls.Certificate) string {
 	t.Helper()
-	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}})
-	check(t, err)
-	return serveEcho(t, l, "")
+	config := &tls.Config{Certificates: []tls.Certificate{cert}}
+	return testkit.Serve(t, tls.NewListener(testkit.Listen(t), config), testkit.Echo)
 }
 
 // endless is a stream.

@@ -3,14 +3,11 @@ package service
 import (
 	"context"
 	"crypto"
-	"crypto/rand"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -38,14 +35,6 @@ func load(t *testing.T, text string) *config.Config {
 	return cfg
 }
 
-// echoService is a target that sends back what it gets.
-func echoService(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
-	return serveEcho(t, l, "")
-}
-
 // TestPair runs a server and a client tunnel in one process, from the first run
 // to the stop.
 func TestPair(t *testing.T) {
@@ -58,7 +47,7 @@ func TestPair(t *testing.T) {
 		listen = "127.0.0.1:0"
 		target = %q
 		client_auth = "require"
-	`, echoService(t)))
+	`, testkit.Serve(t, testkit.Listen(t), testkit.Echo)))
 	log := new(testkit.Log)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -252,13 +241,9 @@ func TestFalseSigner(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"a.example"}, NotAfter: time.Now().AddDate(0, 2, 0)}
-	key, server := store.Server.PrivateKey.(crypto.Signer), store.Server.Leaf
-	der, err := x509.CreateCertificate(rand.Reader, template, server, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	server := &testkit.Cert{Certificate: store.Server.Leaf, Key: store.Server.PrivateKey.(crypto.Signer)}
+	template := &x509.Certificate{DNSNames: []string{"a.example"}, NotAfter: time.Now().AddDate(0, 2, 0)}
+	leaf := testkit.Sign(template, server.Key, server).PEM()
 	chain, err := os.ReadFile(filepath.Join(store.Dir, "server.crt"))
 	if err != nil {
 		t.Fatal(err)
