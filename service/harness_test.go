@@ -161,9 +161,6 @@ func measure(t *testing.T) usage {
 	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	u.heap, u.goroutines = m.HeapAlloc, runtime.NumGoroutine()
-	if open, err := os.ReadDir("/proc/self/fd"); err == nil {
-		u.files = len(open)
-	}
+	u.heap, u.goroutines, u.files = m.HeapAlloc, runtime.NumGoroutine(), testkit.OpenFiles()
 	return u
 }

@@ -4,8 +4,8 @@ package testkit
 
 import "os"
 
-// openFiles is 0 where the system doesn't tell.
-func openFiles() int {
+// OpenFiles is how many file descriptors this process has, 0 where the system doesn't tell.
+func OpenFiles() int {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
 		return 0
