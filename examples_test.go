@@ -14,6 +14,7 @@ import (
 
 	"tlstunnel/internal/cli"
 	"tlstunnel/internal/config"
+	"tlstunnel/internal/testkit"
 	"tlstunnel/service"
 )
 
@@ -44,7 +45,7 @@ func TestFirstTunnel(t *testing.T) {
 }
 
 func runExample(t *testing.T, serverText, clientText string) {
-	echo := startEcho(t)
+	echo := testkit.Serve(t, testkit.Listen(t), testkit.Echo)
 	dir := t.TempDir()
 
 	server := loadExample(t, dir, "server.toml", serverText)
@@ -145,28 +146,4 @@ func startExample(t *testing.T, cfg *config.Config) string {
 	}
 	t.Cleanup(s.Stop)
 	return s.Addr(cfg.Tunnels[0].Name).String()
-}
-
-// startEcho serves what sends everything back, until the end of the test.
-func startEcho(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				_, _ = io.Copy(c, c)
-				_ = c.(*net.TCPConn).CloseWrite()
-			}()
-		}
-	}()
-	return l.Addr().String()
 }

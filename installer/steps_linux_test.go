@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"tlstunnel/internal/testkit"
 )
 
 // testAccount is nobody's.
@@ -35,12 +37,7 @@ func testHost(t *testing.T) host {
 	}
 }
 
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var check = testkit.Check
 
 // apply does the steps and returns what became of them.
 func apply(steps ...Step) (states []State, err error) {

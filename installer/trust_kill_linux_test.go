@@ -38,7 +38,7 @@ func TestTrustKill(t *testing.T) {
 		return
 	}
 	later := time.Now().AddDate(0, 1, 0)
-	first, second := newCA(t, "first", later), newCA(t, "second", later)
+	first, second := newCA("first", later), newCA("second", later)
 	type list = []*x509.Certificate
 	for _, tt := range []struct {
 		name         string

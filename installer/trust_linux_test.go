@@ -2,19 +2,16 @@ package installer
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"errors"
-	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"tlstunnel/internal/testkit"
 )
 
 // storeHost is a machine in a folder, with the store of a kind and a program that
@@ -58,20 +55,8 @@ func makeBundle(root string, s trustStore) error {
 	return os.WriteFile(root+s.bundle, all, 0o644)
 }
 
-func newCA(t *testing.T, name string, notAfter time.Time) *x509.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	check(t, err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
-		NotBefore: notAfter.AddDate(-1, 0, 0), NotAfter: notAfter,
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	check(t, err)
-	cert, err := x509.ParseCertificate(der)
-	check(t, err)
-	return cert
+func newCA(name string, notAfter time.Time) *x509.Certificate {
+	return testkit.NewCA(name, func(c *x509.Certificate) { c.NotBefore, c.NotAfter = notAfter.AddDate(-1, 0, 0), notAfter }).Certificate
 }
 
 func (h host) trust(t *testing.T, cas ...*x509.Certificate) ([]State, error) {
@@ -90,14 +75,14 @@ func (h host) untrust(t *testing.T, cas ...*x509.Certificate) ([]State, error) {
 
 func TestTrust(t *testing.T) {
 	later := time.Now().AddDate(0, 1, 0)
-	first, second := newCA(t, "first", later), newCA(t, "second", later)
-	expired := newCA(t, "expired", time.Now().AddDate(0, -1, 0))
+	first, second := newCA("first", later), newCA("second", later)
+	expired := newCA("expired", time.Now().AddDate(0, -1, 0))
 	for _, kind := range trustStores {
 		t.Run(filepath.Base(kind.program), func(t *testing.T) {
 			h := storeHost(t, kind)
 			s, err := h.trustStore()
 			check(t, err)
-			foreign := newCA(t, "foreign", later)
+			foreign := newCA("foreign", later)
 			theirs := filepath.Join(s.anchors, "company.crt")
 			anchored, err := h.trustSteps([]*x509.Certificate{foreign})
 			check(t, err)
@@ -164,7 +149,7 @@ func TestTrust(t *testing.T) {
 }
 
 func TestTrustBroken(t *testing.T) {
-	ca := newCA(t, "own", time.Now().AddDate(0, 1, 0))
+	ca := newCA("own", time.Now().AddDate(0, 1, 0))
 	if _, err := (host{root: t.TempDir()}).trustSteps([]*x509.Certificate{ca}); err == nil || !strings.Contains(err.Error(), "install the package ca-certificates") {
 		t.Errorf("got %v", err)
 	}

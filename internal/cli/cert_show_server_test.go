@@ -10,31 +10,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tlstunnel/internal/testkit"
 )
 
 // TestWhyNoCertificate: each server that sends none, and what is said of it.
 func TestWhyNoCertificate(t *testing.T) {
-	listen := func() net.Listener {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { l.Close() })
-		return l
-	}
-	serve := func(answer func(net.Conn)) string {
-		l := listen()
-		go func() {
-			for c, err := l.Accept(); err == nil; c, err = l.Accept() {
-				answer(c)
-				c.Close()
-			}
-		}()
-		return l.Addr().String()
-	}
-	silent := listen().Addr().String() // whose connections nobody takes
-	gone := listen()
-	gone.Close()
+	serve := func(answer func(net.Conn)) string { return testkit.Serve(t, testkit.Listen(t), answer) }
+	silent := testkit.Listen(t).Addr().String() // whose connections nobody takes
+	gone := testkit.FreePort(t)
 	refusing := &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, errors.New("no") }}
 	for _, test := range []struct {
 		address string
@@ -43,10 +27,10 @@ func TestWhyNoCertificate(t *testing.T) {
 	}{
 		{silent, 50 * time.Millisecond, "asking ADDRESS for its certificate: the server didn't finish the TLS handshake within 50ms: does it speak TLS at this port? ("},
 		{silent, time.Nanosecond, "connecting to ADDRESS: the server didn't answer within 1ns: is it on, and does a firewall drop the packets? ("},
-		{gone.Addr().String(), 10 * time.Second, "connecting to ADDRESS: nothing listens at the server, or a firewall rejects: is its service running, and is the port right? ("},
+		{gone, 10 * time.Second, "connecting to ADDRESS: nothing listens at the server, or a firewall rejects: is its service running, and is the port right? ("},
 		{serve(func(c net.Conn) { fmt.Fprint(c, "220 mail.example ESMTP\r\n"); _, _ = io.Copy(io.Discard, c) }), 10 * time.Second,
 			"asking ADDRESS for its certificate: the server isn't speaking TLS: a server that greets first, as SMTP and FTP do; is it the port of the plain service? ("},
-		{serve(func(c net.Conn) { _, _ = io.Copy(c, c) }), 10 * time.Second,
+		{serve(testkit.Echo), 10 * time.Second,
 			"asking ADDRESS for its certificate: the server isn't speaking TLS: it sends back what it gets; is it the port of the plain service? ("},
 		{serve(func(c net.Conn) { _, _ = c.Read(make([]byte, 1<<16)) }), 10 * time.Second,
 			"asking ADDRESS for its certificate: the server closed in the middle of the TLS handshake: it doesn't speak TLS at this port, or it refuses this machine; its own log knows ("},

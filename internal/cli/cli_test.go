@@ -1,16 +1,11 @@
 package cli
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -23,6 +18,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"tlstunnel/internal/testkit"
 )
 
 // example is the config that init writes: the repository's.
@@ -125,25 +122,18 @@ func cmdFreePort(ts *testscript.TestScript, neg bool, args []string) {
 func cmdMkcert(ts *testscript.TestScript, neg bool, args []string) {
 	days, err := strconv.Atoi(args[1])
 	ts.Check(err)
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	ts.Check(err)
 	end := time.Now().Add(time.Duration(days)*24*time.Hour + time.Minute)
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		Subject:      pkix.Name{CommonName: args[0]},
-		DNSNames:     []string{args[0]},
-		NotBefore:    end.AddDate(-1, 0, 0),
-		NotAfter:     end,
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		Subject:     pkix.Name{CommonName: args[0]},
+		DNSNames:    []string{args[0]},
+		NotBefore:   end.AddDate(-1, 0, 0),
+		NotAfter:    end,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	ts.Check(err)
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
-	ts.Check(err)
-	cert, secret := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".crt"), cert, 0o644))
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".key"), secret, 0o600))
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".pem"), slices.Concat(cert, secret), 0o600))
+	made := testkit.Sign(template, testkit.NewKey(), nil)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".crt"), made.PEM(), 0o644))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".key"), made.KeyPEM(), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".pem"), slices.Concat(made.PEM(), made.KeyPEM()), 0o600))
 }
 
 // echo VAR starts an echo service for the length of the script and sets VAR to

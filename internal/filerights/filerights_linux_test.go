@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"tlstunnel/internal/testkit"
 )
 
 var stranger = User{UID: 4711, GID: 4712}
@@ -27,12 +29,7 @@ func folder(t *testing.T, u User) string {
 	return dir
 }
 
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var check = testkit.Check
 
 func ownerNow(t *testing.T, path string) User {
 	t.Helper()

@@ -250,7 +250,7 @@ func TestACMEHTTP(t *testing.T) {
 		c.Close()
 		t.Error("http_listen is still open")
 	}
-	if strings.Contains(tun.text(), key) {
+	if strings.Contains(tun.output.String(), key) {
 		t.Error("the log has the key")
 	}
 }

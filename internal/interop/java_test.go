@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"tlstunnel/internal/testkit"
 )
 
 // TestJava: the trust store that `ca export --p12` writes is one for Java, whose client
@@ -18,13 +20,9 @@ import (
 func TestJava(t *testing.T) {
 	t.Parallel()
 	keytool := need(t, "keytool")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := testkit.Listen(t)
 	var list []byte
 	go http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(list) }))
-	defer l.Close()
 	tun := startServer(t, l.Addr().String(), `client_auth = "require"`)
 	dir := t.TempDir()
 	file := func(name string) string { return filepath.Join(dir, name) }

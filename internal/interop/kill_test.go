@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"tlstunnel/internal/testkit"
 )
 
 // TestKill kills tlstunnel in the middle of transfers. Neither end may take that for
@@ -159,11 +161,7 @@ func wantBlob(t *testing.T, r io.Reader) {
 // newTarget listens, for TLS if config is set.
 func newTarget(t *testing.T, config *tls.Config) net.Listener {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
+	l := testkit.Listen(t)
 	if config != nil {
 		return tls.NewListener(l, config)
 	}

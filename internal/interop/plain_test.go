@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"tlstunnel/internal/testkit"
 )
 
 // blob is what two programs send each other: many TLS records and reads.
@@ -35,10 +37,7 @@ type plainServer struct {
 // startPlain starts a plain server that gives each connection to serve.
 func startPlain(t *testing.T, serve func(*net.TCPConn) error) *plainServer {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := testkit.Listen(t)
 	s := &plainServer{l, l.Addr().String(), serve, make(chan error, 100)}
 	var running sync.WaitGroup
 	running.Go(s.acceptAll)
@@ -78,12 +77,7 @@ func (s *plainServer) wantServed(t *testing.T) {
 // address.
 func startEcho(t *testing.T) string {
 	t.Helper()
-	return startPlain(t, echo).addr
-}
-
-func echo(c *net.TCPConn) error {
-	_, err := io.Copy(c, c)
-	return errors.Join(err, c.CloseWrite())
+	return testkit.Serve(t, testkit.Listen(t), testkit.Echo)
 }
 
 // byName is a loopback address with the host by its name.

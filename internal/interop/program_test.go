@@ -8,39 +8,23 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"tlstunnel/internal/testkit"
 )
 
-// patience is how long a test waits for anything: many times what a busy
-// machine under the race detector needs.
-const patience = 20 * time.Second
+// What the tests of all packages share, under the names that it has here.
+const patience = testkit.Patience
 
-// need returns the path of a program, or ends the test when it isn't installed.
-func need(t *testing.T, name string) string {
-	t.Helper()
-	candidates := []string{name}
-	for _, dir := range []string{"/usr/sbin", "/usr/bin", "/usr/lib/postgresql/*/bin"} {
-		found, _ := filepath.Glob(filepath.Join(dir, name))
-		candidates = append(candidates, found...)
-	}
-	for _, c := range candidates {
-		if path, err := exec.LookPath(c); err == nil {
-			return path
-		}
-	}
-	if os.Getenv("TLSTUNNEL_REQUIRE_INTEROP") == "1" {
-		t.Fatalf("%s isn't installed, and TLSTUNNEL_REQUIRE_INTEROP is set", name)
-	}
-	t.Skipf("%s isn't installed", name)
-	return ""
-}
+var (
+	need     = testkit.Need
+	readFile = testkit.ReadFile
+)
 
 // run runs a program to its end and returns what it wrote to stdout and stderr.
 // Its exit code must be 0.
@@ -73,23 +57,15 @@ type program struct {
 	cmd    *exec.Cmd
 	exited chan struct{} // closed when all is known
 	err    error         // of its exit; to be read after exited
-
-	mu      sync.Mutex // guards what follows
-	output  []byte
-	changed chan struct{} // closed when there is more output
+	output testkit.Log
 }
 
 // start starts cmd, whose output nobody else may take. At the end of the test
 // it gets SIGTERM if it still runs, and its output is shown if the test failed.
 func start(t *testing.T, cmd *exec.Cmd) *program {
 	t.Helper()
-	p := &program{
-		name:    filepath.Base(cmd.Path),
-		cmd:     cmd,
-		exited:  make(chan struct{}),
-		changed: make(chan struct{}),
-	}
-	cmd.Stdout, cmd.Stderr = p, p
+	p := &program{name: filepath.Base(cmd.Path), cmd: cmd, exited: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = &p.output, &p.output
 	cmd.WaitDelay = patience
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = new(syscall.SysProcAttr)
@@ -104,7 +80,7 @@ func start(t *testing.T, cmd *exec.Cmd) *program {
 			t.Errorf("%s: %v", p.name, err)
 		}
 		if t.Failed() {
-			t.Logf("output of %s %q:\n%s", p.name, p.cmd.Args[1:], p.text())
+			t.Logf("output of %s %q:\n%s", p.name, p.cmd.Args[1:], &p.output)
 		}
 	})
 	return p
@@ -113,28 +89,6 @@ func start(t *testing.T, cmd *exec.Cmd) *program {
 func (p *program) wait() {
 	p.err = p.cmd.Wait()
 	close(p.exited)
-}
-
-// Write takes output. It is for package exec.
-func (p *program) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.output = append(p.output, b...)
-	close(p.changed)
-	p.changed = make(chan struct{})
-	return len(b), nil
-}
-
-func (p *program) text() string {
-	text, _ := p.watch()
-	return text
-}
-
-// watch returns the output up to now and what is closed when there is more.
-func (p *program) watch() (text string, changed <-chan struct{}) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return string(p.output), p.changed
 }
 
 // waitFor waits until the output matches the pattern and returns the match and
@@ -155,14 +109,14 @@ func (p *program) waitUntil(t *testing.T, what string, ok func(output string) bo
 	t.Helper()
 	timeout := time.After(patience)
 	for {
-		text, changed := p.watch()
-		if ok(text) {
+		changed := p.output.Next()
+		if ok(p.output.String()) {
 			return
 		}
 		select {
 		case <-changed:
 		case <-p.exited:
-			if !ok(p.text()) {
+			if !ok(p.output.String()) {
 				t.Fatalf("%s ended (%v) without %s", p.name, p.err, what)
 			}
 			return
@@ -263,18 +217,5 @@ func freeAddress(t *testing.T) string {
 // writeFile writes a file into dir and returns its path.
 func writeFile(t *testing.T, dir, name, text string) string {
 	t.Helper()
-	file := filepath.Join(dir, name)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return file
-}
-
-func readFile(t *testing.T, file string) []byte {
-	t.Helper()
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
+	return testkit.WriteFile(t, filepath.Join(dir, name), text)
 }

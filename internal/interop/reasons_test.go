@@ -267,7 +267,7 @@ set +e
 		t.Fatal("it goes on")
 	}
 	reasons := map[string]string{}
-	for line := range strings.Lines(p.text()) {
+	for line := range strings.Lines(p.output.String()) {
 		var r record
 		if json.Unmarshal([]byte(line), &r) == nil && r.Msg == targetFailed {
 			reasons[r.Tunnel] = r.Reason

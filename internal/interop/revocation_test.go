@@ -5,7 +5,6 @@ package interop
 import (
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -42,11 +41,7 @@ func TestSClientRevoked(t *testing.T) {
 			bad, good := ours.issue(t, "modality-7"), ours.issue(t, "modality-8")
 			crl := filepath.Join(ours.dir, "clinic.crl")
 			ours.gencrl(t, form, crl)
-			target := startPlain(t, func(c *net.TCPConn) error {
-				_ = echo(c) // its end is a reset
-				return nil
-			})
-			tun := startServer(t, target.addr, `client_auth = "require"`, fmt.Sprintf("client_ca = [%q]", ours.cert),
+			tun := startServer(t, startEcho(t), `client_auth = "require"`, fmt.Sprintf("client_ca = [%q]", ours.cert),
 				fmt.Sprintf("crl = [%q]", crl), `allow = ["cn:modality-*"]`)
 			options := verifying(tun.ca(), "localhost")
 

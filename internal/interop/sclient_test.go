@@ -25,7 +25,7 @@ func talkSClient(t *testing.T, address string, options ...string) string {
 	p.waitFor(t, line)
 	stdin.Close()
 	p.waitExit(t)
-	return p.text()
+	return p.output.String()
 }
 
 func startSClient(t *testing.T, address string, options ...string) (*program, io.WriteCloser) {

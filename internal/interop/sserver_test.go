@@ -170,7 +170,7 @@ func TestSServerWantsClientCertificate(t *testing.T) {
 			ask(t, c, "marco\n", "ocram\n")
 			c.Close()
 			tun.wantClosed(t)
-			if text := p.text(); !strings.Contains(text, "modality-7") {
+			if text := p.output.String(); !strings.Contains(text, "modality-7") {
 				t.Errorf("s_server doesn't name the client:\n%s", text)
 			}
 		})

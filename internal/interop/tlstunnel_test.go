@@ -147,7 +147,7 @@ func (tun *tunnel) pki(name string) string { return filepath.Join(tun.dir, "pki"
 // records are the complete lines of the log so far.
 func (tun *tunnel) records() []record {
 	var all []record
-	for line := range strings.Lines(tun.text()) {
+	for line := range strings.Lines(tun.output.String()) {
 		var r record
 		if strings.HasSuffix(line, "\n") && json.Unmarshal([]byte(line), &r) == nil {
 			all = append(all, r)
