@@ -162,6 +162,7 @@ func TestLeftOutPKI(t *testing.T) {
 
 // TestLeftOutPort: a port that is taken, and an address that isn't this machine's.
 func TestLeftOutPort(t *testing.T) {
+	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
 	defer taken.Close()

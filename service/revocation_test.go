@@ -221,6 +221,7 @@ func TestRevocationWaitsForNothing(t *testing.T) {
 
 // TestForeignCRL: of the CA of another machine, in both modes.
 func TestForeignCRL(t *testing.T) {
+	t.Parallel()
 	var foreign *authority
 	var crl string
 	s := startService(t, "", func(dir string) {

@@ -8,10 +8,11 @@ import (
 // What comes after a close_notify may still be on its way when the answer is
 // complete, and the other side may be slow to take that.
 func TestLateBytesAfterCloseNotify(t *testing.T) {
+	leakCheck(t)
 	const answer = 200 << 10
 	for _, mode := range []string{"server", "client"} {
 		t.Run(mode, func(t *testing.T) {
-			leakCheck(t)
+			t.Parallel() // each waits for the small window of the other end
 			p := newPath(t, mode, nil)
 			secure, plain := p.open(t)
 			if mode == "client" {

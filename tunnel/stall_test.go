@@ -12,6 +12,7 @@ import (
 
 // A peer that vanishes without a FIN looks like these: it says nothing any more.
 func TestSilenceIsEnded(t *testing.T) {
+	leakCheck(t)
 	const limit = 400 * time.Millisecond // longer than a busy machine takes for a few bytes
 	tests := []struct {
 		name   string
@@ -48,7 +49,7 @@ func TestSilenceIsEnded(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			leakCheck(t)
+			t.Parallel()
 			p := newPath(t, "server", test.edit)
 			peer, target := p.open(t)
 			quiet := time.Now() // from then on, or a moment later
