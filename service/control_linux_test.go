@@ -30,16 +30,10 @@ func TestControlLate(t *testing.T) {
 	go func() { ended <- Run(ctx, cfg, slog.New(slog.NewTextHandler(log, nil)), Host{}) }()
 	log.Await(t, `msg="the control channel can't be opened: status and reload don't work until it can" err="another tlstunnel with this config answers`)
 	check(t, stop())
-	for end := time.Now().Add(waitTime); ; {
+	testkit.Eventually(t, "an answer to status", func() bool {
 		_, err := AskStatus(t.Context(), cfg.File)
-		if err == nil {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatal(err)
-		}
-		time.Sleep(time.Millisecond)
-	}
+		return err == nil
+	})
 	cancel()
 	check(t, <-ended)
 }

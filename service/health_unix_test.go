@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"tlstunnel/internal/logging"
 	"tlstunnel/internal/testkit"
@@ -30,13 +29,9 @@ func TestLogFailureInStatus(t *testing.T) {
 	defer s.Stop()
 	s.logControl = control
 	await := func(want Verdict) (st Status) {
-		for range 500 {
-			if st = s.Status(); st.Verdict == want {
-				return st
-			}
-			time.Sleep(10 * time.Millisecond)
+		if !testkit.Reached(func() bool { st = s.Status(); return st.Verdict == want }) {
+			t.Fatalf("got %+v, want %s", st.Health, want)
 		}
-		t.Fatalf("got %+v, want %s", st.Health, want)
 		return st
 	}
 	if st := await(Degraded); len(st.Problems) != 1 || !strings.Contains(st.Problems[0], fmt.Sprintf("%q can't be written", cfg.Log.File)) || st.LogError == "" {

@@ -3,12 +3,14 @@ package service
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
 	"tlstunnel/internal/ownpki"
+	"tlstunnel/internal/testkit"
 	"tlstunnel/pki"
 )
 
@@ -69,18 +71,14 @@ func (d *dialler) connects(t *testing.T, n int) {
 	d.mu.Lock()
 	want := d.done + n
 	d.mu.Unlock()
-	for end := time.Now().Add(waitTime); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	testkit.Eventually(t, fmt.Sprintf("%s: %d connections", d.name, n), func() bool {
 		d.mu.Lock()
-		done, failures := d.done, d.failures
-		d.mu.Unlock()
-		if len(failures) > 0 {
-			t.Fatalf("%s: connection failed: %v", d.name, failures[0])
+		defer d.mu.Unlock()
+		if len(d.failures) > 0 {
+			t.Fatalf("%s: connection failed: %v", d.name, d.failures[0])
 		}
-		if done >= want {
-			return
-		}
-	}
-	t.Fatalf("%s: too slow", d.name)
+		return d.done >= want
+	})
 }
 
 // TestRotationWithoutFailure rotates the CA of a running service while an old

@@ -181,13 +181,9 @@ func cmdTalk(ts *testscript.TestScript, neg bool, args []string) {
 func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
 	want := regexp.MustCompile("(?m)" + args[1])
 	var data []byte
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		data, _ = os.ReadFile(ts.MkAbs(args[0]))
-		if want.Match(data) {
-			return
-		}
+	if !testkit.Reached(func() bool { data, _ = os.ReadFile(ts.MkAbs(args[0])); return want.Match(data) }) {
+		ts.Fatalf("%s never matched %q:\n%s", args[0], args[1], data)
 	}
-	ts.Fatalf("%s never matched %q:\n%s", args[0], args[1], data)
 }
 
 // envsubst FILE... replaces ${VAR} in the files.
