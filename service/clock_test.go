@@ -111,7 +111,7 @@ func TestClockIsBehind(t *testing.T) {
 	store, err := pki.Open(s.cfg.PKI.Dir, behind)
 	check(t, err)
 	tunnels, problems := compile.Tunnels(s.cfg, store, behind)
-	if problems.Err() != nil || len(tunnels[0].Shown) != 1 || len(tunnels[0].Expiring) != 1 || len(store.Warnings) != 1 {
+	if problems.Err() != nil || len(tunnels[0].Certs) != 1 || len(tunnels[0].Expiring) != 1 || len(store.Warnings) != 1 {
 		t.Errorf("problems %v, warnings %q", problems, store.Warnings)
 	}
 	if err := compile.Check(s.cfg, behind).Err(); err != nil {

@@ -47,7 +47,7 @@ func (s *Service) applyCRLs() (changed []string) {
 		if len(lists)+len(r.Settings.RevocationLists) == 0 {
 			continue
 		}
-		r.Revoke(lists)
+		r.SetRevocations(lists)
 		r.tunnel.Apply(r.Settings)
 		changed = append(changed, r.Config.Name)
 	}

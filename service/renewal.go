@@ -164,7 +164,7 @@ func (s *Service) warnOfExpiry(now time.Time) {
 	if store == nil {
 		return
 	}
-	if text := compile.CAEnds(store, now); text != "" {
+	if text := compile.CAExpiryWarning(store, now); text != "" {
 		s.log.Warn(msgExpiry, "warning", text)
 	}
 }
@@ -187,7 +187,7 @@ func (s *Service) noteExpiryMarks(now time.Time) (passed bool) {
 	}
 	s.noteCA(store)
 	for _, t := range s.tunnels {
-		for _, cert := range t.Shown {
+		for _, cert := range t.Certs {
 			pass(cert, expiryMarks)
 		}
 	}

@@ -10,18 +10,17 @@ import (
 // MemoryInterval is the time between two calls of [Memory.Look].
 const MemoryInterval = 2 * time.Second
 
-// Memory returns to the system what a burst of connections has left, once it is
-// over. By itself, the runtime keeps most of it in reserve, whoever needs it. It is for
-// one goroutine.
+// Memory gives memory back to the system after a burst of connections. Without it, the Go
+// runtime keeps most of that memory. Only one goroutine may use a Memory.
 type Memory struct {
-	allocated uint64 // bytes since the start, when it was looked at last
-	returned  uint64 // the same, when the system got memory back last
-	again     int    // after how many looks there is to be another return, 0: no more
+	allocated   uint64 // bytes allocated since the start, at the last call of Look
+	returned    uint64 // the same at the last return of memory
+	looksToNext int    // calls of Look until the second return, 0 if none is to come
 }
 
-// looksToReturn are the looks between the two returns after a burst. A connection
-// goes on with new goroutines, of small stacks, up to four seconds after its last
-// bytes (see tunnel.idleAfter), and the runtime keeps the old stacks until a collection.
+// looksToReturn is how many calls of Look are between the two returns after a burst. Up to
+// four seconds after its last bytes, a connection changes to new goroutines with small stacks
+// (see tunnel.idleAfter). The runtime frees the old stacks only at the next collection.
 const looksToReturn = 2
 
 // NewMemory begins to watch for bursts.
@@ -30,20 +29,20 @@ func NewMemory() Memory {
 	return Memory{allocated: now.allocated, returned: now.allocated}
 }
 
-// Look is to be called every [MemoryInterval].
+// Look returns memory to the system if a burst is over. Call it every [MemoryInterval].
 func (m *Memory) Look() {
 	now := readMemory()
 	over := m.isBurstOver(now)
-	if over || m.again == 1 {
-		// A pool of buffers is empty after two collections, of which this is one.
+	if over || m.looksToNext == 1 {
+		// A sync.Pool is empty after two collections: this one and that of FreeOSMemory.
 		runtime.GC()
 		debug.FreeOSMemory()
 		m.returned = now.allocated
 	}
 	if over {
-		m.again = looksToReturn
-	} else if m.again > 0 {
-		m.again--
+		m.looksToNext = looksToReturn
+	} else if m.looksToNext > 0 {
+		m.looksToNext--
 	}
 	m.allocated = now.allocated
 }
@@ -54,11 +53,11 @@ func (m *Memory) isBurstOver(now memoryUse) bool {
 	return now.allocated-m.allocated < calm && (now.allocated-m.returned > much || now.free > much)
 }
 
-// memoryUse is what the runtime says, in bytes.
+// memoryUse is what runtime/metrics reports, in bytes.
 type memoryUse struct {
-	held      uint64 // of the system's memory; of the program itself, which it can load again, nothing
-	free      uint64 // of that, what isn't used
-	allocated uint64 // since the start, freed or not
+	held      uint64 // what the runtime holds of the system's memory, without the program's code
+	free      uint64 // the unused part of held
+	allocated uint64 // all allocations since the start, freed or not
 }
 
 func readMemory() memoryUse {
@@ -72,6 +71,6 @@ func readMemory() memoryUse {
 	return memoryUse{m[0].Value.Uint64() - m[1].Value.Uint64(), m[2].Value.Uint64(), m[3].Value.Uint64()}
 }
 
-// MemoryHeld is how much of the system's memory this process holds, in bytes. It doesn't
-// count the program itself, which the system can load again.
+// MemoryHeld returns how many bytes of the system's memory this process holds. It doesn't
+// count the program's code, which the system can load again from disk.
 func MemoryHeld() uint64 { return readMemory().held }

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// timerSlack is how late the system may be with our timers, so as to wake us for
-// several at once. Our timeouts don't need more than 2 ms. Don't raise it: before it steals
+// timerSlack is how late the kernel may fire our timers, so that one wake-up serves several.
+// Our timeouts don't need to be more exact than 2 ms. Don't raise it: before it steals
 // a goroutine that was just started, the Go scheduler sleeps 3 µs (usleep in runqgrab), and
 // the slack stretches that sleep too.
 const timerSlack = 2 * time.Millisecond
@@ -18,9 +18,9 @@ const timerSlack = 2 * time.Millisecond
 // system call. With the usual slack of 50 µs, sysmon takes up to a fifth of the processor's
 // time that new connections need.
 //
-// A build with cgo can't set it, and a sandbox may forbid it: then we are slower, and
-// that is all. Go sends each thread a signal to have it make the call. If a sandbox forbids
-// such signals, Go would wait for ever: hence the trial with tgkill(2).
+// A build with cgo can't set it, and a sandbox may forbid it. Then we are only slower.
+// AllThreadsSyscall sends each thread a signal. If a sandbox forbids such signals, it would
+// wait for ever, so we try tgkill(2) first.
 func allowTimerSlack() {
 	if unix.Tgkill(unix.Getpid(), unix.Gettid(), 0) != nil {
 		return

@@ -1,6 +1,6 @@
-// Package tuning holds the settings of the process that speed and memory depend on: how
-// often the Go runtime collects garbage, how exact the timers of the system are, and when
-// memory goes back to the system. What a tunnel does with its connections isn't here.
+// Package tuning holds the settings of the process for speed and memory: how often the Go
+// runtime collects garbage, how exact the timers are, and when memory goes back to the system.
+// It knows nothing of connections.
 //
 //	tuning.Apply() // once, at the start
 //	memory := tuning.NewMemory()
@@ -14,12 +14,12 @@ import (
 	"runtime/debug"
 )
 
-// gcPercent is how much garbage there may be for what is in use (debug.SetGCPercent).
-// Connections that come and go leave much and use little.
+// gcPercent is how much garbage may pile up, in percent of the memory in use
+// (debug.SetGCPercent). Short connections leave much garbage while little memory is in use, so
+// Go's default of 100 would collect too often.
 const gcPercent = 200
 
-// Apply makes the settings for the whole process. A GOGC in the environment stays as it is:
-// somebody has chosen it.
+// Apply makes the settings for the whole process. It doesn't override GOGC in the environment.
 func Apply() {
 	allowTimerSlack()
 	if os.Getenv("GOGC") == "" {

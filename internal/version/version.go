@@ -1,6 +1,6 @@
-// Package version has the version of the product. Every package, message and package of a
-// distribution takes it from here.
+// Package version has the version of the product. Code, messages, deb, rpm and MSI all use this
+// constant.
 package version
 
-// Version is what `tlstunnel version` says.
+// Version is the version that `tlstunnel version` prints.
 const Version = "0.1.0"

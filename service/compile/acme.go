@@ -12,9 +12,9 @@ import (
 	"tlstunnel/pki/certfile"
 )
 
-// getByACME makes c show the certificate of the tunnel's CA, and answer that CA.
-// The certificate isn't in what the tunnel has read: a new one is shown by the same settings.
-func (b *builder) getByACME(c *tls.Config) {
+// useACME makes c present the certificate from the tunnel's public CA, and answer that CA's
+// challenges. The certificate isn't part of the digest: the same settings present a new one.
+func (b *builder) useACME(c *tls.Config) {
 	if b.isWrong("acme") {
 		return
 	}
@@ -38,13 +38,13 @@ func (b *builder) getByACME(c *tls.Config) {
 	case err == nil:
 		b.warnOfChain("acme", cert)
 	case errors.Is(err, fs.ErrNotExist):
-		b.warn("acme", "there is no certificate from the CA yet: tlstunnel orders it when it runs, and until it is there, nobody can connect")
+		b.warn("acme", "there is no certificate from the CA yet: tlstunnel orders it when it runs; until the CA issues it, no client can connect")
 	default:
 		b.warn("acme", err.Error())
 	}
 }
 
-// ACME is what the table acme of a tunnel asks for, and of which CA.
+// ACME returns the settings for the orders that the table acme of a tunnel asks for.
 func ACME(cfg *config.Config, t config.ACME) acme.Settings {
 	return acme.Settings{
 		Dir: cfg.PKI.Dir, KeyType: cfg.PKI.KeyType,
@@ -53,7 +53,8 @@ func ACME(cfg *config.Config, t config.ACME) acme.Settings {
 	}
 }
 
-// listenForChallenge is where a CA finds the answer to the challenge http-01.
+// listenForChallenge opens the socket at which the CA fetches the answer to an http-01
+// challenge.
 func listenForChallenge(address string) (net.Listener, error) {
 	l, err := net.Listen(config.Network(address), address)
 	if err != nil {

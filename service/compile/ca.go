@@ -9,10 +9,11 @@ import (
 	"tlstunnel/pki/certfile"
 )
 
-func (b *builder) pool(key string, files []string) *x509.CertPool {
+// caPool reads the CAs of one key of the config.
+func (b *builder) caPool(key string, files []string) *x509.CertPool {
 	pool := x509.NewCertPool()
 	add := func(cert *x509.Certificate) {
-		b.read.Write(cert.Raw)
+		b.digest.Write(cert.Raw)
 		b.trust(cert)
 		pool.AddCert(cert)
 	}
@@ -37,7 +38,7 @@ func (b *builder) pool(key string, files []string) *x509.CertPool {
 		}
 		for _, cert := range certs {
 			if !cert.IsCA {
-				b.warn(fmt.Sprintf("%s[%d]", key, i), fmt.Sprintf("%q holds the certificate %q, which isn't a CA's: it is trusted until the other side renews it; better take the certificate of its CA", file, dn.Text(cert.Subject)))
+				b.warn(fmt.Sprintf("%s[%d]", key, i), fmt.Sprintf("%q holds the certificate %q, which isn't a CA's: it is trusted only until the other side renews it; use the certificate of its CA instead", file, dn.Text(cert.Subject)))
 			}
 			add(cert)
 		}

@@ -27,11 +27,11 @@ func (b *builder) keyPair() []tls.Certificate {
 		return nil
 	}
 	b.warnOfChain("cert", cert)
-	return b.show("cert", cert)
+	return b.present("cert", cert)
 }
 
-// warnOfChain warns of a chain that others will refuse. That is no error: some peer
-// may not care.
+// warnOfChain warns of a chain that peers will refuse. It is no error: some peers don't
+// verify the chain.
 func (b *builder) warnOfChain(key string, cert tls.Certificate) {
 	issuers := b.trusted
 	if b.store != nil {
@@ -42,7 +42,7 @@ func (b *builder) warnOfChain(key string, cert tls.Certificate) {
 	}
 }
 
-// warnOfAccess warns of secret files that others may read.
+// warnOfAccess warns of secret files that other users may read.
 func (b *builder) warnOfAccess() {
 	for _, f := range b.cfg.FilesOf(b.index) {
 		what := "key"
@@ -55,8 +55,8 @@ func (b *builder) warnOfAccess() {
 	}
 }
 
-// CertFile is the file with the certificate that a tunnel of cfg shows, "" if it shows
-// none. With acme it may not be there yet.
+// CertFile returns the file of the certificate that a tunnel of cfg presents, "" if it
+// presents none. With acme the file may not exist yet.
 func CertFile(cfg *config.Config, t config.Tunnel) string {
 	switch {
 	case t.ACME.Enabled():
@@ -67,33 +67,33 @@ func CertFile(cfg *config.Config, t config.Tunnel) string {
 	return t.Cert
 }
 
-// own is our own server certificate, once there is one.
-func (b *builder) own(key string) []tls.Certificate {
+// ownServerCert returns our own server certificate, nil if there is none yet.
+func (b *builder) ownServerCert(key string) []tls.Certificate {
 	if b.store == nil {
 		return nil
 	}
-	return b.show(key, b.store.Server)
+	return b.present(key, b.store.Server)
 }
 
-// ownServers are the certificates by which we are a server, in so far as clients of
-// the tunnel might show them: they may well be for both uses and from a CA in client_ca.
+// ownServers returns our own server certificates if the tunnel asks for client certificates.
+// A client could present one of them: it may be for both uses, and from a CA in client_ca.
 func (b *builder) ownServers() []*x509.Certificate {
 	if b.tunnel.ClientAuth != config.ClientAuthRequire {
 		return nil
 	}
-	own := slices.Clone(b.shown)
+	own := slices.Clone(b.certs)
 	if b.store != nil {
 		own = append(own, b.store.Server.Leaf)
-		b.read.Write(b.store.Server.Leaf.RawSubjectPublicKeyInfo)
+		b.digest.Write(b.store.Server.Leaf.RawSubjectPublicKeyInfo)
 	}
 	return own
 }
 
-// endSoon says that cert ends soon, has ended or hasn't begun, and what to do; "" if
-// all is well. It is shown all the same: a peer may not mind, or know the time
-// better. Our own has renewed itself before the last quarter of its life, unless
-// something is wrong.
-func (b *builder) endSoon(cert *x509.Certificate) string {
+// expiryWarning says that cert ends soon, has ended or hasn't begun, and what to do. It
+// returns "" if there is nothing to warn of. The tunnel presents the certificate nevertheless:
+// a peer may not check the dates, or our clock may be wrong. A running service renews our own
+// certificate before the last quarter of its life, so we warn of it only then.
+func (b *builder) expiryWarning(cert *x509.Certificate) string {
 	left := cert.NotAfter.Sub(b.now)
 	own := b.store != nil && cert.Equal(b.store.Server.Leaf)
 	if b.now.Before(cert.NotBefore) {
@@ -121,18 +121,17 @@ func (b *builder) endSoon(cert *x509.Certificate) string {
 	}
 }
 
-// show makes cert what the tunnel proves its identity with; key is the one in
-// the config that a warning is about.
-func (b *builder) show(key string, cert tls.Certificate) []tls.Certificate {
-	if text := b.endSoon(cert.Leaf); text != "" {
+// present makes the tunnel present cert. key is the key of the config that a warning names.
+func (b *builder) present(key string, cert tls.Certificate) []tls.Certificate {
+	if text := b.expiryWarning(cert.Leaf); text != "" {
 		p := b.warn(key, text)
 		if !slices.Contains(b.expiring, p) {
 			b.expiring = append(b.expiring, p)
 		}
 	}
 	for _, der := range cert.Certificate {
-		b.read.Write(der)
+		b.digest.Write(der)
 	}
-	b.shown = append(b.shown, cert.Leaf)
+	b.certs = append(b.certs, cert.Leaf)
 	return []tls.Certificate{cert}
 }

@@ -38,7 +38,7 @@ func TestEndSoon(t *testing.T) {
 		{end(10), end(10), end(100), begin + "it should have renewed itself, `tlstunnel cert renew` does it or says why not"},
 	} {
 		b := builder{now: now, store: &pki.Store{CA: test.ca, Server: tls.Certificate{Leaf: test.own}}}
-		if got := b.endSoon(test.cert); got != test.want {
+		if got := b.expiryWarning(test.cert); got != test.want {
 			t.Errorf("got %q, want %q", got, test.want)
 		}
 	}

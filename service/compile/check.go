@@ -9,9 +9,9 @@ import (
 	"tlstunnel/pki"
 )
 
-// Check finds what is wrong with the certificates, keys and PKI that cfg names,
-// as they are at the time now. It writes nothing and opens no socket; a PKI that
-// has never been there is no problem, since the first run makes it.
+// Check finds what is wrong with the certificates, keys and PKI that cfg names, at the time
+// now. It writes nothing and opens no socket. A PKI that never existed is no problem: the
+// first run makes it.
 func Check(cfg *config.Config, now time.Time) config.Problems {
 	store, err := pki.Open(cfg.PKI.Dir, now)
 	if errors.Is(err, fs.ErrNotExist) {

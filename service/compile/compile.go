@@ -1,6 +1,6 @@
-// Package compile turns a config into what package tunnel takes: it reads the files that the
-// config names, judges them, and says what is wrong, with the place in the config. It starts
-// nothing, and writes neither files nor log lines.
+// Package compile turns a config into the settings of package tunnel. It reads and checks the
+// files that the config names, and reports each problem with its place in the config. It
+// starts nothing, and writes neither files nor log lines.
 //
 //	store, err := pki.Open(cfg.PKI.Dir, now)
 //	tunnels, problems := compile.Tunnels(cfg, store, now)
@@ -27,18 +27,18 @@ import (
 type Prepared struct {
 	Config   config.Tunnel
 	Settings tunnel.Settings     // without a logger; zero if there are Problems
-	Shown    []*x509.Certificate // what it proves its identity with
-	Expiring config.Problems     // warnings about those that end soon
-	ACME     *acme.Source        // where it gets its certificate, nil if it has one
+	Certs    []*x509.Certificate // the certificates that it presents, without that of ACME
+	Expiring config.Problems     // warnings about certificates that end soon
+	ACME     *acme.Source        // gets the certificate from a public CA, nil without acme
 	Problems config.Problems     // why it can't run
-	Warnings config.Problems     // but for those in Expiring
+	Warnings config.Problems     // all others than those in Expiring
 
-	trusted []*x509.Certificate // the CAs, but for those of the operating system
-	read    [sha256.Size]byte   // a digest of the certificates and revocations that were read
+	trusted []*x509.Certificate // the CAs, without those of the operating system
+	digest  [sha256.Size]byte   // a digest of the certificates and revocations that were read
 }
 
-// Tunnels compiles the tunnels of cfg as of now, and returns all that is wrong with them. A
-// nil store means that there is no PKI of our own.
+// Tunnels compiles the tunnels of cfg at the time now, and returns all their problems. The
+// store is nil if there is no PKI of our own.
 func Tunnels(cfg *config.Config, store *pki.Store, now time.Time) (all []Prepared, problems config.Problems) {
 	for i := range cfg.Tunnels {
 		t := Tunnel(cfg, i, store, now)
@@ -53,8 +53,8 @@ func Tunnels(cfg *config.Config, store *pki.Store, now time.Time) (all []Prepare
 // than the user wants.
 func Tunnel(cfg *config.Config, i int, store *pki.Store, now time.Time) Prepared {
 	t := cfg.Tunnels[i]
-	b := builder{cfg: cfg, store: store, now: now, index: i, tunnel: t, read: sha256.New()}
-	p := Prepared{Config: t, Settings: b.settings(), Shown: b.shown, trusted: b.trusted, Expiring: b.expiring, ACME: b.acme}
+	b := builder{cfg: cfg, store: store, now: now, index: i, tunnel: t, digest: sha256.New()}
+	p := Prepared{Config: t, Settings: b.settings(), Certs: b.certs, trusted: b.trusted, Expiring: b.expiring, ACME: b.acme}
 	for _, problem := range b.problems {
 		switch {
 		case !problem.Warning:
@@ -66,17 +66,17 @@ func Tunnel(cfg *config.Config, i int, store *pki.Store, now time.Time) Prepared
 	if len(p.Problems) > 0 || cfg.IsBroken(i) {
 		p.Settings = tunnel.Settings{}
 	}
-	b.read.Sum(p.read[:0])
+	b.digest.Sum(p.digest[:0])
 	return p
 }
 
-// Begins is when the last of the certificates that the tunnel shows begins, zero if
-// it shows none.
+// Begins returns the time from which all certificates of the tunnel are valid, zero if it
+// presents none.
 func (p *Prepared) Begins() (last time.Time) {
 	if cert := p.ACME.Certificate(); cert != nil {
 		return cert.Leaf.NotBefore
 	}
-	for _, cert := range p.Shown {
+	for _, cert := range p.Certs {
 		if cert.NotBefore.After(last) {
 			last = cert.NotBefore
 		}
@@ -84,13 +84,12 @@ func (p *Prepared) Begins() (last time.Time) {
 	return last
 }
 
-// Expires is when the first of the certificates that the tunnel shows ends, zero
-// if it shows none.
+// Expires returns when the first certificate of the tunnel ends, zero if it presents none.
 func (p *Prepared) Expires() (first time.Time) {
 	if cert := p.ACME.Certificate(); cert != nil {
 		return cert.Leaf.NotAfter
 	}
-	for _, cert := range p.Shown {
+	for _, cert := range p.Certs {
 		if first.IsZero() || cert.NotAfter.Before(first) {
 			first = cert.NotAfter
 		}
@@ -98,14 +97,13 @@ func (p *Prepared) Expires() (first time.Time) {
 	return first
 }
 
-// SameAs reports whether p does the same as o: both were made from the same values of the
-// config and the same files. It compares the fields by reflection, so that a new field of
-// the config counts by itself.
+// SameAs reports whether p and o were made from the same values of the config and the same
+// files. It compares the config by reflection, so that a new field isn't forgotten.
 func (p *Prepared) SameAs(o *Prepared) bool {
-	return p.read == o.read && reflect.DeepEqual(p.Config, o.Config) && reflect.DeepEqual(p.ACME.Terms(), o.ACME.Terms())
+	return p.digest == o.digest && reflect.DeepEqual(p.Config, o.Config) && reflect.DeepEqual(p.ACME.Terms(), o.ACME.Terms())
 }
 
-// builder turns one tunnel of a config into settings, and collects what is wrong on the way.
+// builder turns one tunnel of a config into settings, and collects the problems on the way.
 type builder struct {
 	cfg    *config.Config
 	store  *pki.Store // nil when there is none (yet)
@@ -113,14 +111,14 @@ type builder struct {
 	index  int // of the tunnel in cfg
 	tunnel config.Tunnel
 
-	read     hash.Hash           // of every certificate and revocation that is used
-	trusted  []*x509.Certificate // the CAs, but for those of the operating system
-	shown    []*x509.Certificate
+	digest   hash.Hash           // of every certificate and revocation that is used
+	trusted  []*x509.Certificate // the CAs, without those of the operating system
+	certs    []*x509.Certificate
 	expiring config.Problems
 	acme     *acme.Source
 	problems config.Problems
 
-	unreadable []string // those of the files that say what is revoked
+	unreadable []string // the CRLs and the index, if they can't be read
 }
 
 func (b *builder) settings() tunnel.Settings {
@@ -158,8 +156,8 @@ func (b *builder) settings() tunnel.Settings {
 	return s
 }
 
-// isWrong tells whether the config has an error in the value of one of the keys, which is
-// reported already.
+// isWrong reports whether the config has an error in the value of one of the keys. Package
+// config has reported that error.
 func (b *builder) isWrong(keys ...string) bool {
 	return slices.ContainsFunc(keys, func(key string) bool { return b.cfg.IsWrong(b.index, key) })
 }
@@ -175,7 +173,7 @@ func (b *builder) warn(key, text string) config.Problem {
 	return p
 }
 
-// report takes a problem once, however many targets run into it.
+// report adds a problem once, even if several targets have it.
 func (b *builder) report(p config.Problem) {
 	if !slices.Contains(b.problems, p) {
 		b.problems = append(b.problems, p)

@@ -17,7 +17,7 @@ import (
 	"tlstunnel/pki"
 )
 
-// PKI is how cfg wants our own CA and server certificate.
+// PKI returns the settings of cfg for our own CA and server certificate.
 func PKI(cfg *config.Config) pki.Settings {
 	return pki.Settings{
 		Dir:          cfg.PKI.Dir,
@@ -29,8 +29,9 @@ func PKI(cfg *config.Config) pki.Settings {
 	}
 }
 
-// Marks are the paths of the marks of the PKI, see [pki.Mark]. They are in folders that
-// outlast the PKI's, which may be a disk of its own: in the folder above it, and in the log's.
+// Marks returns the paths of the marks of the PKI, see [pki.Mark]. The PKI's folder may be on
+// a disk of its own, which can be lost. So the marks are in the folder above it and in the
+// folder of the log.
 func Marks(cfg *config.Config) []string {
 	sum := sha256.Sum256([]byte(cfg.PKI.Dir))
 	name := fmt.Sprintf(".pki-made-%x", sum[:4])
@@ -41,8 +42,8 @@ func Marks(cfg *config.Config) []string {
 	return marks
 }
 
-// PKIProblems says what is wrong with our own PKI: why it can't be opened, by err, or what
-// to warn of in the store. Either may be nil.
+// PKIProblems returns the problems of our own PKI: err says why it can't be opened, and the
+// store has its own warnings. Both may be nil.
 func PKIProblems(cfg *config.Config, store *pki.Store, err error, now time.Time) (problems config.Problems) {
 	if err != nil {
 		problems = append(problems, unusable(cfg, err))
@@ -53,20 +54,20 @@ func PKIProblems(cfg *config.Config, store *pki.Store, err error, now time.Time)
 	return problems
 }
 
-// unusable is only a warning if no tunnel needs the PKI.
+// unusable reports a PKI that can't be used. It is only a warning if no tunnel needs the PKI.
 func unusable(cfg *config.Config, err error) config.Problem {
 	why := err.Error()
 	if errors.Is(err, fs.ErrPermission) && cfg.File == config.SystemConfig() {
-		why += "; `tlstunnel check`, by root or an administrator, says what lets the service"
+		why += "; run `tlstunnel check` as root or administrator: it says how to let the service read it"
 	}
 	p := cfg.Problem(-1, "pki.dir", why)
 	p.Warning = !NeedsPKI(cfg)
 	return p
 }
 
-// storeWarnings warns of what isn't as it should be with a PKI that can be used:
-// who may read it, and names that were added to the config after the server
-// certificate had been made.
+// storeWarnings returns the warnings about a PKI that can be used. It warns if other users may
+// read the PKI, if its CA ends soon, and if the config has names or a key type that the
+// certificates were made without.
 func storeWarnings(cfg *config.Config, store *pki.Store, now time.Time) (warnings config.Problems) {
 	warn := func(key, text string) {
 		p := cfg.Problem(-1, key, text)
@@ -76,7 +77,7 @@ func storeWarnings(cfg *config.Config, store *pki.Store, now time.Time) (warning
 	for _, text := range store.Warnings {
 		warn("pki.dir", text)
 	}
-	if text := CAEnds(store, now); text != "" && NeedsPKI(cfg) {
+	if text := CAExpiryWarning(store, now); text != "" && NeedsPKI(cfg) {
 		warn("pki.dir", text)
 	}
 	if has := pki.KeyType(store.CA); has != cfg.PKI.KeyType && NeedsPKI(cfg) {
@@ -84,24 +85,24 @@ func storeWarnings(cfg *config.Config, store *pki.Store, now time.Time) (warning
 			"pki.key_type is %q, but the CA that exists has a key of the type %s, and key_type has no effect on it: `tlstunnel ca rotate` makes the next CA with it, and `tlstunnel cert renew --new-key` the key of the server certificate", cfg.PKI.KeyType, has))
 	}
 	for i, name := range cfg.PKI.Names {
-		// As it may be a wildcard, it is looked for, not verified.
+		// The name may be a wildcard, so we compare text and don't verify the name.
 		ip := net.ParseIP(name)
 		if slices.Contains(store.Server.Leaf.DNSNames, strings.ToLower(name)) ||
 			slices.ContainsFunc(store.Server.Leaf.IPAddresses, ip.Equal) {
 			continue
 		}
 		warn(fmt.Sprintf("pki.names[%d]", i), fmt.Sprintf(
-			"pki.names has %q, which the server certificate was made without: a running service renews it by itself, and so does `tlstunnel cert renew`", name))
+			"pki.names has %q, but the server certificate doesn't: a running service renews it by itself, and `tlstunnel cert renew` does so at once", name))
 	}
 	return warnings
 }
 
-// NeedsPKI reports whether a tunnel can't do without our own PKI.
+// NeedsPKI reports whether a tunnel needs our own PKI.
 func NeedsPKI(cfg *config.Config) bool {
 	return slices.ContainsFunc(cfg.Tunnels, UsesPKI)
 }
 
-// UsesPKI reports whether the tunnel can't do without our own PKI.
+// UsesPKI reports whether this tunnel needs our own PKI.
 func UsesPKI(t config.Tunnel) bool {
 	return t.Mode == config.ModeServer && t.Cert == "" && !t.ACME.Enabled() || t.Cert == config.Own || TrustsOwn(t)
 }
@@ -111,14 +112,14 @@ func TrustsOwn(t config.Tunnel) bool {
 	return slices.Contains(t.ClientCA, config.Own) || slices.Contains(t.CA, config.Own)
 }
 
-// CAEnds warns of the end of our own CA, "" when it is far: further than a year,
-// or, if it was made for a short time, a quarter of that.
-func CAEnds(store *pki.Store, now time.Time) string {
+// CAExpiryWarning warns of the end of our own CA. It returns "" if the CA is valid for at
+// least another year, or for at least a quarter of its whole time.
+func CAExpiryWarning(store *pki.Store, now time.Time) string {
 	left := store.CA.NotAfter.Sub(now)
 	if left >= 365*24*time.Hour || left >= store.CA.NotAfter.Sub(store.CA.NotBefore)/4 {
 		return ""
 	}
-	text := fmt.Sprintf("our own CA %q expires on %s, in %d days, and with it all its certificates: ",
+	text := fmt.Sprintf("our own CA %q expires on %s, in %d days, and all its certificates end with it: ",
 		dn.Text(store.CA.Subject), date.Day(store.CA.NotAfter), left/(24*time.Hour))
 	if store.Next != nil {
 		return text + "end the rotation that is under way with `tlstunnel ca rotate --finish`"

@@ -20,20 +20,20 @@ import (
 // there is one, and those in crl.
 func (b *builder) revocationLists() (lists []*tunnel.RevocationList) {
 	if b.store != nil && TrustsOwn(b.tunnel) {
-		// Nobody has a newer one of our own CA, so it is never out of date.
+		// Only we sign CRLs of our own CA, so this one is never out of date.
 		for _, file := range []string{pki.OwnCRL(b.store.Dir), pki.PreviousCRL(b.store.Dir)} {
 			own, err := certfile.LoadCRLs(file, b.trusted)
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				b.problem("name", err.Error())
 				b.unreadable = append(b.unreadable, file)
 			}
-			lists = b.add(lists, file, own, func(l *tunnel.RevocationList) { l.NextUpdate = time.Time{} })
+			lists = b.addCRLs(lists, file, own, func(l *tunnel.RevocationList) { l.NextUpdate = time.Time{} })
 		}
-		lists = append(lists, b.indexed()...)
+		lists = append(lists, b.fromIndex()...)
 	}
 	for i, file := range b.tunnel.CRL {
 		key := fmt.Sprintf("crl[%d]", i)
-		if b.isWrong(key, "ca", "client_ca") { // of these, nobody knows whose it is
+		if b.isWrong(key, "ca", "client_ca") { // without the CA we can't verify its CRL
 			continue
 		}
 		crls, err := certfile.LoadCRLs(file, b.trusted)
@@ -46,16 +46,16 @@ func (b *builder) revocationLists() (lists []*tunnel.RevocationList) {
 				b.warn(key, err.Error()+b.whileOutOfDate(crl))
 			}
 		}
-		lists = b.add(lists, file, crls, func(l *tunnel.RevocationList) {
+		lists = b.addCRLs(lists, file, crls, func(l *tunnel.RevocationList) {
 			l.RefuseExpired = b.tunnel.CRLExpired == config.CRLExpiredRefuse
 		})
 	}
 	return lists
 }
 
-// indexed are the revocations that the index of our own CA knows: all that are on its
-// CRL, and what couldn't be put there yet.
-func (b *builder) indexed() (lists []*tunnel.RevocationList) {
+// fromIndex returns the revocations in the index of our own CA: all that are on its CRL, and
+// those that couldn't be written there yet.
+func (b *builder) fromIndex() (lists []*tunnel.RevocationList) {
 	file := pki.IndexFile(b.store.Dir)
 	for _, ca := range b.trusted {
 		revoked, err := pki.RevokedInIndex(b.store.Dir, ca)
@@ -65,7 +65,7 @@ func (b *builder) indexed() (lists []*tunnel.RevocationList) {
 			return nil
 		}
 		for _, serial := range slices.Sorted(maps.Keys(revoked)) {
-			fmt.Fprintln(b.read, serial)
+			fmt.Fprintln(b.digest, serial)
 		}
 		if len(revoked) > 0 {
 			lists = append(lists, &tunnel.RevocationList{Name: file, Issuer: ca, Revoked: revoked})
@@ -74,7 +74,7 @@ func (b *builder) indexed() (lists []*tunnel.RevocationList) {
 	return lists
 }
 
-// whileOutOfDate goes on after the warning that a CRL is.
+// whileOutOfDate continues the warning that a CRL is out of date. It says what that means.
 func (b *builder) whileOutOfDate(crl certfile.CRL) string {
 	switch {
 	case b.now.Before(crl.ThisUpdate):
@@ -86,9 +86,9 @@ func (b *builder) whileOutOfDate(crl certfile.CRL) string {
 	}
 }
 
-func (b *builder) add(lists []*tunnel.RevocationList, file string, crls []certfile.CRL, finish func(*tunnel.RevocationList)) []*tunnel.RevocationList {
+func (b *builder) addCRLs(lists []*tunnel.RevocationList, file string, crls []certfile.CRL, finish func(*tunnel.RevocationList)) []*tunnel.RevocationList {
 	for _, crl := range crls {
-		b.read.Write(crl.Raw)
+		b.digest.Write(crl.Raw)
 		l := &tunnel.RevocationList{Name: file, Issuer: crl.Issuer, Revoked: crl.Revoked(), NextUpdate: crl.NextUpdate}
 		finish(l)
 		lists = append(lists, l)
@@ -96,17 +96,17 @@ func (b *builder) add(lists []*tunnel.RevocationList, file string, crls []certfi
 	return lists
 }
 
-// trust notes that the tunnel trusts a CA, whose CRLs it then takes.
+// trust adds a CA to those that the tunnel trusts and whose CRLs it accepts.
 func (b *builder) trust(ca *x509.Certificate) {
 	if !slices.ContainsFunc(b.trusted, ca.Equal) {
 		b.trusted = append(b.trusted, ca)
 	}
 }
 
-// RevocationsNow are the revocations of p, the i-th tunnel of cfg, as its files say now, and
-// whether all of those can be read. A list that can't be read stays as it is.
-func (p *Prepared) RevocationsNow(cfg *config.Config, i int, now time.Time) (lists []*tunnel.RevocationList, whole bool) {
-	b := builder{cfg: cfg, store: &pki.Store{Dir: cfg.PKI.Dir}, now: now, index: i, tunnel: p.Config, read: sha256.New(), trusted: p.trusted}
+// RevocationsNow reads the revocations of p, the i-th tunnel of cfg, from its files. complete
+// says whether all of them can be read. A list that can't be read stays as it is.
+func (p *Prepared) RevocationsNow(cfg *config.Config, i int, now time.Time) (lists []*tunnel.RevocationList, complete bool) {
+	b := builder{cfg: cfg, store: &pki.Store{Dir: cfg.PKI.Dir}, now: now, index: i, tunnel: p.Config, digest: sha256.New(), trusted: p.trusted}
 	lists = b.revocationLists()
 	for _, old := range p.Settings.RevocationLists {
 		if slices.Contains(b.unreadable, old.Name) {
@@ -116,9 +116,9 @@ func (p *Prepared) RevocationsNow(cfg *config.Config, i int, now time.Time) (lis
 	return lists, b.unreadable == nil
 }
 
-// Revoke makes lists the revocations of p. No other tunnel is then the same as p: the next
-// reload applies all files again.
-func (p *Prepared) Revoke(lists []*tunnel.RevocationList) {
+// SetRevocations replaces the revocations of p. It clears the digest, so that p is the same as
+// no other tunnel: the next reload applies all files again.
+func (p *Prepared) SetRevocations(lists []*tunnel.RevocationList) {
 	p.Settings.RevocationLists = lists
-	p.read = [sha256.Size]byte{}
+	p.digest = [sha256.Size]byte{}
 }

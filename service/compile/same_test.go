@@ -30,7 +30,7 @@ func TestSameAs(t *testing.T) {
 			t.Errorf("%s is another, and not seen", field)
 		}
 	})
-	if (&Prepared{read: [32]byte{1}}).SameAs(new(Prepared)) {
+	if (&Prepared{digest: [32]byte{1}}).SameAs(new(Prepared)) {
 		t.Error("other files aren't seen")
 	}
 	if (&Prepared{ACME: new(acme.Source)}).SameAs(new(Prepared)) != (new(Prepared)).SameAs(&Prepared{ACME: new(acme.Source)}) {
