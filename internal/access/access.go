@@ -1,6 +1,6 @@
-// Package access knows what the account of the installed service may do with the files
-// that a config names, and which command lets it: by the kernel's word and the unit's
-// settings on Linux, by access lists on Windows. It changes nothing.
+// Package access finds out what the account of the installed service may do with the files
+// that a config names, and which command gives it a missing right. On Linux it asks the kernel
+// and reads the settings of the unit, on Windows it reads access lists. It changes nothing.
 //
 //	problems := access.Check(cfg, time.Now())
 package access
@@ -18,12 +18,12 @@ import (
 	"tlstunnel/service/compile"
 )
 
-// Check is [compile.Check] with the eyes of the installed service, if that runs cfg:
-// an administrator can read what the service's account can't, and sees what its unit
-// hides from it. It finds what the account can't read or write, and says how to let it.
+// Check is [compile.Check] as the installed service sees the files, if it runs cfg. An
+// administrator can read files that the account of the service can't, and that its unit hides
+// from it. Check also finds what the account can't read or write, and says how to allow it.
 func Check(cfg *config.Config, now time.Time) config.Problems {
 	problems, refused := compile.Check(cfg, now), Problems(cfg)
-	// That a file which the service doesn't see isn't there would be said twice.
+	// The check reports a file that the service doesn't see: don't report it as missing too.
 	problems = slices.DeleteFunc(problems, func(p config.Problem) bool {
 		return !p.Warning && slices.ContainsFunc(refused, func(r config.Problem) bool {
 			return !r.Warning && r.Line == p.Line && r.Col == p.Col
@@ -34,27 +34,27 @@ func Check(cfg *config.Config, now time.Time) config.Problems {
 	return problems
 }
 
-// Problems is what Check finds and [compile.Check] doesn't: what the account of the
-// installed service can't read or write, if that runs cfg.
+// Problems returns what Check finds beyond [compile.Check]: what the account of the installed
+// service can't read or write, if it runs cfg.
 func Problems(cfg *config.Config) config.Problems {
 	return problemsOf(cfg, installedAccess(cfg.File))
 }
 
-// use is what somebody wants of a file or a folder.
+// use is what the service does with a file or a folder.
 type use string
 
 const (
 	toRead  use = "read"
-	toWrite use = "write" // it, or in the folder; what isn't there, to make
-	toOwn   use = "use"   // what is the program's own: toWrite a folder, toRead a file
+	toWrite use = "write" // write the file, or in the folder; make it if it doesn't exist
+	toOwn   use = "use"   // the program's own files and folders: toWrite a folder, toRead a file
 )
 
-// refuser says what keeps the service from a use of path, and how to let it; "" if
-// nothing does. A file to be read that isn't there keeps itself from nothing.
+// refuser returns what keeps the service from a use of path, and how to allow it; "" if
+// nothing does. A missing file that is only read counts as allowed.
 type refuser func(path string, u use) string
 
-// problemsOf is what cfg names, or the program uses, and refuse keeps the service
-// from. A nil refuse keeps it from nothing.
+// problemsOf asks refuse about each file that cfg names or the program uses, and returns the
+// refusals as problems. refuse may be nil.
 func problemsOf(cfg *config.Config, refuse refuser) (problems config.Problems) {
 	if refuse == nil {
 		return nil
@@ -83,7 +83,7 @@ func problemsOf(cfg *config.Config, refuse refuser) (problems config.Problems) {
 	return problems
 }
 
-// existing is path, or the first folder above it that is there.
+// existing returns path, or the nearest folder above it that exists.
 func existing(path string) string {
 	for path != filepath.Dir(path) {
 		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
@@ -94,8 +94,8 @@ func existing(path string) string {
 	return path
 }
 
-// writePlace is what must be written for the log: the file, or the folder if it isn't
-// there yet. The rotation needs the folder, too, but goes on in the old file without.
+// writePlace returns what the log needs to write: the file, or the folder if the file doesn't
+// exist yet. Rotation also needs the folder, but without it goes on in the old file.
 func writePlace(file string) string {
 	if _, err := os.Lstat(file); err == nil {
 		return file
@@ -103,8 +103,8 @@ func writePlace(file string) string {
 	return filepath.Dir(file)
 }
 
-// pkiRefusal is the first thing in the PKI's folder that the service can't use. All of it
-// has one remedy.
+// pkiRefusal returns the first file in the PKI's folder that the service can't use. The same
+// command repairs all of them.
 func pkiRefusal(dir string, refuse refuser) string {
 	if text := refuse(dir, toOwn); text != "" {
 		return text
@@ -117,7 +117,7 @@ func pkiRefusal(dir string, refuse refuser) string {
 	acme, _ := filepath.Glob(filepath.Join(pki.ACMEDir(dir), "*"))
 	for _, file := range append([]string{pki.LockFile(dir), pki.IndexFile(dir), pki.ACMEDir(dir)}, acme...) {
 		if _, err := os.Lstat(file); err != nil {
-			continue // to be made
+			continue // the first run makes it
 		}
 		if text := refuse(file, toOwn); text != "" {
 			return text

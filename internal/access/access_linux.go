@@ -20,8 +20,8 @@ import (
 	"tlstunnel/pki"
 )
 
-// installedAccess is nil unless this is root, who alone can look with the eyes of
-// somebody else, and systemd runs the config in file as a user of its own.
+// installedAccess returns nil unless systemd runs the config in file as a user of its own,
+// and this process is root: only root can ask the kernel as another user.
 func installedAccess(file string) refuser {
 	if os.Geteuid() != 0 {
 		return nil
@@ -30,18 +30,18 @@ func installedAccess(file string) refuser {
 	if err != nil || p["LoadState"] != "loaded" || !runsConfig(p["ExecStart"], file) {
 		return nil
 	}
-	// A user that is made at the start, and a root of its own, show nothing yet.
+	// A DynamicUser or a RootDirectory of its own exists only while the service runs.
 	if p["User"] == "" || p["DynamicUser"] == "yes" || p["RootDirectory"]+p["RootImage"] != "" {
 		return nil
 	}
 	a, err := lookUpAccount(p["User"], p["Group"], strings.Fields(p["SupplementaryGroups"]))
 	if err != nil {
-		return nil // systemctl says at the start that there is no such user
+		return nil // systemctl reports a user that doesn't exist at the start
 	}
 	return access{a, viewOf(p)}.refusal
 }
 
-// runsConfig says whether ExecStart, as systemctl shows it, runs the config in file.
+// runsConfig reports whether ExecStart, as systemctl shows it, runs the config in file.
 func runsConfig(execStart, file string) bool {
 	for _, flag := range []string{"--config ", "--config="} {
 		if _, rest, ok := strings.Cut(execStart, flag); ok {
@@ -52,7 +52,7 @@ func runsConfig(execStart, file string) bool {
 	return file == config.SystemConfig()
 }
 
-// account is who the service runs as.
+// account is the user and the groups that the service runs as.
 type account struct {
 	filerights.User
 	group string
@@ -116,7 +116,7 @@ func (a access) refusal(path string, u use) string {
 	for _, seen := range []string{path, target} {
 		text := a.view.refusal(seen, u)
 		if text != "" && seen != path && u == toOwn && isFile(target) {
-			// To show the service the file alone wouldn't let it put another in its place.
+			// With a bind mount of the file alone, the service couldn't replace the file.
 			return fmt.Sprintf("%sit is a link to %q, which the service's unit keeps from it: put the file itself into the place of the link", subject, target)
 		}
 		if text != "" {
@@ -144,7 +144,7 @@ func isFile(path string) bool {
 	return err == nil && !info.IsDir()
 }
 
-// modeOf are the rights that a use of path needs.
+// modeOf returns the rights that a use of path needs.
 func modeOf(path string, u use) uint32 {
 	info, err := os.Stat(path)
 	switch {
@@ -162,7 +162,8 @@ func (a access) ask(path string, u use) error {
 	return a.faccessat(unix.AT_FDCWD, path, modeOf(path, u), 0)
 }
 
-// faccessat tells of a refusal alone. Before Linux 5.8 there is none: nobody could tell.
+// faccessat returns an error only for a refusal. Before Linux 5.8 there is no faccessat2, and it
+// refuses nothing.
 func (a access) faccessat(dir int, path string, mode uint32, flags int) error {
 	err := filerights.As(a.User, func() error { return unix.Faccessat2(dir, path, mode, unix.AT_EACCESS|flags) })
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
@@ -171,7 +172,7 @@ func (a access) faccessat(dir int, path string, mode uint32, flags int) error {
 	return nil
 }
 
-// blocked says whether path itself keeps the account out, whatever the folders above do.
+// blocked reports whether path itself keeps the account out, apart from the folders above it.
 func (a access) blocked(path string, mode uint32) bool {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -181,7 +182,7 @@ func (a access) blocked(path string, mode uint32) bool {
 	return a.faccessat(fd, "", mode, unix.AT_EMPTY_PATH) != nil
 }
 
-// explain says who owns what is in the way, and which commands clear it.
+// explain names the file or folder in the way with its owner, and the commands that help.
 func (a access) explain(path, target string, u use) string {
 	var why, remedy []string
 	for _, dir := range append(foldersAbove(path), foldersAbove(target)...) {
@@ -198,14 +199,14 @@ func (a access) explain(path, target string, u use) string {
 		remedy = append(remedy, command)
 	}
 	if len(why) == 0 {
-		return fmt.Sprintf("the user %q may not", a.Name()) // SELinux, say
+		return fmt.Sprintf("the user %q may not", a.Name()) // for example because of SELinux
 	}
 	return fmt.Sprintf("the user %q may not %s: `%s` lets it%s", a.Name(), strings.Join(why, ", nor "), strings.Join(remedy, " && "), then)
 }
 
-// remedy is the command that gives the account the use of path, and what is to be done
-// then. What the program writes must be its account's: in a folder that root shares
-// with it, no command of root's would be safe.
+// remedy returns the command that gives the account the use of path, and what to do next.
+// Files that the program writes must belong to its account: in a folder where both root and
+// the account write, no command that root runs would be safe.
 func (a access) remedy(path string, u use) (command, then string) {
 	owner, folder := a.Name()+":"+a.group, path
 	info, err := os.Stat(path)
@@ -238,7 +239,7 @@ func isEmpty(dir string) bool {
 	return err == nil && len(entries) == 0
 }
 
-// foldersAbove lists the folders that lead to path, the highest first.
+// foldersAbove returns the folders above path, the highest first.
 func foldersAbove(path string) (dirs []string) {
 	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
 		dirs = append(dirs, dir)
@@ -249,9 +250,9 @@ func foldersAbove(path string) (dirs []string) {
 	}
 }
 
-// grant is the command that gives the account a right: by the group of what is root's
-// or in the account's group already, else by an access list, since others may need
-// the group that it has.
+// grant returns the command that gives the account a right. It uses the group if the file has
+// root's group or the account's group. Otherwise it uses an access list, because other users may
+// need the group that the file has.
 func (a access) grant(path, right string) string {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -269,7 +270,7 @@ func (a access) grant(path, right string) string {
 	}
 }
 
-// ownership is OWNER:GROUP MODE, as ls shows it.
+// ownership returns OWNER:GROUP MODE, as ls shows it.
 func ownership(path string) string {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -280,7 +281,7 @@ func ownership(path string) string {
 	return fmt.Sprintf("%s:%s %04o", owner.Name(), groupName(strconv.Itoa(int(st.Gid))), info.Mode().Perm())
 }
 
-// shellWord quotes path for a shell if it must be.
+// shellWord quotes path for a shell if it needs quotes.
 func shellWord(path string) string {
 	if !strings.ContainsFunc(path, func(r rune) bool {
 		return !strings.ContainsRune("/.-_+:@%,", r) && !(r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z')

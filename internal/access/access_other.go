@@ -2,5 +2,5 @@
 
 package access
 
-// installedAccess knows no installed service.
+// installedAccess returns nil: this system has no installed service.
 func installedAccess(string) refuser { return nil }

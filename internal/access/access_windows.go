@@ -12,8 +12,9 @@ import (
 	"tlstunnel/internal/osservice"
 )
 
-// installedAccess is nil unless this is an administrator, who alone can read every access
-// list, and the service is registered with the config in file and an account of its own.
+// installedAccess returns nil unless the service is registered with the config in file and an
+// account of its own, and this process is an administrator's: only an administrator can read
+// every access list.
 func installedAccess(file string) refuser {
 	if !windows.GetCurrentProcessToken().IsElevated() {
 		return nil
@@ -37,7 +38,7 @@ type access struct {
 	sids []string
 }
 
-// Rights to files and folders, and what of icacls gives them.
+// Rights to files and folders, and the letters with which icacls gives them.
 var (
 	accessMask = map[use]uint32{toRead: windows.FILE_READ_DATA, toWrite: windows.FILE_READ_DATA | windows.FILE_WRITE_DATA, toOwn: windows.FILE_READ_DATA}
 	icaclsWord = map[use]string{toRead: "R", toWrite: "M", toOwn: "M"}
@@ -51,7 +52,7 @@ func (a access) refusal(path string, u use) string {
 	}
 	target := existing(path)
 	if u == toRead && target != path || strings.HasPrefix(volume, `\\`) || !keepsAccess(volume) {
-		return "" // Check says what isn't there; what a server lets it do, the server knows
+		return "" // Check reports missing files; only a file server knows what it allows
 	}
 	info, err := os.Stat(target)
 	if err != nil {
@@ -59,7 +60,7 @@ func (a access) refusal(path string, u use) string {
 	}
 	mask, word := accessMask[u], icaclsWord[u]
 	if info.IsDir() && u != toRead {
-		mask |= windows.FILE_WRITE_DATA // is the right to make files there
+		mask |= windows.FILE_WRITE_DATA // for a folder this is the right to make files in it
 		word = "(OI)(CI)" + word
 	}
 	list, err := accessList(target)
@@ -69,7 +70,7 @@ func (a access) refusal(path string, u use) string {
 	return fmt.Sprintf("%sthe access list of %q doesn't let its account: `icacls \"%s\" /grant \"%s:%s\"` does", subject, target, target, a.name, word)
 }
 
-// keepsAccess says whether a volume has access lists, which FAT hasn't.
+// keepsAccess reports whether a volume has access lists. FAT has none.
 func keepsAccess(volume string) bool {
 	name, err := windows.UTF16PtrFromString(volume)
 	if err != nil {
@@ -80,7 +81,7 @@ func keepsAccess(volume string) bool {
 	return err == nil && flags&windows.FILE_PERSISTENT_ACLS != 0
 }
 
-// accessList is nil for an object that has none, and that everybody may use.
+// accessList returns nil for an object without an access list, which everybody may use.
 func accessList(path string) (list []aclEntry, err error) {
 	descriptor, err := windows.GetNamedSecurityInfo(path, windows.SE_FILE_OBJECT, windows.DACL_SECURITY_INFORMATION)
 	if err != nil {
@@ -92,7 +93,7 @@ func accessList(path string) (list []aclEntry, err error) {
 	}
 	list = []aclEntry{}
 	for i := range uint32(dacl.AceCount) {
-		var ace *windows.ACCESS_ALLOWED_ACE // an entry that denies has the same form
+		var ace *windows.ACCESS_ALLOWED_ACE // a deny entry has the same layout
 		if err := windows.GetAce(dacl, i, &ace); err != nil {
 			return nil, err
 		}
@@ -106,7 +107,7 @@ func accessList(path string) (list []aclEntry, err error) {
 	return list, nil
 }
 
-// specific adds to generic rights what they are for files.
+// specific adds the file rights that the generic rights in a mask stand for.
 func specific(mask uint32) uint32 {
 	if mask&(windows.GENERIC_ALL|windows.GENERIC_READ) != 0 {
 		mask |= windows.FILE_READ_DATA

@@ -8,16 +8,17 @@ import (
 	"tlstunnel/internal/osservice"
 )
 
-// unitView is what a unit shows its service of the machine's folders, by systemd.exec(5).
+// unitView says which folders a unit hides from its service or makes read-only: the sandboxing
+// settings of systemd.exec(5).
 type unitView struct {
-	sealed []place // the service sees nothing of the folder, nor of a bind mount in it
-	hidden []place // it sees a folder of its own in place of this one
-	shown  []place // it sees this all the same, by a bind mount
-	locked []place // the service can't write there
-	open   []place // it can all the same
+	sealed   []place // hidden with all bind mounts in it
+	hidden   []place // replaced by an empty or private folder
+	mounted  []place // a bind mount makes it visible in a hidden folder
+	readOnly []place // the service can't write there
+	writable []place // an exception in a read-only folder
 }
 
-// place is a folder, and the setting of the unit that speaks of it.
+// place is a folder, and the setting of the unit that names it.
 type place struct{ folder, because string }
 
 // The properties of the unit that a unitView is made from.
@@ -39,28 +40,28 @@ func viewOf(p map[string]string) (v unitView) {
 	case "tmpfs":
 		add(&v.hidden, "ProtectHome", homes...)
 	case "read-only":
-		add(&v.locked, "ProtectHome", homes...)
+		add(&v.readOnly, "ProtectHome", homes...)
 	}
 	switch p["ProtectSystem"] {
 	case "strict":
-		add(&v.locked, "ProtectSystem", "/")
+		add(&v.readOnly, "ProtectSystem", "/")
 	case "full":
-		add(&v.locked, "ProtectSystem", "/usr", "/boot", "/efi", "/etc")
+		add(&v.readOnly, "ProtectSystem", "/usr", "/boot", "/efi", "/etc")
 	case "yes":
-		add(&v.locked, "ProtectSystem", "/usr", "/boot", "/efi")
+		add(&v.readOnly, "ProtectSystem", "/usr", "/boot", "/efi")
 	}
 	if private := p["PrivateTmp"]; private != "" && private != "no" {
 		add(&v.hidden, "PrivateTmp", "/tmp", "/var/tmp")
 	}
 	for property, parent := range map[string]string{"StateDirectory": "/var/lib", "LogsDirectory": "/var/log", "CacheDirectory": "/var/cache", "RuntimeDirectory": "/run"} {
 		for _, name := range strings.Fields(p[property]) {
-			add(&v.open, property, filepath.Join(parent, name))
+			add(&v.writable, property, filepath.Join(parent, name))
 		}
 	}
 	add(&v.sealed, "InaccessiblePaths", strings.Fields(p["InaccessiblePaths"])...)
 	for property, places := range map[string][]*[]place{
-		"TemporaryFileSystem": {&v.hidden}, "BindPaths": {&v.shown, &v.open}, "BindReadOnlyPaths": {&v.shown, &v.locked},
-		"ReadOnlyPaths": {&v.locked}, "ReadWritePaths": {&v.open},
+		"TemporaryFileSystem": {&v.hidden}, "BindPaths": {&v.mounted, &v.writable}, "BindReadOnlyPaths": {&v.mounted, &v.readOnly},
+		"ReadOnlyPaths": {&v.readOnly}, "ReadWritePaths": {&v.writable},
 	} {
 		for _, word := range strings.Fields(p[property]) {
 			// SOURCE:DESTINATION:OPTIONS of a bind mount, PATH:OPTIONS of the others.
@@ -76,8 +77,8 @@ func viewOf(p map[string]string) (v unitView) {
 	return v
 }
 
-// deepest is the place that path is in, the one with the longest path if there are
-// several. Its folder is "" if there is none.
+// deepest returns the place that contains path. Of several it returns the one with the longest
+// path. Its folder is "" if no place contains path.
 func deepest(places []place, path string) (found place) {
 	for _, p := range places {
 		in := p.folder == "/" || path == p.folder || strings.HasPrefix(path, p.folder+"/")
@@ -88,7 +89,7 @@ func deepest(places []place, path string) (found place) {
 	return found
 }
 
-// refusal says that the unit shows its service nothing of the place.
+// refusal says that the unit hides the place from its service.
 func (hidden place) refusal(path string, u use) string {
 	elsewhere, setting := "/etc/tlstunnel", "BindReadOnlyPaths="+filepath.Dir(path)
 	if u != toRead {
@@ -99,24 +100,24 @@ func (hidden place) refusal(path string, u use) string {
 	case "InaccessiblePaths":
 		return text
 	case "ProtectHome":
-		setting = "ProtectHome=tmpfs and " + setting // with "yes", it sees no bind mount there either
+		setting = "ProtectHome=tmpfs and " + setting // ProtectHome=yes hides bind mounts too
 	}
 	return fmt.Sprintf("%s, or let the unit show it, by `systemctl edit %s` and there [Service] and %s", text, osservice.Name, setting)
 }
 
-// refusal is what of the unit keeps its service from a use of path, and how to change
-// that; "" if nothing does.
+// refusal returns which setting of the unit keeps its service from a use of path, and how to
+// change it; "" if none does.
 func (v unitView) refusal(path string, u use) string {
 	if sealed := deepest(v.sealed, path); sealed.folder != "" {
 		return sealed.refusal(path, u)
 	}
-	if hidden := deepest(v.hidden, path); len(hidden.folder) > len(deepest(v.shown, path).folder) {
+	if hidden := deepest(v.hidden, path); len(hidden.folder) > len(deepest(v.mounted, path).folder) {
 		return hidden.refusal(path, u)
 	}
-	locked := deepest(v.locked, path)
-	if u == toRead || len(locked.folder) <= len(deepest(v.open, path).folder) {
+	readOnly := deepest(v.readOnly, path)
+	if u == toRead || len(readOnly.folder) <= len(deepest(v.writable, path).folder) {
 		return ""
 	}
 	return fmt.Sprintf("its unit (%s) lets it write elsewhere only: allow it by `systemctl edit %s` and there [Service] and ReadWritePaths=%s",
-		locked.because, osservice.Name, path)
+		readOnly.because, osservice.Name, path)
 }

@@ -12,14 +12,14 @@ import (
 	"net/url"
 )
 
-// maxAnswer bounds what a client reads.
+// maxAnswer is the largest answer that a client reads.
 const maxAnswer = 64 << 20
 
 // ErrNotRunning means that no service with that config answers.
 var ErrNotRunning = errors.New("the service isn't running")
 
 // Ask sends request, as JSON, to the service that runs the config file, and decodes its
-// answer into reply. The error wraps [ErrNotRunning] if nobody answers.
+// answer into reply. The error wraps [ErrNotRunning] if no service answers.
 func Ask(ctx context.Context, configFile, method, path string, request, reply any) error {
 	body, err := json.Marshal(request)
 	if err != nil {
@@ -34,7 +34,7 @@ func Ask(ctx context.Context, configFile, method, path string, request, reply an
 	}}
 	defer transport.CloseIdleConnections()
 	resp, err := (&http.Client{Transport: transport}).Do(r)
-	var failed *url.Error // whose address means nothing to a user
+	var failed *url.Error // it has an address that means nothing to a user
 	if errors.As(err, &failed) {
 		err = failed.Err
 	}

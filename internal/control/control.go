@@ -1,7 +1,7 @@
 // Package control is the control channel between the commands and the running service:
 // HTTP with JSON over a unix socket or a named pipe, for users who may administer the
-// service. Each config file has a channel of its own, so that several instances keep apart.
-// The package has no requests and answers of its own: the service brings them.
+// service. Each config file has a channel of its own, so that several instances can run.
+// The package defines no requests and answers: the service does.
 //
 //	server := control.Serve(configFile, handler, time.Second, nil)
 //	defer server.Close()
@@ -16,7 +16,7 @@ import (
 	"tlstunnel/internal/config"
 )
 
-// instance tells the control channels of several configs apart. It is empty for
+// instance returns the part of a channel's name that differs for each config. It is empty for
 // the config of the installed service.
 func instance(configFile string) string {
 	if configFile == config.SystemConfig() {

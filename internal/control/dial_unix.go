@@ -21,9 +21,9 @@ func dial(ctx context.Context, configFile string) (net.Conn, error) {
 	return new(net.Dialer).DialContext(ctx, "unix", path)
 }
 
-// mustBeTrusted refuses a folder that a stranger may have made, as in /tmp: who answers
-// there may be anybody. That of the installed service is its account's, but lies where
-// root alone can make one.
+// mustBeTrusted refuses a folder that another user may have made, for example in /tmp: any
+// program could answer there. The folder of the installed service belongs to its account, but
+// only root can make a folder in that place.
 func mustBeTrusted(dir string) error {
 	info, err := os.Lstat(dir)
 	if err != nil {

@@ -27,8 +27,8 @@ func dial(ctx context.Context, configFile string) (net.Conn, error) {
 	return c, nil
 }
 
-// mustBeTrusted refuses the pipe of a stranger: every user can make one of that name while
-// the service doesn't run.
+// mustBeTrusted refuses the pipe of another user: every user can make a pipe of that name
+// while the service doesn't run.
 func mustBeTrusted(c net.Conn) error {
 	pipe, ok := c.(interface{ Fd() uintptr })
 	if !ok {
@@ -52,7 +52,7 @@ func mustBeTrusted(c net.Conn) error {
 	return nil
 }
 
-// ownSIDs are that of our user and that of whom the things belong to that we make.
+// ownSIDs returns the SID of our user and the SID that owns the objects that we make.
 func ownSIDs() ([]string, error) {
 	token := windows.GetCurrentProcessToken()
 	user, err := token.GetTokenUser()
@@ -68,8 +68,8 @@ func ownSIDs() ([]string, error) {
 	return []string{user.User.Sid.String(), owner.String()}, nil
 }
 
-// trustedOwner says whether a pipe that belongs to the SID owner is SYSTEM's, LOCAL
-// SERVICE's, the administrators', the service's or ours.
+// trustedOwner reports whether the owner of a pipe is SYSTEM, LOCAL SERVICE, the
+// administrators, the service or our user.
 func trustedOwner(owner string, ours ...string) bool {
 	trusted := append([]string{"S-1-5-18", "S-1-5-19", "S-1-5-32-544", osservice.AccountSID(), osservice.RegisteredSID()}, ours...)
 	return owner != "" && slices.Contains(trusted, owner)

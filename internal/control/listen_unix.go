@@ -15,8 +15,8 @@ import (
 	"tlstunnel/internal/config"
 )
 
-// socketPath is the path of the control channel. That of the installed
-// service is in a folder that systemd makes for it (RuntimeDirectory).
+// socketPath returns the path of the control channel. systemd makes the folder for the
+// installed service (RuntimeDirectory).
 func socketPath(configFile string) string {
 	dir := os.Getenv("RUNTIME_DIRECTORY")
 	switch {
@@ -47,7 +47,7 @@ func listen(configFile string) (net.Listener, error) {
 		c.Close()
 		return nil, fmt.Errorf("another tlstunnel with this config answers at %q", path)
 	}
-	// What is left of one that was killed.
+	// Remove the socket of a service that was killed.
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func listen(configFile string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Until here the folder keeps others out.
+	// Until here the rights of the folder kept other users out.
 	if err := os.Chmod(path, 0o660); err != nil {
 		l.Close()
 		return nil, err
@@ -63,10 +63,10 @@ func listen(configFile string) (net.Listener, error) {
 	return l, nil
 }
 
-// removeStaleSockets removes those of services with other configs that were killed:
-// nobody listens on them. One that was made just now may not be listened on yet.
+// removeStaleSockets removes the sockets of killed services with other configs: nothing
+// listens on them. It keeps a new socket, because its service may only be about to listen.
 func removeStaleSockets(dir string, now time.Time) {
-	entries, _ := os.ReadDir(dir) // who lists none has none to remove
+	entries, _ := os.ReadDir(dir) // on an error there is nothing to remove
 	for _, entry := range entries {
 		info, err := entry.Info()
 		if err != nil || info.Mode().Type() != fs.ModeSocket || now.Sub(info.ModTime()) < time.Minute {
@@ -85,7 +85,7 @@ func removeStaleSockets(dir string, now time.Time) {
 	}
 }
 
-// mustBeOurs refuses a folder in which others could put a socket of their own.
+// mustBeOurs refuses a folder in which other users could make a socket.
 func mustBeOurs(dir string) error {
 	info, err := os.Lstat(dir)
 	if err != nil {

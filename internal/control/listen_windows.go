@@ -11,11 +11,11 @@ import (
 	"tlstunnel/internal/config"
 )
 
-// pipeAccess lets SYSTEM, the administrators and the service's own account use
-// the control channel, and nobody else.
+// pipeAccess lets only SYSTEM, the administrators and the service's own account use the
+// control channel.
 const pipeAccess = "D:P(A;;GA;;;SY)(A;;GA;;;BA)(A;;GA;;;OW)"
 
-// pipePath doesn't tell upper from lower case in the path, as Windows doesn't.
+// pipePath ignores upper and lower case in the path, as Windows does.
 func pipePath(configFile string) string {
 	file := filepath.Clean(configFile)
 	if strings.EqualFold(file, config.SystemConfig()) {
@@ -34,10 +34,10 @@ func listen(configFile string) (net.Listener, error) {
 	return l, nil
 }
 
-// spendFirst connects to the first instance of a pipe and leaves it. On
-// Windows before 10, and wine, the first client would get that one, where nobody
-// answers: go-winio keeps it only to hold the name (its issues #173 and #313).
-// Others say that it is busy.
+// spendFirst connects to the first instance of a pipe and leaves it. go-winio keeps that
+// instance only to hold the name, and never answers on it (its issues #173 and #313). On
+// Windows before 10, and on wine, the first client would get it. Newer systems say that it is
+// busy.
 func spendFirst(pipe string) {
 	name, err := windows.UTF16PtrFromString(pipe)
 	if err != nil {

@@ -14,9 +14,9 @@ import (
 	"tlstunnel/internal/config"
 )
 
-// MayBeOthers reports whether a service of another user may run that config, whose channel
-// isn't where this user looks for it: a socket there takes connections, or lies where this
-// user may not look. The channel of the installed service is in the same place for all.
+// MayBeOthers reports whether a service of another user may run that config: the socket of
+// that user accepts connections, or this user may not read its folder. It is false for the
+// installed service, whose channel is in the same place for all users.
 func MayBeOthers(configFile string) bool {
 	if configFile == config.SystemConfig() {
 		return false
@@ -33,8 +33,8 @@ func MayBeOthers(configFile string) bool {
 	return false
 }
 
-// othersSockets are the places of the user who owns the config, and of others as far as
-// this user sees sockets there.
+// othersSockets returns the socket paths of the user who owns the config, and those of other
+// users that this user can list.
 func othersSockets(configFile string) (paths []string) {
 	name := "control" + instance(configFile) + ".sock"
 	places := func(user string) []string {
@@ -42,7 +42,7 @@ func othersSockets(configFile string) (paths []string) {
 	}
 	const root = "/run/tlstunnel"
 	for _, pattern := range append(places("*"), filepath.Join(root, name)) {
-		seen, _ := filepath.Glob(pattern) // the pattern is a good one
+		seen, _ := filepath.Glob(pattern) // the only error is a bad pattern
 		paths = append(paths, seen...)
 	}
 	if info, err := os.Stat(configFile); err == nil && ownerOf(info) != os.Geteuid() {

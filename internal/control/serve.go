@@ -13,14 +13,14 @@ type Server struct {
 	http   http.Server
 	retry  time.Duration
 	stop   chan struct{} // ends the attempts to open it
-	closed chan struct{} // when nothing is accepted any more
+	closed chan struct{} // closed once the server accepts no more requests
 
 	handlers sync.WaitGroup // requests that are being answered
 }
 
-// Serve opens the control channel of the config file, and tries again every retry if it
-// must: another instance may only just be about to stop. It calls failed, unless that is
-// nil, with the first error. The caller must call Close.
+// Serve opens the control channel of the config file. If that fails, it tries again every
+// retry: another instance may be about to stop. It calls failed, which may be nil, with the
+// first error. The caller must call Close.
 func Serve(configFile string, handler http.Handler, retry time.Duration, failed func(error)) *Server {
 	s := &Server{retry: retry, stop: make(chan struct{}), closed: make(chan struct{})}
 	s.http = http.Server{ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute}
@@ -50,15 +50,14 @@ func (s *Server) serve(l net.Listener, configFile string) {
 			return
 		}
 	}
-	_ = s.http.Serve(l) // closes l, also if it is stopped already
+	_ = s.http.Serve(l) // closes l, even after Close
 }
 
-// lastAnswers is how long Close waits for the answers to requests that are there already.
-// What asks nothing, and what doesn't read, is cut then.
+// lastAnswers is how long Close waits for the answers to requests that have begun. Then it
+// closes connections that sent no request, or don't read their answer.
 const lastAnswers = time.Second
 
-// Close closes the channel, and returns when every request that was there has been
-// answered.
+// Close closes the channel, and returns when each request that has begun is answered.
 func (s *Server) Close() {
 	close(s.stop)
 	ctx, cancel := context.WithTimeout(context.Background(), lastAnswers)

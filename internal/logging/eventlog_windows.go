@@ -9,8 +9,8 @@ import (
 
 // EventLog is the Application log of Windows.
 type EventLog struct {
-	slog.Handler           // takes the events of the service itself
-	Console      io.Writer // takes what goes to stderr elsewhere: a Windows service has none
+	slog.Handler           // writes the events of the service itself
+	Console      io.Writer // stands in for stderr, which a Windows service doesn't have
 
 	log *eventlog.Log
 }
@@ -28,7 +28,7 @@ func OpenEventLog(source string, own Messages) (*EventLog, error) {
 	return e, nil
 }
 
-// Close ends the writing of events.
+// Close closes the Application log.
 func (e *EventLog) Close() error { return e.log.Close() }
 
 func (e *EventLog) report(id EventID, level slog.Level, text string) error {

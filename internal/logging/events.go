@@ -11,18 +11,18 @@ import (
 	"tlstunnel/internal/quote"
 )
 
-// EventID says in the Windows Event Log what has happened. The numbers are what
-// people's monitoring looks for: they never change their meaning. Windows shows
-// them with the text of EventCreate.exe, which has 1 to 1000.
+// EventID is the number of an event in the Windows Event Log. Administrators let their
+// monitoring look for these numbers, so their meaning never changes. Windows shows an event
+// with the text of EventCreate.exe, which has numbers from 1 to 1000.
 type EventID uint32
 
 // The events.
 const (
-	EventStarted       EventID = 100 // every tunnel that can listens
-	EventStopped       EventID = 101 // as asked
+	EventStarted       EventID = 100 // each tunnel listens or is left out
+	EventStopped       EventID = 101 // stopped on request
 	EventReloaded      EventID = 102
 	EventRenewed       EventID = 103 // our own server certificate
-	EventListensAgain  EventID = 104 // a tunnel that was left out listens
+	EventListensAgain  EventID = 104 // a tunnel that was left out listens now
 	EventExpiry        EventID = 200 // a certificate expires soon, or isn't valid now
 	EventLogFile       EventID = 201 // the log file can't be written
 	EventConfig        EventID = 202 // another warning about the config
@@ -30,19 +30,19 @@ const (
 	EventReloadRefused EventID = 300 // the config is wrong; nothing was changed
 	EventFatal         EventID = 301 // the service can't start, or go on
 	EventRefresh       EventID = 302 // a changed CRL or certificate can't be used
-	EventRenewalFailed EventID = 303 // it is tried again
+	EventRenewalFailed EventID = 303 // our own server certificate wasn't renewed; it is tried again
 	EventLeftOut       EventID = 304 // a tunnel can't run yet; it is tried again
 	EventCRLFailed     EventID = 305 // our own CA's CRL can't be written; it is tried again
 )
 
-// FatalMessage is what a service logs that can't start, or go on. The attribute err says
-// why. It is a constant because package osservice looks for it in the log file.
+// FatalMessage is the log message of a service that can't start or go on. The attribute err
+// says why. It is a constant because package osservice looks for it in the log file.
 const FatalMessage = "tlstunnel can't run"
 
-// Messages are those of the service itself, not of its connections: each with its event,
-// or with 0 if it is none. The Event Log gets the events, the journal of systemd all of
-// them. The message alone decides: a logger that was made With something, the name of a
-// tunnel say, may have news of the service, too.
+// Messages are the log messages of the service itself, not of its connections, each with its
+// event or 0. The Event Log gets those with an event, the journal of systemd all of them. Only
+// the message decides: a logger with attributes, for example the name of a tunnel, also logs
+// messages of the service.
 type Messages map[string]EventID
 
 func (m Messages) contain(message string) bool {
@@ -50,17 +50,17 @@ func (m Messages) contain(message string) bool {
 	return ok
 }
 
-// maxEventText bounds the text of an event: Windows takes 31,839 characters.
+// maxEventText is the longest text of an event: Windows accepts 31,839 characters.
 const maxEventText = 30000
 
-// eventHandler is a [slog.Handler] that hands to report the lines whose messages are
-// events. It ignores the error of report: a full Event Log must not keep a line from the
-// other handlers.
+// eventHandler is a [slog.Handler] that calls report for lines whose messages are events. It
+// ignores the error of report: the other handlers must get the line even if the Event Log is
+// full.
 type eventHandler struct {
 	known  Messages
 	report func(id EventID, level slog.Level, text string) error
-	attrs  []slog.Attr // of the logger, their keys with its groups
-	groups string      // "a.b.": for the keys that follow
+	attrs  []slog.Attr // the attributes of the logger; their keys have its groups
+	groups string      // "a.b.": the prefix of later keys
 }
 
 func (h eventHandler) Enabled(_ context.Context, level slog.Level) bool {
@@ -90,7 +90,7 @@ func (h eventHandler) WithGroup(name string) slog.Handler {
 	return h
 }
 
-// text is for people: the message, and a line for each attribute.
+// text returns the text of an event: the message, and a line for each attribute.
 func (h eventHandler) text(r slog.Record) string {
 	var b strings.Builder
 	b.WriteString(r.Message)
@@ -110,8 +110,8 @@ func (h eventHandler) text(r slog.Record) string {
 	return b.String()
 }
 
-// eventConsole makes events of the complaints that would go to stderr, and drops
-// the log lines that go there when the log file can't be written.
+// eventConsole is the stderr of a Windows service. It makes events of complaints about the log
+// file, and drops the log lines that go to stderr if the file can't be written.
 type eventConsole struct{ eventHandler }
 
 func (c eventConsole) Write(p []byte) (int, error) {

@@ -17,24 +17,24 @@ import (
 	"tlstunnel/internal/filerights"
 )
 
-// complainEvery is how often a broken log file is complained about.
+// complainEvery is the time between two complaints about a broken log file.
 const complainEvery = time.Minute
 
-// logFile is a rotating log file. It is the one place that knows lumberjack and
-// its traps, and is used by one goroutine.
+// logFile is a rotating log file. Only this type uses lumberjack and works around its faults.
+// Only one goroutine may use it.
 type logFile struct {
 	rotating *lumberjack.Logger
 	maxSize  int64
-	control  *Control     // is told how it goes
-	console  io.Writer    // told when the file can't be written
-	fallback io.Writer    // takes the lines that the file can't
-	own      *slog.Logger // writes into the file what the log has to say of itself
+	control  *Control     // gets the last error of the file
+	console  io.Writer    // gets a complaint if the file can't be written
+	fallback io.Writer    // gets the lines that the file can't
+	own      *slog.Logger // writes lines about the log itself into the file
 
-	torn       bool // the last line may be there in part
+	torn       bool // the last line may be incomplete
 	quietUntil time.Time
 
-	// The file that lumberjack has open, and its size after the last line; nil and 0
-	// when it has none.
+	// The file that lumberjack has open, and its size after the last line; nil and 0 if none
+	// is open.
 	last     os.FileInfo
 	lastSize int64
 }
@@ -43,7 +43,7 @@ func openLogFile(cfg config.Log, control *Control, console io.Writer) *logFile {
 	l := &logFile{
 		rotating: &lumberjack.Logger{
 			Filename:   cfg.File,
-			MaxSize:    1 << 30, // MiB: never by itself, see rotate
+			MaxSize:    1 << 30, // MiB: lumberjack never rotates by itself, see rotate
 			MaxBackups: cfg.MaxBackups,
 			MaxAge:     int(cfg.MaxAge / (24 * time.Hour)), // in days
 			Compress:   cfg.Compress && !worksAsOwner(cfg.File),
@@ -58,10 +58,10 @@ func openLogFile(cfg config.Log, control *Control, console io.Writer) *logFile {
 	return l
 }
 
-// pass takes what is queued until the queue is closed. In a folder of the service's
-// account, where root may try the service by hand, it has that account's rights: no
-// link there leads it to a file of somebody else. (lumberjack compresses in a goroutine
-// of its own, and so not there.)
+// pass writes the queued lines until the queue is closed. If root runs the service by hand and
+// the folder belongs to the service's account, pass works with the rights of that account: so
+// a symbolic link there can't make root write another file. The rights are those of one
+// thread, and lumberjack compresses in another goroutine, so then it doesn't compress.
 func (l *logFile) pass(lines *lineQueue) {
 	file := l.rotating.Filename
 	err := filerights.AsOwner(filepath.Dir(file), func() error {
@@ -72,7 +72,7 @@ func (l *logFile) pass(lines *lineQueue) {
 		_ = l.rotating.Close()
 		return nil
 	})
-	if err != nil { // nothing has been passed
+	if err != nil { // no line was written
 		l.control.note(err)
 		fmt.Fprintf(l.console, "tlstunnel: writing log file %q: %v\n", file, err)
 		lines.pass(func(line []byte, _ int) { _, _ = l.fallback.Write(line) })
@@ -83,7 +83,7 @@ type writerFunc func([]byte) error
 
 func (f writerFunc) Write(p []byte) (int, error) { return len(p), f(p) }
 
-// write takes a line, and the number of lines that were lost before it.
+// write writes a line. lost is the number of lines that were dropped before it.
 func (l *logFile) write(line []byte, lost int) {
 	if lost > 0 {
 		l.own.Error("log lines were lost: the disk is too slow for them", "lines", lost)
@@ -115,8 +115,8 @@ func (l *logFile) writeLine(line []byte) error {
 		_, err = l.rotating.Write(line)
 		l.lastSize += int64(len(line))
 	}
-	// A full file can't be renamed on Windows while a viewer has it open. Go on in the
-	// old file, but not for ever.
+	// On Windows a full file can't be renamed while a viewer has it open. Go on in the old
+	// file, up to a limit.
 	if err != nil && size > 0 && size <= 2*l.maxSize {
 		if appendTo(l.rotating.Filename, line) == nil {
 			err = nil
@@ -126,16 +126,16 @@ func (l *logFile) writeLine(line []byte) error {
 	return err
 }
 
-// rotate leaves it to the next line to open the new file. lumberjack opens what it has
-// made itself without O_APPEND: once somebody has emptied such a file, the next line
-// would go to where the old end was, after so many NUL bytes.
+// rotate closes the file; the next line opens the new one. lumberjack opens a file that it
+// made itself without O_APPEND. If somebody empties such a file, the next line would go to the
+// old offset, behind NUL bytes.
 func (l *logFile) rotate() error {
 	l.last, l.lastSize = nil, 0
 	return errors.Join(l.rotating.Rotate(), l.rotating.Close())
 }
 
-// size is that of the file, which it makes if there is none. Rotating what isn't a
-// regular file would rename a device, or wait for the reader of a pipe.
+// size returns the size of the file. It makes the file if there is none, and refuses what
+// isn't a regular file: to rotate it would rename a device, or wait for the reader of a pipe.
 func (l *logFile) size() (int64, error) {
 	file := l.rotating.Filename
 	info, err := os.Lstat(file)
@@ -151,8 +151,8 @@ func (l *logFile) size() (int64, error) {
 	case !info.Mode().IsRegular():
 		return 0, errors.New("it isn't a regular file; log.file = \"-\" logs to stderr")
 	case l.last == nil || !sameLog(info, l.last) || info.Size() < l.lastSize:
-		// Somebody has removed, replaced or emptied it: lumberjack would go on in the
-		// old file, or count on from the old size.
+		// Somebody has removed, replaced or emptied the file. lumberjack would go on in the
+		// old file, or with the old size.
 		_ = l.rotating.Close()
 		l.lastSize = info.Size()
 	}
@@ -160,9 +160,10 @@ func (l *logFile) size() (int64, error) {
 	return info.Size(), nil
 }
 
-// createLog makes the file, for the group too if that may enter the folder and nobody
-// else may: as the installed service's. By lumberjack it would be root's if an
-// administrator tries the service by hand, and the service couldn't write it.
+// createLog makes the file. The group may read it if only the owner and the group may enter
+// the folder, as in the installed service's folder. If lumberjack made it while an
+// administrator runs the service by hand, it would belong to root, and the service couldn't
+// write it.
 func createLog(file string) error {
 	dir := filepath.Dir(file)
 	if err := atomicfile.MkdirAll(dir, atomicfile.Secret); err != nil {

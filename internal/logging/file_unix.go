@@ -9,10 +9,10 @@ import (
 	"syscall"
 )
 
-// sameLog says whether both are one file, and not one in the place of the other.
+// sameLog reports whether a and b are the same file.
 func sameLog(a, b os.FileInfo) bool { return os.SameFile(a, b) }
 
-// worksAsOwner says whether the file's folder is somebody else's and we are root.
+// worksAsOwner reports whether we are root and the file's folder belongs to another user.
 func worksAsOwner(file string) bool {
 	info, err := os.Stat(filepath.Dir(file))
 	return err == nil && os.Geteuid() == 0 && info.Sys().(*syscall.Stat_t).Uid != 0
@@ -23,8 +23,8 @@ func forGroup(dir string) bool {
 	return err == nil && info.Mode().Perm()&0o057 == 0o050
 }
 
-// shareLog lets the group read a log that an earlier version has made, if it would be
-// made so now. Rotation keeps the mode.
+// shareLog lets the group read a log file that an earlier version made, if createLog would let
+// it now. Rotation keeps the mode.
 func shareLog(file string) error {
 	info, err := os.Lstat(file)
 	if err != nil || info.Mode() != 0o600 || !forGroup(filepath.Dir(file)) {

@@ -2,7 +2,7 @@ package logging
 
 import "os"
 
-// sameLog is always true: Windows lets nobody replace a file that we have open.
+// sameLog returns true: on Windows nobody can replace a file that we have open.
 func sameLog(os.FileInfo, os.FileInfo) bool { return true }
 
 // The access list of the folder says who may read the log.

@@ -2,5 +2,5 @@ package logging
 
 import "io"
 
-// isJournal is false: only systemd has one.
+// isJournal returns false: only systemd has a journal.
 func isJournal(io.Writer) bool { return false }

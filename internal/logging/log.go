@@ -1,7 +1,7 @@
 // Package logging writes the log: slog to a rotating file, a console, the journal of
-// systemd and the Event Log of Windows. It never holds up the code that logs: a queue takes
-// the lines, and counts those that a slow disk makes it drop. It knows neither what is
-// logged nor why: the caller says which [Messages] are the service's own.
+// systemd and the Event Log of Windows. It never blocks the code that logs: lines go into a
+// queue, and if a slow disk fills it, lines are dropped and counted. The caller says which
+// [Messages] are the service's own.
 //
 //	control := new(logging.Control)
 //	log, closeLog := logging.Open(cfg.Log, control, os.Stderr, false, messages)
@@ -19,14 +19,13 @@ import (
 	"tlstunnel/internal/quote"
 )
 
-// Control sets the level of a log while it is open, and knows whether its file takes
-// the lines.
+// Control sets the level of an open log, and knows whether its file can be written.
 type Control struct {
 	slog.LevelVar
 	failure atomic.Value // string
 }
 
-// Failure is why the last line isn't in the log file; "" if it is.
+// Failure returns why the last line couldn't be written to the log file, "" if it could.
 func (c *Control) Failure() string {
 	failure, _ := c.failure.Load().(string)
 	return failure
@@ -42,13 +41,12 @@ func (c *Control) note(err error) {
 	}
 }
 
-// Open returns the log that cfg describes and what closes it. Lines go to the
-// file; to console if the file is "-", if somebody watches it (interactive), and if
-// the file can't be written. If console is the journal of systemd, it gets only the
-// lines of the service itself, such as start, stop and reload, whose messages are in
-// own. Neither a broken log file nor a slow disk ever holds up the code that logs. Calling
-// close writes out what is left; lines logged after it are lost. The level starts as cfg
-// has it; control sets it at any time.
+// Open returns the log that cfg describes and a function that closes it. Lines go to the file.
+// They go to console if the file is "-", if the console is interactive, or if the file can't be
+// written. If console is the journal of systemd, it gets only the lines of the service itself,
+// such as start, stop and reload: those whose messages are in own. Neither a broken log file
+// nor a slow disk blocks the code that logs. Closing writes the queued lines; later lines are
+// lost. The level begins as in cfg, and control can change it at any time.
 func Open(cfg config.Log, control *Control, console io.Writer, interactive bool, own Messages) (log *slog.Logger, close func()) {
 	control.Set(LevelOf(cfg))
 	queued := newLineQueue()
@@ -72,8 +70,8 @@ func Open(cfg config.Log, control *Control, console io.Writer, interactive bool,
 	}
 }
 
-// consoleWriter writes lines to console, which may be a terminal that somebody
-// has stopped, or a pipe that nobody reads.
+// consoleWriter writes lines to console without blocking the caller: console may be a stopped
+// terminal, or a pipe that nobody reads.
 func consoleWriter(console io.Writer) func(line []byte, lost int) {
 	return func(line []byte, lost int) {
 		if lost > 0 {
@@ -83,9 +81,9 @@ func consoleWriter(console io.Writer) func(line []byte, lost int) {
 	}
 }
 
-// LevelOf is the level that cfg has.
+// LevelOf returns the level in cfg.
 func LevelOf(cfg config.Log) (level slog.Level) {
-	// The config's words are slog's own, and were checked when it was loaded.
+	// The config uses slog's own words. Loading has checked them.
 	_ = level.UnmarshalText([]byte(cfg.Level))
 	return level
 }
@@ -98,8 +96,7 @@ func logHandler(cfg config.Log, level slog.Leveler, w io.Writer) slog.Handler {
 	return slog.NewTextHandler(w, opts)
 }
 
-// headlineHandler passes on the lines of the service itself, and none of its
-// connections'.
+// headlineHandler passes on only the lines of the service itself, not those of connections.
 type headlineHandler struct {
 	slog.Handler
 	own Messages
@@ -120,7 +117,7 @@ func (h headlineHandler) WithGroup(name string) slog.Handler {
 	return headlineHandler{h.Handler.WithGroup(name), h.own}
 }
 
-// noTime leaves out the time, which the journal knows.
+// noTime leaves out the time: the journal adds its own.
 func noTime(groups []string, a slog.Attr) slog.Attr {
 	if a.Key == slog.TimeKey && len(groups) == 0 {
 		return slog.Attr{}

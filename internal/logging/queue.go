@@ -6,21 +6,21 @@ import (
 )
 
 const (
-	// queuedLines may wait for a disk or a console; at some 300 bytes each that
-	// is 1 MB. Those beyond are counted and dropped.
+	// queuedLines is how many lines may wait for a disk or a console: about 1 MB at 300 bytes
+	// a line. Further lines are dropped and counted.
 	queuedLines = 4096
 
-	// closeTimeout is how long a stop waits for what is queued.
+	// closeTimeout is how long a stop waits for queued lines.
 	closeTimeout = 2 * time.Second
 )
 
-// lineQueue is a writer of log lines that never fails and never blocks: pass, in
-// a goroutine of its own, hands them on.
+// lineQueue is a writer of log lines that never fails and never blocks. The method pass, in a
+// goroutine of its own, writes them.
 type lineQueue struct {
 	lines  chan []byte
-	passed chan struct{} // closed when the last line has been
+	passed chan struct{} // closed once the last line is written
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	closed  bool
 	dropped int
 }
@@ -37,15 +37,15 @@ func (q *lineQueue) Write(line []byte) (int, error) {
 		return len(line), nil
 	}
 	select {
-	case q.lines <- append([]byte(nil), line...): // slog uses its buffer again
+	case q.lines <- append([]byte(nil), line...): // a copy: slog reuses its buffer
 	default:
 		q.dropped++
 	}
 	return len(line), nil
 }
 
-// pass hands each line to write until close, with the number of lines that were
-// dropped before it for want of room.
+// pass calls write for each line until close, with the number of lines that were dropped
+// before it because the queue was full.
 func (q *lineQueue) pass(write func(line []byte, dropped int)) {
 	defer close(q.passed)
 	for line := range q.lines {
@@ -57,7 +57,7 @@ func (q *lineQueue) pass(write func(line []byte, dropped int)) {
 	}
 }
 
-// close waits until what is queued has been written, but not for ever.
+// close waits until the queued lines are written, at most closeTimeout.
 func (q *lineQueue) close() {
 	q.mu.Lock()
 	if !q.closed {

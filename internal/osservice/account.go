@@ -8,17 +8,17 @@ import (
 	"unicode/utf16"
 )
 
-// Account is what the service runs as on Windows: a virtual account, which has a
-// SID of its own, no password, and the rights of an ordinary user.
+// Account is the account of the service on Windows: a virtual account with a SID of its own,
+// no password, and the rights of an ordinary user.
 const Account = `NT SERVICE\` + Name
 
-// AccountSID is the SID of [Account]. Windows makes it from the name alone, so
-// that it is known before the service is registered, and whatever account the
-// service has been given instead: the processes of a service hold it too.
+// AccountSID is the SID of [Account]. Windows makes it from the name alone, so it is known
+// before the service is registered. If an administrator gives the service another account,
+// its processes hold this SID too.
 func AccountSID() string { return serviceSID(Name) }
 
-// serviceSID is S-1-5-80 and the SHA-1 of the name in upper case and UTF-16, as
-// five numbers.
+// serviceSID returns S-1-5-80 and the SHA-1 of the name, in upper case and UTF-16, as five
+// numbers.
 func serviceSID(name string) string {
 	var text []byte
 	for _, unit := range utf16.Encode([]rune(strings.ToUpper(name))) {

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// Registered says which config and account the service is registered with. The error
+// Registered returns the config and the account that the service is registered with. The error
 // wraps [ErrNotInstalled] if it isn't registered.
 func Registered() (configFile, account string, err error) {
 	r, err := queryRegistration()
@@ -16,7 +16,7 @@ func Registered() (configFile, account string, err error) {
 	return registeredConfig(r.commandLine), r.account, nil
 }
 
-// RegisteredSID is the SID of the account that an administrator has given the service, ""
+// RegisteredSID returns the SID of the account that an administrator has given the service, ""
 // if there is none.
 func RegisteredSID() string {
 	_, account, err := Registered()

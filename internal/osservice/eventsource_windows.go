@@ -14,8 +14,8 @@ const (
 	eventTypes  = eventlog.Error | eventlog.Warning | eventlog.Info
 )
 
-// EventSourceRegistered reports whether Windows knows the source of our events,
-// without which it shows them with a complaint.
+// EventSourceRegistered reports whether Windows knows the source of our events. Without it,
+// Windows adds a complaint to each event.
 func EventSourceRegistered() (bool, error) {
 	k, err := registry.OpenKey(registry.LOCAL_MACHINE, eventKey, registry.QUERY_VALUE)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -29,7 +29,8 @@ func EventSourceRegistered() (bool, error) {
 	return file != "" && err == nil, nil
 }
 
-// RegisterEventSource makes Windows show our events as we wrote them.
+// RegisterEventSource registers the source of our events, so that Windows shows their text
+// unchanged.
 func RegisterEventSource() error {
 	if err := UnregisterEventSource(); err != nil {
 		return err
@@ -37,7 +38,7 @@ func RegisterEventSource() error {
 	return eventlog.InstallAsEventCreate(eventSource, eventTypes)
 }
 
-// UnregisterEventSource takes it back. It is no error when there is none.
+// UnregisterEventSource removes the registration. It is no error if there is none.
 func UnregisterEventSource() error {
 	if err := eventlog.Remove(eventSource); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -10,10 +10,10 @@ import (
 	"tlstunnel/internal/logging"
 )
 
-// failureIn finds in the text of a log, of either format, why the service has
-// ended last, since the given time; "" if it says nothing of that.
+// failureIn returns why the service last ended, from the text of a log in either format. It
+// ignores lines before since. It returns "" if the log has no reason.
 func failureIn(log string, since time.Time) (reason string) {
-	since = since.Truncate(time.Millisecond) // as precise as the log
+	since = since.Truncate(time.Millisecond) // the log has milliseconds
 	for line := range strings.Lines(log) {
 		if entry := parseLine(line); entry.Msg == logging.FatalMessage && !entry.Time.Before(since) {
 			reason = entry.Err
@@ -22,14 +22,14 @@ func failureIn(log string, since time.Time) (reason string) {
 	return reason
 }
 
-// logEntry is what matters here of a line of the log.
+// logEntry has the needed attributes of a log line.
 type logEntry struct {
 	Time time.Time `json:"time"`
 	Msg  string    `json:"msg"`
 	Err  string    `json:"err"`
 }
 
-// parseLine is zero for what isn't a line of ours.
+// parseLine returns the zero value for a line that tlstunnel didn't write.
 func parseLine(line string) logEntry {
 	var e logEntry
 	if strings.HasPrefix(line, "{") {

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/windows/svc/mgr"
 )
 
-// What kardianos/service does on Windows, less its traps.
+// kardianos/service on Windows, with work-arounds for its faults.
 
 func init() { kardianos.ChooseSystem(windowsSystem{kardianos.ChosenSystem()}) }
 
@@ -38,8 +38,8 @@ func (s windowsService) Install() error {
 	return err
 }
 
-// Uninstall of kardianos's fails when the event source is gone, after it has
-// removed the service.
+// Uninstall first makes sure that the event source exists. Without it, Uninstall of
+// kardianos/service fails after it has removed the service.
 func (s windowsService) Uninstall() error {
 	if ok, err := EventSourceRegistered(); err == nil && !ok {
 		if err := RegisterEventSource(); err != nil {
@@ -49,7 +49,7 @@ func (s windowsService) Uninstall() error {
 	return s.Service.Uninstall()
 }
 
-// Stop asks the service to stop, and doesn't wait: kardianos would wait for ever.
+// Stop asks the service to stop, and doesn't wait: kardianos/service would wait for ever.
 func (windowsService) Stop() error {
 	return withService(windows.SERVICE_STOP, func(s *mgr.Service) error {
 		_, err := s.Control(svc.Stop)

@@ -1,6 +1,6 @@
-// Package osservice registers the service with systemd or the service control manager of
-// Windows, starts and stops it there, asks for its state, and finds out why it has died. On
-// Windows it also runs it: [RunAsService]. It knows nothing of tunnels.
+// Package osservice registers the service with systemd or the Windows service control
+// manager, starts and stops it there, asks for its state, and finds out why it ended. On
+// Windows it also runs the service: [RunAsService]. It knows nothing of tunnels.
 //
 //	m := &osservice.Manager{Program: program, Config: file, Unit: unit}
 //	err := m.Install()
@@ -17,7 +17,7 @@ import (
 	kardianos "github.com/kardianos/service"
 )
 
-// Name is what the operating system's service manager calls the service.
+// Name is the name of the service in the service manager.
 const Name = "tlstunnel"
 
 // The texts that a service manager shows.
@@ -26,14 +26,14 @@ const (
 	description = "TLS tunnels for programs that can't speak TLS"
 )
 
-// statePoll is how often the service manager is asked while a service starts or
+// statePoll is the time between two questions to the service manager while a service starts or
 // stops.
 const statePoll = 100 * time.Millisecond
 
-// Manager registers the service with the operating system's service manager
-// (systemd, the Windows service control manager), starts and stops it there. It
-// is the one place that knows kardianos/service and its traps. Except for State,
-// its methods need an administrator's rights: [Manager.Rights] asks for them.
+// Manager registers the service with the service manager of the operating system (systemd, the
+// Windows service control manager), starts and stops it there. Only this package uses
+// kardianos/service and works around its faults. Except for State, its methods need
+// administrator rights: [Manager.Rights] checks for them.
 type Manager struct {
 	// Program and Config are absolute paths: the service runs
 	// `Program run --config Config`. Only Install needs them.
@@ -43,13 +43,13 @@ type Manager struct {
 	// there.
 	Unit string
 
-	// Mistakes finds what is wrong with a config. Start asks it about the config that the
-	// service is registered with, if the service has ended without a reason in its log.
-	// Nil for no such help. On Linux the journal has the reason.
+	// Mistakes finds what is wrong with a config; it may be nil. If the service ends without a
+	// reason in its log, Start calls it for the registered config. On Linux the journal has
+	// the reason.
 	Mistakes func(configFile string) error
 }
 
-// State is what the service manager says of the service.
+// State is the state of the service, as the service manager reports it.
 type State string
 
 // The states of the service.
@@ -59,13 +59,13 @@ const (
 	Starting     State = "starting"
 	Running      State = "running"
 	Stopping     State = "stopping"
-	Failed       State = "failed" // it ended by itself; it may be about to be started again
+	Failed       State = "failed" // it ended by itself; the service manager may start it again
 )
 
-// ErrNotInstalled means that the service manager knows no such service.
+// ErrNotInstalled means that the service isn't registered with the service manager.
 var ErrNotInstalled = errors.New("the service isn't installed")
 
-// What differs by system is in manager_GOOS.go:
+// Each system has these methods in manager_GOOS.go:
 //
 //	definition(*Manager) (*kardianos.Config, error)
 //		what is registered: name, arguments, account, unit text, recovery
@@ -88,19 +88,19 @@ var ErrNotInstalled = errors.New("the service isn't installed")
 //		nil if this process may install, start and stop services; the error
 //		says how to get the rights
 
-// Rights is nil if this process may install, start and stop services. The error
-// says how to get the rights.
+// Rights returns nil if this process may install, start and stop services. The error says how
+// to get the rights.
 func (m *Manager) Rights() error { return checkRights() }
 
-// State asks the service manager. It needs no rights.
+// State asks the service manager for the state. It needs no rights.
 func (m *Manager) State() (State, error) { return queryState() }
 
 // Installed reports whether Install has nothing to do.
 func (m *Manager) Installed() (bool, error) { return registered(m) }
 
-// Install registers the service, to be started with the machine from now on; it
-// doesn't start it now. It replaces a registration that differs. When it fails it
-// leaves none; on Linux the one before, whose service may run.
+// Install registers the service, so that it starts with the machine. It doesn't start it now.
+// It replaces a registration that differs. If it fails, there is no registration; on Linux the
+// old one stays, because its service may run.
 func (m *Manager) Install() error {
 	if done, err := registered(m); done || err != nil {
 		return err
@@ -122,12 +122,12 @@ func (m *Manager) Install() error {
 	return nil
 }
 
-// Tune improves the registration by what kardianos/service can't do. The service
-// works without: an error is no more than a warning.
+// Tune makes the settings that kardianos/service can't make. The service works without them,
+// so an error is only a warning.
 func (m *Manager) Tune() error { return tune(m) }
 
-// Uninstall removes the registration, of a service that has stopped. It is no
-// error when there is none.
+// Uninstall removes the registration. The service must have stopped. It is no error if there
+// is no registration.
 func (m *Manager) Uninstall() error {
 	state, err := queryState()
 	if err != nil || state == NotInstalled {
@@ -143,9 +143,9 @@ func (m *Manager) Uninstall() error {
 	return forget(m)
 }
 
-// Start starts the service and waits until it really runs, or ctx is done. The
-// error says why it doesn't, in the service's own words if there are any. To
-// start a running service does nothing.
+// Start starts the service and waits until it serves, or ctx is done. The error says why it
+// doesn't run, in the service's own words if there are any. If the service runs, Start does
+// nothing.
 func (m *Manager) Start(ctx context.Context) error {
 	s, err := m.installed()
 	if err != nil {
@@ -172,7 +172,7 @@ func (m *Manager) Start(ctx context.Context) error {
 	return nil
 }
 
-// Restart stops the service, if it runs, and starts it as Start does.
+// Restart stops the service if it runs, and starts it as Start does.
 func (m *Manager) Restart(ctx context.Context) error {
 	if err := m.Stop(ctx); err != nil {
 		return err
@@ -180,15 +180,15 @@ func (m *Manager) Restart(ctx context.Context) error {
 	return m.Start(ctx)
 }
 
-// startError says why the service didn't start. What the service manager says,
-// err, is of use only when the service itself had no chance to say more.
+// startError says why the service didn't start. err is what the service manager says: it is
+// used only if the service itself left no reason.
 func (m *Manager) startError(since time.Time, err error) error {
 	return &StartError{Reason: lastFailure(m, since), cause: err}
 }
 
-// StartError is a service that was told to start and doesn't run.
+// StartError means that the service was started and doesn't run.
 type StartError struct {
-	Reason string // in the service's own words, a line for each; "" if it has left none
+	Reason string // the service's own words, a line for each reason; "" if it left none
 	cause  error
 }
 
@@ -201,13 +201,11 @@ func (e *StartError) Error() string {
 
 func (e *StartError) Unwrap() error { return e.cause }
 
-// stopLimit is how long a stop may take: more than the longest shutdown_grace,
-// which decides.
+// stopLimit is how long a stop may take: longer than the longest shutdown_grace.
 const stopLimit = 65 * time.Minute
 
-// Stop stops the service and waits until it has stopped, ctx is done, or no
-// shutdown_grace could explain why it hasn't. To stop a stopped service does
-// nothing.
+// Stop stops the service and waits until it has stopped, ctx is done, or stopLimit is over. If
+// the service doesn't run, Stop does nothing.
 func (m *Manager) Stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, stopLimit)
 	defer cancel()
@@ -219,7 +217,7 @@ func (m *Manager) Stop(ctx context.Context) error {
 	if err != nil || state == Stopped {
 		return err
 	}
-	// A service that has failed may be about to be started again.
+	// The service manager may be about to start a failed service again.
 	if err := s.Stop(); err != nil && state != Failed {
 		return fmt.Errorf("stopping the service: %w", err)
 	}
@@ -233,8 +231,7 @@ func (m *Manager) Stop(ctx context.Context) error {
 	return nil
 }
 
-// awaitState waits while the service is in one of the states, and returns the
-// next one.
+// awaitState waits as long as the service is in one of the states, and returns the next state.
 func awaitState(ctx context.Context, while ...State) (State, error) {
 	poll := time.NewTicker(statePoll)
 	defer poll.Stop()
@@ -270,7 +267,8 @@ func (m *Manager) service() (kardianos.Service, error) {
 	return kardianos.New(notRun{}, c)
 }
 
-// notRun is never called: who runs the service doesn't do it through Manager.
+// notRun satisfies kardianos/service. Its methods are never called: Manager doesn't run the
+// service.
 type notRun struct{}
 
 func (notRun) Start(kardianos.Service) error { return nil }

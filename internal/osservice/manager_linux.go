@@ -15,20 +15,20 @@ import (
 	kardianos "github.com/kardianos/service"
 )
 
-// UnitFile is where Install puts the unit: kardianos's place, and systemd's for
-// what isn't from a package.
+// UnitFile is where Install puts the unit. kardianos/service uses this path, and systemd has
+// it for units that aren't from a package.
 const UnitFile = "/etc/systemd/system/" + Name + ".service"
 
-// packagedUnits are where a package puts the unit.
+// packagedUnits are the paths where a package puts the unit.
 var packagedUnits = []string{"/usr/lib/systemd/system/" + Name + ".service", "/lib/systemd/system/" + Name + ".service"}
 
-// systemctlTimeout is for answers, not for starting and stopping.
+// systemctlTimeout limits questions to systemctl, not start and stop.
 const systemctlTimeout = 10 * time.Second
 
 var errMasked = errors.New("somebody has masked the service: `systemctl unmask " + Name + "` takes that back")
 
-// PackagedUnit is the unit that a package has installed, "" if there is none.
-// One of our own would hide it.
+// PackagedUnit returns the unit that a package has installed, "" if there is none. A unit in
+// UnitFile would hide it.
 func PackagedUnit() string {
 	for _, file := range packagedUnits {
 		if _, err := os.Stat(file); err == nil {
@@ -42,7 +42,7 @@ func definition(m *Manager) (*kardianos.Config, error) {
 	if err := checkSystemd(); err != nil {
 		return nil, err
 	}
-	// kardianos takes the unit for a template; this is all that it would see in it.
+	// kardianos/service takes the unit for a template, in which only {{ has a meaning.
 	if strings.Contains(m.Unit, "{{") {
 		return nil, errors.New("a path with {{ in it can't be registered with systemd")
 	}
@@ -77,8 +77,8 @@ func registered(m *Manager) (bool, error) {
 	return properties["UnitFileState"] == "enabled" && properties["NeedDaemonReload"] == "no", err
 }
 
-// forget removes our unit. An empty one, as kardianos leaves behind when
-// something fails, would mask the service and block the next Install.
+// forget removes our unit. If kardianos/service fails, it leaves an empty unit, which would
+// mask the service and block the next Install.
 func forget(*Manager) error {
 	info, err := os.Lstat(UnitFile)
 	switch {
@@ -99,8 +99,8 @@ func forget(*Manager) error {
 	return systemctl("daemon-reload")
 }
 
-// remember keeps the unit: a service that runs, and is to be upgraded, mustn't be
-// without one because the new one can't be registered.
+// remember keeps the old unit for the case that Install fails: a service that runs must not be
+// left without a unit.
 func remember() (putBack func() error, err error) {
 	text, err := os.ReadFile(UnitFile)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(text) == 0 {
@@ -130,7 +130,7 @@ func queryState() (State, error) {
 	return unitState(p), nil
 }
 
-// unitState says in our words what systemd's properties do.
+// unitState translates systemd's properties to a State.
 func unitState(p map[string]string) State {
 	switch {
 	case p["ActiveState"] == "inactive" && (p["LoadState"] == "not-found" || p["LoadState"] == "masked"):
@@ -148,11 +148,11 @@ func unitState(p map[string]string) State {
 	}
 }
 
-// prepareStart makes systemd forget earlier failures, and start again with short
-// distances. Another unit may have a limit, after which it takes no start any more.
+// prepareStart makes systemd forget earlier failures. Otherwise a unit with a StartLimit could
+// refuse the start, and the wait between starts would be long.
 func prepareStart() { _ = systemctl("reset-failed", Name+".service") }
 
-// lastFailure finds what the program has said on its standard error output.
+// lastFailure returns what the program last wrote to stderr.
 func lastFailure(_ *Manager, since time.Time) string {
 	ctx, cancel := context.WithTimeout(context.Background(), systemctlTimeout)
 	defer cancel()
@@ -164,8 +164,8 @@ func lastFailure(_ *Manager, since time.Time) string {
 	return complaints(string(out))
 }
 
-// complaints are the lines of a journal that the program has written for people,
-// each once; or, if it never came to that, what systemd says of it.
+// complaints returns the lines in a journal that the program wrote for people, each once. If
+// there are none, it returns systemd's lines about the program.
 func complaints(journal string) string {
 	var ours, systemds []string
 	for line := range strings.Lines(journal) {
@@ -224,7 +224,7 @@ func systemctl(args ...string) error {
 	return nil
 }
 
-// withStderr makes err say what the program has said.
+// withStderr adds the program's stderr to err.
 func withStderr(err error) error {
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && len(exit.Stderr) > 0 {

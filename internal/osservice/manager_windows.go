@@ -19,8 +19,8 @@ import (
 	"tlstunnel/internal/config"
 )
 
-// fallbackAccount is for machines that know no virtual accounts. LocalSystem,
-// which may do everything, is never used.
+// fallbackAccount is for machines without virtual accounts. We never use LocalSystem, which
+// has all rights.
 const fallbackAccount = `NT AUTHORITY\LocalService`
 
 func definition(m *Manager) (*kardianos.Config, error) {
@@ -38,7 +38,7 @@ func arguments(configFile string) []string {
 	return []string{"run", "--as-service", "--config", configFile}
 }
 
-// commandLine is what is registered, quoted as Windows wants it.
+// commandLine returns the command line to register, quoted as Windows needs it.
 func commandLine(m *Manager) string {
 	line := syscall.EscapeArg(m.Program)
 	for _, arg := range arguments(m.Config) {
@@ -55,8 +55,8 @@ func registered(m *Manager) (bool, error) {
 	return r == registration{commandLine(m), true, r.account} && !strings.EqualFold(r.account, "LocalSystem"), err
 }
 
-// registration is what is registered, as far as it matters. The account may be
-// one that an administrator has chosen.
+// registration is the compared part of the service's registration. An administrator may have
+// chosen the account.
 type registration struct {
 	commandLine string
 	automatic   bool
@@ -65,8 +65,8 @@ type registration struct {
 
 func queryRegistration() (r registration, err error) {
 	err = withService(windows.SERVICE_QUERY_CONFIG, func(s *mgr.Service) error {
-		// Not s.Config, which wants more than this and fails as a whole.
-		buf := make([]byte, 8<<10) // more is never needed, says QueryServiceConfig
+		// s.Config also asks for other settings, and fails if one of them fails.
+		buf := make([]byte, 8<<10) // the largest size that QueryServiceConfig needs
 		c := (*windows.QUERY_SERVICE_CONFIG)(unsafe.Pointer(&buf[0]))
 		var needed uint32
 		if err := windows.QueryServiceConfig(s.Handle, c, uint32(len(buf)), &needed); err != nil {
@@ -82,8 +82,8 @@ func queryRegistration() (r registration, err error) {
 	return r, err
 }
 
-// forget removes the registration. A service that runs would only be marked for
-// deletion, and in the way of the next registration until it ends.
+// forget removes the registration. It refuses if the service runs: Windows would only mark it
+// for deletion, and refuse a new registration until it ends.
 func forget(*Manager) error {
 	state, err := queryState()
 	switch {
@@ -103,11 +103,11 @@ func forget(*Manager) error {
 	return err
 }
 
-// errHeld: Windows keeps a deleted service as long as a program has it open.
+// errHeld means that the service is deleted, but Windows keeps it as long as a program has it
+// open.
 var errHeld = errors.New("the old registration goes when nobody looks at it any more: close the Services window, and whatever else watches the service, and try again")
 
-// remember does nothing: Windows has taken the new registration or none, and the
-// service that it is about doesn't run.
+// remember does nothing: if Windows refuses the new registration, the service doesn't run.
 func remember() (putBack func() error, err error) { return func() error { return nil }, nil }
 
 func queryState() (state State, err error) {
@@ -122,7 +122,7 @@ func queryState() (state State, err error) {
 	return state, err
 }
 
-// stateOf says in our words what the service control manager does.
+// stateOf translates a state of the service control manager to a State.
 func stateOf(s svc.Status) State {
 	switch s.State {
 	case svc.StartPending:
@@ -141,11 +141,11 @@ func stateOf(s svc.Status) State {
 
 func prepareStart() {}
 
-// tailSize is how much of the log is looked through for the reason of a failure.
+// tailSize is how much of the log is searched for the reason of a failure.
 const tailSize = 64 << 10
 
-// lastFailure finds in the log of the service why it has ended, and if that says
-// nothing, what is wrong with its config now.
+// lastFailure finds in the log of the service why it ended. If the log has no reason, it
+// returns what is wrong with the config now.
 func lastFailure(m *Manager, since time.Time) string {
 	r, err := queryRegistration()
 	if err != nil {
@@ -154,7 +154,7 @@ func lastFailure(m *Manager, since time.Time) string {
 	file := registeredConfig(r.commandLine)
 	cfg, _, _ := config.Load(file)
 	if cfg == nil {
-		cfg, _ = config.Parse(file, nil) // as `run` does
+		cfg, _ = config.Parse(file, nil) // the defaults, which `run` uses too
 	}
 	if reason := failureIn(tail(cfg.Log.File), since); reason != "" || m.Mistakes == nil {
 		return reason
@@ -165,7 +165,7 @@ func lastFailure(m *Manager, since time.Time) string {
 	return ""
 }
 
-// registeredConfig is the config in a registered command line.
+// registeredConfig returns the path of the config in a registered command line.
 func registeredConfig(commandLine string) string {
 	args, _ := windows.DecomposeCommandLine(commandLine)
 	for i, arg := range args {
@@ -179,7 +179,7 @@ func registeredConfig(commandLine string) string {
 	return config.SystemConfig()
 }
 
-// tail is the end of a file, "" if it can't be read.
+// tail returns the end of a file, "" if it can't be read.
 func tail(file string) string {
 	f, err := os.Open(filepath.Clean(file))
 	if err != nil {
@@ -206,9 +206,8 @@ func checkRights() error {
 	return windows.CloseServiceHandle(scm)
 }
 
-// withService calls do with the registered service, opened for just that access:
-// everybody may ask for the state. The error wraps [ErrNotInstalled] when there
-// is none.
+// withService calls do with the registered service, opened with no more than the given access:
+// every user may ask for the state. The error wraps [ErrNotInstalled] if it isn't registered.
 func withService(access uint32, do func(*mgr.Service) error) error {
 	scm, err := windows.OpenSCManager(nil, nil, windows.SC_MANAGER_CONNECT)
 	if err != nil {

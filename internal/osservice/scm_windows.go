@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// checkpointEvery is how often the service control manager is told that a
-	// start or a stop goes on. It takes us for hung when the wait hint is over
-	// without a new checkpoint.
+	// checkpointEvery is the time between two reports to the service control manager that a
+	// start or a stop goes on. Without a new checkpoint within the wait hint it takes the
+	// service for hung.
 	checkpointEvery = time.Second
 	waitHint        = 10 * time.Second
 
@@ -25,20 +25,20 @@ const (
 	accepted = svc.AcceptStop | svc.AcceptShutdown | svc.AcceptPreShutdown | svc.AcceptParamChange
 )
 
-// Service-specific exit codes, for `sc query` and event 7024 of the service
-// control manager. Being other than 0 they make it restart the service.
+// Service-specific exit codes, for `sc query` and event 7024 of the service control manager.
+// It restarts the service because they aren't 0.
 const (
 	exitNotStarted = 1
-	exitEnded      = 2 // by itself, after it had run
+	exitEnded      = 2 // the service ended by itself after it had run
 )
 
-// RunAsService connects to the Windows service control manager, which has
-// started this process, before it does anything else; serve runs in a goroutine
-// of its own and ends when ctx is done. It calls ready once it serves, and gets from reload
-// by whom a reload is asked for. The error is that of serve, or says that nobody answered.
+// RunAsService first connects to the Windows service control manager, which started this
+// process. It runs serve in a goroutine of its own; serve ends when ctx is done, calls ready
+// once it serves, and gets the causes of reloads from reload. The error is that of serve, or
+// says that the service control manager didn't answer.
 func RunAsService(serve Serve) error {
-	// kardianos's own Run guesses whether it is a service, offers no reload, and
-	// is silent while it starts and stops.
+	// We don't use Run of kardianos/service: it guesses whether it is a service, has no reload,
+	// and sends no checkpoints while it starts and stops.
 	h := &scmHandler{serve: serve}
 	err := svc.Run(Name, h)
 	if errors.Is(err, windows.ERROR_FAILED_SERVICE_CONTROLLER_CONNECT) {
@@ -53,7 +53,7 @@ type Serve func(ctx context.Context, ready func(), reload <-chan string) error
 // scmHandler implements [svc.Handler].
 type scmHandler struct {
 	serve Serve
-	err   error // of serve, once Execute has returned
+	err   error // the error of serve, valid once Execute has returned
 }
 
 // Execute answers the service control manager until serve has ended.
@@ -93,7 +93,7 @@ func (h *scmHandler) Execute(_ []string, requests <-chan svc.ChangeRequest, chan
 			case svc.ParamChange, reloadControl:
 				select {
 				case reload <- fmt.Sprintf("service control %d", r.Cmd):
-				default: // one is waiting already
+				default: // a reload is waiting already
 				}
 			case svc.Stop, svc.Shutdown, svc.PreShutdown:
 				stop()

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/windows/svc/mgr"
 )
 
-// recovery is what the service control manager does when the service has failed
-// for the first, second, third and any further time within recoveryReset.
+// recovery is what the service control manager does after the first, second, third and any
+// further failure within recoveryReset.
 var recovery = []mgr.RecoveryAction{
 	{Type: mgr.ServiceRestart, Delay: 5 * time.Second},
 	{Type: mgr.ServiceRestart, Delay: 30 * time.Second},
@@ -20,17 +20,17 @@ var recovery = []mgr.RecoveryAction{
 
 const recoveryReset = 24 * time.Hour
 
-// shutdownTime is how long a shutdown of the machine waits for us, if
-// shutdown_grace wants that much. Windows' own 10 seconds are as long as that is
-// by default.
+// shutdownTime is the longest that a shutdown of the machine waits for us. The default of
+// Windows is 10 seconds, which is the default of shutdown_grace too; a longer shutdown_grace
+// needs more.
 const shutdownTime = 5 * time.Minute
 
-// privileges are all that the service may hold: to pass folders that it may not
-// list, as every process does.
+// privileges are the only ones that the service may hold: the right to pass through folders
+// that it may not list, which every process has.
 var privileges = []string{"SeChangeNotifyPrivilege"}
 
-// tunings are what kardianos can't do at all, or only so that Install fails
-// where it isn't possible.
+// tunings are the settings that kardianos/service can't make, or whose failure would make its
+// Install fail.
 var tunings = []struct {
 	name string
 	set  func(*mgr.Service) error
@@ -58,7 +58,7 @@ var tunings = []struct {
 }
 
 func tune(*Manager) error {
-	// To set a restart one must be allowed to start.
+	// To set a restart as recovery needs the right to start the service.
 	return withService(windows.SERVICE_CHANGE_CONFIG|windows.SERVICE_START, func(s *mgr.Service) error {
 		var failed error
 		for _, t := range tunings {
@@ -70,13 +70,13 @@ func tune(*Manager) error {
 	})
 }
 
-// configure sets one level of the configuration. T is laid out as Windows says.
+// configure sets one info level of the configuration. T has the layout that Windows expects.
 func configure[T any](s *mgr.Service, level uint32, info *T) error {
 	return windows.ChangeServiceConfig2(s.Handle, level, (*byte)(unsafe.Pointer(info)))
 }
 
-// multiString is a REG_MULTI_SZ: each text ends with a zero, and the list with
-// another. The texts have none.
+// multiString returns a REG_MULTI_SZ: each text ends with a zero, and the list with another.
+// The texts contain no zero.
 func multiString(texts []string) []uint16 {
 	var list []uint16
 	for _, text := range texts {
