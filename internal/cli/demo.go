@@ -99,6 +99,7 @@ func startDemo(ctx context.Context) (*demo, error) {
 	}
 	go serveEcho(d.echo)
 	d.server, err = startDemoTunnel(ctx, filepath.Join(dir, "server", "config.toml"), fmt.Sprintf(`
+		log.file = "-"
 		pki.dir = "pki"
 		[[tunnel]]
 		name = "demo"
@@ -110,6 +111,7 @@ func startDemo(ctx context.Context) (*demo, error) {
 		return d, err
 	}
 	d.client, err = startDemoTunnel(ctx, filepath.Join(dir, "client", "config.toml"), fmt.Sprintf(`
+		log.file = "-"
 		pki.dir = "pki"
 		[[tunnel]]
 		name = "demo"
