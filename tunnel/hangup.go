@@ -2,6 +2,8 @@ package tunnel
 
 import (
 	"context"
+	"errors"
+	"os"
 	"time"
 
 	"tlstunnel/internal/sock"
@@ -10,9 +12,9 @@ import (
 // Bounds for the connections that we close with care. Each of them costs a socket and a
 // goroutine with a small stack.
 const (
-	maxLingering = 64 // at once, for each tunnel and each reason
-	lingerTime   = time.Second
-	lingerBytes  = 1 << 20 // of a peer or target that was rejected
+	maxLingering = 64          // at once, for each tunnel and each reason
+	lingerTime   = time.Second // without an acknowledgement of what is left to send
+	lingerBytes  = 1 << 20     // of a peer or target that was rejected
 )
 
 // lingering is why a connection is closed with care. Each has its own places, so that
@@ -59,7 +61,7 @@ func (s *side) mayBeReset() bool {
 // of the other end are unread at a close, or come after it, the system resets the connection.
 // Then it throws away what the other end hasn't got yet, and many programs see the
 // reset before what they have got. So closeLingering ends our stream and reads on
-// for a moment. A flood of such connections mustn't cost much: those above
+// for a moment, and longer while the other end takes what is left. A flood of such connections mustn't cost much: those above
 // maxLingering are closed at once.
 func (t *Tunnel) closeLingering(c *sock.Conn, why lingering) {
 	c.ResetOnClose(false)
@@ -79,13 +81,20 @@ func (t *Tunnel) linger(c *sock.Conn, why lingering) {
 	if c.CloseWrite() != nil {
 		return
 	}
-	_ = c.SetReadDeadline(time.Now().Add(lingerTime))
-	stop := context.AfterFunc(t.setup, func() { _ = c.SetReadDeadline(time.Unix(0, 0)) })
+	stop := context.AfterFunc(t.setup, func() { c.Close() })
 	defer stop()
 	left := why.bytes
-	_ = c.Receive(func(c *sock.Chunk, b []byte) (more bool) {
-		c.Release()
-		left -= len(b)
-		return left > 0
-	})
+	for {
+		before, _ := c.Unacknowledged()
+		_ = c.SetReadDeadline(time.Now().Add(lingerTime))
+		err := c.Receive(func(c *sock.Chunk, b []byte) (more bool) {
+			c.Release()
+			left -= len(b)
+			return left > 0
+		})
+		after, ok := c.Unacknowledged()
+		if !errors.Is(err, os.ErrDeadlineExceeded) || !ok || after >= before {
+			return
+		}
+	}
 }
