@@ -97,7 +97,7 @@ func readFile(t *testing.T, file string) string {
 func loadExample(t *testing.T, dir, name, text string) *config.Config {
 	t.Helper()
 	// Each machine has a PKI of its own; in the server's are the names of its machine.
-	text = fmt.Sprintf("pki = { dir = %q, names = [%q] }\n%s", name+".pki", "server.example", text)
+	text = fmt.Sprintf("log.file = \"-\"\npki = { dir = %q, names = [%q] }\n%s", name+".pki", "server.example", text)
 	file := filepath.Join(dir, name)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

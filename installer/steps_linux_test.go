@@ -210,7 +210,7 @@ func TestConfig(t *testing.T) {
 func TestPKI(t *testing.T) {
 	h := testHost(t)
 	dir := h.root + stateFolder.path + "/pki"
-	o := Options{Config: h.root + "/etc/config.toml", Example: fmt.Appendf(nil, "pki.dir = %q\n", dir)}
+	o := Options{Config: h.root + "/etc/config.toml", Example: fmt.Appendf(nil, "log.file = '-'\npki.dir = %q\n", dir)}
 	states, err := apply(h.folderStep(stateFolder), configStep(o), pkiStep(t.Context(), o), broken)
 	if !slices.Equal(states, []State{Done, Done, Done, Failed, Undone, Undone, Undone}) || err == nil {
 		t.Errorf("got %v, %v", states, err)

@@ -47,7 +47,7 @@ func TestOurCASignsOpenSSLRequest(t *testing.T) {
 	t.Parallel()
 	need(t, "openssl")
 	dir := t.TempDir()
-	config := writeFile(t, dir, "config.toml", "pki.dir = \"pki\"\n")
+	config := writeFile(t, dir, "config.toml", "log.file = \"-\"\npki.dir = \"pki\"\n")
 	if output, err := tlstunnel(t, "init", "--config", config); err != nil {
 		t.Fatalf("%v: %s", err, output)
 	}

@@ -74,7 +74,8 @@ func TestInputsOfOpenSSL(t *testing.T) {
 	} {
 		t.Run(filepath.Base(test.cert)+","+filepath.Base(test.key)+","+filepath.Base(test.password), func(t *testing.T) {
 			place := t.TempDir()
-			config := writeFile(t, place, "config.toml", `pki.dir = "pki"
+			config := writeFile(t, place, "config.toml", `log.file = "-"
+pki.dir = "pki"
 [[tunnel]]
 name = "pacs"
 mode = "server"

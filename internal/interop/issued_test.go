@@ -18,7 +18,7 @@ type ownCA string
 func newOwnCA(t *testing.T) ownCA {
 	t.Helper()
 	ca := ownCA(t.TempDir())
-	writeFile(t, string(ca), "config.toml", `pki.dir = "pki"`)
+	writeFile(t, string(ca), "config.toml", "log.file = \"-\"\npki.dir = \"pki\"\n")
 	writeFile(t, string(ca), "password", "correct horse\n")
 	ca.do(t, "init")
 	ca.do(t, "ca", "export")
