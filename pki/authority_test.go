@@ -31,7 +31,7 @@ func openAuthority(t *testing.T, dir string, now time.Time) *Authority {
 }
 
 // TestOpenAuthorityAfterRotation lets the CA become another one while somebody
-// waits for it: who comes last must not sign with the one before.
+// waits for it: the last to come must not sign with the CA before.
 func TestOpenAuthorityAfterRotation(t *testing.T) {
 	store, next := ensure(t, nil), ensure(t, nil)
 	first := openAuthority(t, store.Dir, now)

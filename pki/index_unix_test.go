@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// TestIndexIsATrap: who owns the folder can't make who reads the index there wait for
+// TestIndexIsATrap: the owner of the folder can't make a reader of the index wait for
 // ever, or take all memory.
 func TestIndexIsATrap(t *testing.T) {
 	t.Parallel()

@@ -101,7 +101,7 @@ func (s Settings) commonName(m machine) string {
 // Renew gives the server a new certificate if one is due, and returns why, or ""
 // if nothing had to be done. Whoever reads server.crt gets the old one or the new.
 // With a new key there is an instant in which the two files don't belong together;
-// who is killed in it leaves what the next [Ensure] completes.
+// after a kill in that instant, the next [Ensure] completes what is left.
 func Renew(ctx context.Context, s Settings, now time.Time, opts RenewOptions) (reason string, err error) {
 	if err := s.validate(); err != nil {
 		return "", err

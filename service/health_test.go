@@ -144,7 +144,7 @@ func TestVerdictOfNetwork(t *testing.T) {
 			}
 		})
 	}
-	// Who is refused there, is let in by the next tunnel.
+	// The peer that is refused there is let in by the next tunnel.
 	if st := server.Status(); st.Verdict != Degraded || !strings.Contains(st.Problems[0], "no peer gets in: the last 3 connections failed") {
 		t.Errorf("the server: %+v", st.Health)
 	}
@@ -160,7 +160,7 @@ func TestStatusNeverWaits(t *testing.T) {
 	live := s.dial("a", s.tlsConfig())
 	speak(live).expect(t, "one")
 	s.changing.Lock() // as a reload does that reads from a dead network drive
-	s.updating.Lock() // as anybody does who has news for the status
+	s.updating.Lock() // as everything that has news for the status does
 	if st := s.Status(); st.State != StateRunning || st.Verdict != OK {
 		t.Errorf("during a reload: %+v", st.Health)
 	}

@@ -141,7 +141,7 @@ func TestExpiredCertificate(t *testing.T) {
 }
 
 // TestLeftOutPKI: the folder of our own PKI can't be made yet, as on a disk that is
-// mounted late. Who doesn't need it runs.
+// mounted late. A tunnel that doesn't need it runs.
 func TestLeftOutPKI(t *testing.T) {
 	s := startService(t, serverTunnel("own", "127.0.0.1:0", greeter(t, "one"), "")+
 		"[[tunnel]]\nname = 'other'\nmode = 'client'\nlisten = '127.0.0.1:0'\ntarget = '127.0.0.1:1'\n",

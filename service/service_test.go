@@ -128,7 +128,7 @@ func TestListenerGone(t *testing.T) {
 	}
 }
 
-// TestOwnPKINotNeeded: a PKI that can't be used stops only who uses it.
+// TestOwnPKINotNeeded: a PKI that can't be used stops only the tunnels that use it.
 func TestOwnPKINotNeeded(t *testing.T) {
 	const client = `
 		[[tunnel]]

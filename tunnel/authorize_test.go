@@ -194,7 +194,7 @@ func TestAllowWithoutCertificate(t *testing.T) {
 		`nothing in the peer's certificate is in allow: it has nothing; allow has "cn:*"`)
 }
 
-// TestOwnKeyIsNoClient: who has the key of our server certificate isn't a client for
+// TestOwnKeyIsNoClient: a peer with the key of our server certificate isn't a client for
 // that, unless a rule names the key.
 func TestOwnKeyIsNoClient(t *testing.T) {
 	own := testCA().Issue(serverName).TLS()

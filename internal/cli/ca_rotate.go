@@ -90,9 +90,9 @@ The plan:
 2. They add it beside the old one, and keep that: in tlstunnel
        ca = ["ca.crt", "next-ca.crt"]         (client_ca likewise)
    and in other programs both certificates in one file.
-3. When all have done so, before %s, say here
+3. When all have done so, and before %s, run here
        tlstunnel ca rotate --finish
-   Who trusts only the old CA can't connect from then on.
+   From then on, a client that trusts only the old CA can't connect.
 4. After that they may remove the old one.
 `, pki.NextCACert(store.Dir), date.Day(store.CA.NotAfter))
 	if old := store.Previous; old != nil && time.Now().Before(old.NotAfter) {

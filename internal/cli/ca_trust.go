@@ -21,8 +21,8 @@ func (a *app) caTrustCommand() *cobra.Command {
 		Long: `Put the program's own CA into this machine's store of trusted CAs, for browsers
 and other programs here that shall trust its certificates, and check that it is
 there. Tunnels don't need that. Every program that uses the store then trusts the
-CA for any name: somebody who has ca.key can pose as any site before them. It takes out
-a CA that an earlier ` + "`ca trust`" + ` put there is taken out.`,
+CA for any name: somebody who has ca.key can pose as any site to them. If an earlier
+` + "`ca trust`" + ` put another CA there, the command takes that one out.`,
 		Example: "  tlstunnel ca trust --dry-run\n  tlstunnel ca trust",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {

@@ -30,7 +30,7 @@ dates, names and use. The key is in FILE, in a file beside it that ends in .key,
 or the one that the tunnel has.`,
 		Example: `  tlstunnel cert install ./pacs-from-ca.p7b --key ./pacs.key
   tlstunnel cert install ./pacs.p12 --password-file ./password.txt --tunnel pacs`,
-		Args: cobra.ExactArgs(1),
+		Args: oneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			source.File = args[0]
 			return a.certInstall(cmd.Context(), source, tunnel)

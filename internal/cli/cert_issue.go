@@ -49,7 +49,7 @@ asks for the password, makes it, or reads it from a file. Send file and password
 different ways.`,
 		Example: "  tlstunnel cert issue modality-7 --client\n  tlstunnel cert issue pacs.clinic.example --server --ip 192.0.2.7 --out /root/pacs\n  tlstunnel cert issue workstation-3 --client --p12 --generate-password",
 		Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.ExactArgs(1)(cmd, args); err != nil {
+			if err := oneArg(cmd, args); err != nil {
 				return err
 			}
 			return f.check()

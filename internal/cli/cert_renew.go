@@ -71,7 +71,7 @@ func (a *app) revokeFormer(ctx context.Context, dir string) error {
 	}
 	switch {
 	case errors.Is(err, pki.ErrNotOnCRL):
-		return fmt.Errorf("%w: who goes by ca.crl elsewhere accepts the old key until a running service, or `tlstunnel cert revoke SERIAL`, has put its certificates there", err)
+		return fmt.Errorf("%w: other machines accept the old key until a running service, or `tlstunnel cert revoke SERIAL`, has put its certificates on the CRL and they have the new ca.crl", err)
 	case err != nil:
 		return fmt.Errorf("the key is a new one, but not all certificates of the old key are revoked: %w: `tlstunnel cert list` shows them, and `tlstunnel cert revoke SERIAL` revokes each", err)
 	case len(revoked) > 0:

@@ -28,7 +28,7 @@ be taken back. Other machines that verify the certificate need the new ca.crl. I
 can't be written, on a full disk for example, the command fails, but the tunnels of this
 machine refuse the certificate; run it again to complete it.`,
 		Example: "  tlstunnel cert revoke modality-7 --reason keyCompromise\n  tlstunnel cert revoke 0f3c9a5e21b7d4486a90c1e2f3b4a5d6",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArg,
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.certRevoke(cmd.Context(), args[0], reason) },
 	}
 	cmd.Flags().StringVar(&reason, "reason", "unspecified", "the `reason`: "+strings.Join(certfile.Reasons(), ", "))
@@ -54,7 +54,7 @@ func (a *app) certRevoke(ctx context.Context, nameOrSerial, reason string) error
 	}
 	err = a.applyRevocation(ctx, cfg.File)
 	if failed != nil {
-		failed = fmt.Errorf("%w: who goes by ca.crl elsewhere accepts it until the same command succeeds; a running service tries it too", failed)
+		failed = fmt.Errorf("%w: other machines accept it until the same command succeeds and they have the new ca.crl; a running service tries it too", failed)
 	}
 	return errors.Join(failed, err)
 }

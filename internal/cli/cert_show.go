@@ -38,7 +38,7 @@ which CAs would make it trusted, or why none does.`,
 		Example: `  tlstunnel cert show ./pacs.p12 --password-file ./password.txt
   tlstunnel cert show pacs
   tlstunnel cert show pacs.clinic.example:2762 --ca ./clinic-ca.crt`,
-		Args: cobra.ExactArgs(1),
+		Args: oneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			what := args[0]
 			if _, err := os.Stat(what); err == nil {
@@ -57,7 +57,7 @@ which CAs would make it trusted, or why none does.`,
 	cmd.Flags().StringVar(&passwordFile, "password-file", "", "the `file` with the password of an encrypted FILE")
 	cmd.Flags().StringVar(&query.ca, "ca", "", "a `file` of CAs: would they make a client trust HOST:PORT?")
 	cmd.Flags().StringVar(&query.serverName, "server-name", "", "the `name` that HOST:PORT must have (default: HOST)")
-	cmd.Flags().DurationVar(&query.timeout, "timeout", 10*time.Second, "how `long` HOST:PORT may take")
+	cmd.Flags().DurationVar(&query.timeout, "timeout", 10*time.Second, "how long HOST:PORT may take")
 	return cmd
 }
 

@@ -43,7 +43,7 @@ func Main(args []string, example []byte, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	err := root.Execute()
+	cmd, err := root.ExecuteC()
 	code, coded := errors.AsType[exitError](err)
 	switch {
 	case err == nil:
@@ -52,12 +52,28 @@ func Main(args []string, example []byte, stdout, stderr io.Writer) int {
 		return int(code)
 	case !a.parsed:
 		a.complain(err)
-		a.hint("`tlstunnel --help` lists the commands")
+		a.hint(helpFor(cmd))
 		return 2
 	default:
 		a.complain(err)
 		return 1
 	}
+}
+
+// helpFor says where the help for a wrong use of cmd is.
+func helpFor(cmd *cobra.Command) string {
+	if cmd.HasAvailableSubCommands() {
+		return fmt.Sprintf("`%s --help` lists the commands", cmd.CommandPath())
+	}
+	return fmt.Sprintf("`%s --help` explains it, with examples", cmd.CommandPath())
+}
+
+// oneArg refuses any number of arguments but one.
+func oneArg(cmd *cobra.Command, args []string) error {
+	if len(args) == 1 {
+		return nil
+	}
+	return fmt.Errorf("this command needs one argument, and got %d: `%s`", len(args), strings.TrimSuffix(cmd.UseLine(), " [flags]"))
 }
 
 // exitError is an exit code of a command whose answer has told already why.
@@ -100,7 +116,7 @@ func group(parent *cobra.Command, commands ...*cobra.Command) *cobra.Command {
 		if err := cobra.NoArgs(cmd, args); err != nil {
 			return err
 		}
-		return fmt.Errorf("say what to do: `%s --help` lists the commands", cmd.CommandPath())
+		return fmt.Errorf("say what to do: `%s` needs a command", cmd.CommandPath())
 	}
 	parent.RunE = func(*cobra.Command, []string) error { return nil } // or cobra wouldn't look at Args
 	parent.AddCommand(commands...)

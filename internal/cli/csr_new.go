@@ -22,7 +22,7 @@ What the CA sends back is for ` + "`tlstunnel cert install`" + `. The subject is
 the config, as far as no flag says otherwise. Without --dns, --ip, --uri and --email
 the common name is also a DNS name or IP address, if it has the form of one.`,
 		Example: "  tlstunnel csr new pacs --common-name pacs.clinic.example\n  tlstunnel csr new pacs --dns pacs.clinic.example --ip 192.0.2.7 --key-type rsa-3072",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArg,
 		RunE:    func(_ *cobra.Command, args []string) error { return a.csrNew(args[0], subject, f) },
 	}
 	flags := cmd.Flags()

@@ -13,7 +13,7 @@ func (a *app) csrShowCommand() *cobra.Command {
 		Long: `Show what a certificate request (PEM or DER) asks for, whether it is signed with its
 own key, and what ` + "`csr sign`" + ` wouldn't copy into a certificate.`,
 		Example: "  tlstunnel csr show ./partner.csr\n  tlstunnel csr show ./partner.csr --json",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArg,
 		RunE: func(_ *cobra.Command, args []string) error {
 			csr, err := certfile.ReadCSR(args[0])
 			if err != nil {

@@ -30,7 +30,7 @@ Subject, names and key are those of the request; nothing else of it is copied, a
 certificate is never that of a CA. Nothing is overwritten.`,
 		Example: "  tlstunnel csr sign ./partner.csr --client\n  tlstunnel csr sign ./partner.csr --server --days 90 --name partner-pacs --yes",
 		Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.ExactArgs(1)(cmd, args); err != nil {
+			if err := oneArg(cmd, args); err != nil {
 				return err
 			}
 			return f.check()

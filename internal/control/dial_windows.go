@@ -47,7 +47,7 @@ func mustBeTrusted(c net.Conn) error {
 		return err
 	}
 	if !trustedOwner(owner.String(), ours...) {
-		return fmt.Errorf("who answers on the control channel may be anybody, and isn't asked: the pipe is of the user %s, who is neither an administrator nor the service nor you", owner)
+		return fmt.Errorf("the service wasn't asked, as any program may answer in its place: the pipe is of the user %s, who is neither an administrator nor the service nor you", owner)
 	}
 	return nil
 }

@@ -75,8 +75,8 @@ func TestLogReplaced(t *testing.T) {
 	}
 }
 
-// TestLogModes: who may enter the folder of an installed service's log may read the log,
-// and what is made of it. Elsewhere it is for its user alone.
+// TestLogModes: each user that may enter the folder of an installed service's log may read
+// the log and its compressed files. Any other log is for its user alone.
 func TestLogModes(t *testing.T) {
 	defer syscall.Umask(syscall.Umask(0o027)) // as in the unit
 	for _, tt := range []struct{ folder, old, want os.FileMode }{

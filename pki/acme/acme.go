@@ -35,7 +35,7 @@ type Settings struct {
 	KeyType string // one of [KeyTypes]
 
 	Directory   string // URL
-	DirectoryCA string // a file with who may vouch for that URL; empty: the system's roots
+	DirectoryCA string // a file with the CAs that may vouch for that URL; empty: the system's roots
 	Email       string // may be empty
 	Domains     []string
 	Challenge   string // tls-alpn-01, http-01

@@ -15,7 +15,7 @@ import (
 func AccessWarning(what, file string) string {
 	info, err := os.Stat(file)
 	if err != nil {
-		return "" // who reads the file says so
+		return "" // the read of the file fails too, and says so
 	}
 	owner := int(info.Sys().(*syscall.Stat_t).Uid)
 	allowed, advice := os.FileMode(0o700), "run `chmod 600` on it"

@@ -1,5 +1,5 @@
 package certfile
 
-// AccessWarning has nothing to say: who may read a file is for its folder to say, and
-// not to be told from a mode.
+// AccessWarning never warns: on Windows the folder's access list decides who may read a
+// file, and no mode shows it.
 func AccessWarning(string, string) string { return "" }

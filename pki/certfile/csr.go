@@ -57,7 +57,7 @@ func CheckCSR(csr *x509.CertificateRequest) error {
 	case errors.As(err, new(x509.InsecureAlgorithmError)):
 		return fmt.Errorf("the request is signed in a way that is too weak, %v: ask for one signed with SHA-256 or better", csr.SignatureAlgorithm)
 	case err != nil:
-		return errors.New("the request has a broken signature: it was changed on the way or isn't from who has the key, so ask for it again")
+		return errors.New("the request has a broken signature: it was changed on the way or isn't from the owner of the key, so ask for it again")
 	}
 	return nil
 }
