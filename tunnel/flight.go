@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -19,12 +20,14 @@ import (
 // certificates, the largest that are known have ten. crypto/tls alone would take
 // 256 KiB of them and check 100 signatures, which takes 0.2 s with keys of P-521. The
 // largest of the other messages is a ClientHello with a session ticket, in which there
-// is the chain of the client, twice.
+// is the chain of the client, twice. There are some 350 cipher suites in the world, and no other
+// list is as long.
 const (
 	maxCertificates     = 16
 	maxCertificateBytes = 16 << 10
 	maxMessageBytes     = 40 << 10
-	maxSignatureChecks  = 10 // one with a key of P-521 or a large one of RSA takes as long as some of others, and counts as 3
+	maxListed           = 400 // in a list of a ClientHello: crypto/tls makes 24 bytes of memory of two
+	maxSignatureChecks  = 10  // one with a key of P-521 or a large one of RSA takes as long as some of others, and counts as 3
 )
 
 // flight is what the other side says in a handshake. It is looked at before crypto/tls
@@ -32,9 +35,7 @@ const (
 // (see [tlsio.Watch]).
 // It only refuses: all that is verified, crypto/tls verifies.
 type flight struct {
-	part     []byte // of a message that isn't complete
-	skip     int    // how much is still to come of one that isn't of interest
-	messages int    // that were complete
+	messages int // that were complete
 }
 
 // flightError is that the other side says more than a handshake needs.
@@ -58,53 +59,63 @@ func largeChain(what string) *flightError {
 
 const messageHeader = 4 // bytes: type, length
 
-// read goes through the messages that said, what comes next, is a part of. In TLS 1.3 those
-// with certificates are encrypted.
-func (f *flight) read(said []byte, encrypted bool) error {
-	const certificate = 11
-	rest := said
-	if len(f.part) > 0 {
-		f.part = append(f.part, said...)
-		rest = f.part
-	}
-	for len(rest) > 0 {
-		if f.skip > 0 {
-			n := min(f.skip, len(rest))
-			if rest, f.skip = rest[n:], f.skip-n; f.skip == 0 {
-				f.messages++
-			}
-			continue
+// read goes through the messages that said, what comes next, is a part of. begun is what
+// came of the first one before. In TLS 1.3 those with certificates are encrypted.
+func (f *flight) read(begun, said []byte, encrypted bool) error {
+	for len(said) > 0 {
+		var header [messageHeader]byte
+		if n := copy(header[:], begun); n+copy(header[n:], said) < messageHeader {
+			return nil
 		}
-		if len(rest) < messageHeader {
-			break
-		}
-		size := int(rest[1])<<16 + int(rest[2])<<8 + int(rest[3])
-		if rest[0] != certificate {
-			if size > maxMessageBytes {
-				values := []string{"bytes", strconv.Itoa(size), "most", strconv.Itoa(maxMessageBytes)}
-				return &flightError{alertHandshakeFailure, diagnose.Refusal{Code: "*.large_message", Values: values}}
-			}
-			f.skip = messageHeader + size
-			continue
-		}
-		if size > maxCertificateBytes {
-			return largeChain(fmt.Sprintf("%d bytes of certificates, where %d are the most", size, maxCertificateBytes))
-		}
-		if len(rest) < messageHeader+size {
-			break
-		}
-		if err := checkCertificates(rest[messageHeader:messageHeader+size], encrypted); err != nil {
+		size := int(header[1])<<16 + int(header[2])<<8 + int(header[3])
+		if err := checkSize(header[0], size); err != nil {
 			return err
 		}
+		end := messageHeader + size - len(begun)
+		switch {
+		case end > len(said):
+			return nil
+		case end <= 0: // crypto/tls is about to refuse what comes after it
+			begun = begun[messageHeader+size:]
+			continue
+		}
 		f.messages++
-		rest = rest[messageHeader+size:]
+		message := said[:end]
+		if len(begun) > 0 {
+			message = slices.Concat(begun, message)
+		}
+		if err := checkMessage(message, encrypted); err != nil {
+			return err
+		}
+		begun, said = nil, said[end:]
 	}
-	switch len(rest) {
-	case 0:
-		f.part = nil
-	case len(f.part): // nothing is complete; there may be a record for each byte
-	default:
-		f.part = bytes.Clone(rest)
+	return nil
+}
+
+// Types of messages.
+const (
+	typeClientHello = 1
+	typeCertificate = 11
+)
+
+func checkSize(kind byte, size int) error {
+	switch {
+	case kind == typeCertificate && size > maxCertificateBytes:
+		return largeChain(fmt.Sprintf("%d bytes of certificates, where %d are the most", size, maxCertificateBytes))
+	case size > maxMessageBytes:
+		values := []string{"bytes", strconv.Itoa(size), "most", strconv.Itoa(maxMessageBytes)}
+		return &flightError{alertHandshakeFailure, diagnose.Refusal{Code: "*.large_message", Values: values}}
+	}
+	return nil
+}
+
+func checkMessage(message []byte, encrypted bool) error {
+	content := message[messageHeader:]
+	switch message[0] {
+	case typeClientHello:
+		return checkHello(content)
+	case typeCertificate:
+		return checkCertificates(content, encrypted)
 	}
 	return nil
 }

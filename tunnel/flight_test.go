@@ -151,12 +151,12 @@ func TestCertificateInPieces(t *testing.T) {
 	read := func() {
 		var f flight
 		for i := range message {
-			if err := f.read(message[i:i+1], false); err != nil {
+			if err := f.read(message[:i], message[i:i+1], false); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if f.messages != 1 || len(f.part) > 0 {
-			t.Fatalf("%d messages, and %d bytes of another", f.messages, len(f.part))
+		if f.messages != 1 {
+			t.Fatalf("%d messages", f.messages)
 		}
 	}
 	if n := testing.AllocsPerRun(1, read); n > 100 {
@@ -268,19 +268,88 @@ func TestLongHello(t *testing.T) {
 	}
 }
 
-// paddedHello is a ClientHello of size bytes at least, in as many records as it takes.
-func paddedHello(size int) (all []byte) {
+// A ClientHello with a long list is refused, whatever it is that it lists.
+func TestLongLists(t *testing.T) {
+	leakCheck(t)
+	p := newPath(t, "server", nil)
+	vector := func(b []byte) []byte { return append([]byte{byte(len(b) >> 8), byte(len(b))}, b...) }
+	list := func(kind byte, entry ...byte) func(n int) []byte {
+		return func(n int) []byte { return append([]byte{0, kind}, vector(vector(bytes.Repeat(entry, n)))...) }
+	}
+	for i, test := range []struct {
+		what       string
+		n          int
+		extensions func(n int) []byte
+	}{
+		{"", maxListed, list(16, 1, 'a')},
+		{"protocols", maxListed + 1, list(16, 1, 'a')},
+		{"protocols", 19_000, list(16, 1, 'a')},
+		{"key shares", 7000, list(51, 0x7a, 0x7a, 0, 1, 0)},
+		{"groups", maxListed + 1, list(10, 0x7a, 0x7a)},
+		{"signature algorithms", maxListed + 1, list(13, 0x7a, 0x7a)},
+		{"signature algorithms", maxListed + 1, list(50, 0x7a, 0x7a)},
+		{"session tickets", maxListed + 1, list(41, 0, 1, 0, 0, 0, 0, 0)},
+		{"binders", 19_000, func(n int) []byte {
+			tickets, binders := vector([]byte{0, 1, 0, 0, 0, 0, 0}), vector(bytes.Repeat([]byte{1, 0}, n))
+			return append([]byte{0, 41}, vector(append(tickets, binders...))...)
+		}},
+		{"extensions", maxListed + 1, func(n int) (all []byte) {
+			for kind := range n {
+				all = append(all, 0x7a, byte(kind), 0, 0)
+			}
+			return all
+		}},
+		{"cipher suites", 19_000, nil},
+	} {
+		hello := clientHello(clientTLS())
+		if test.extensions != nil {
+			hello = helloWith(test.extensions(test.n), 0)
+		} else {
+			hello = helloWith(nil, test.n)
+		}
+		peer := mustDial(t, p.tunnels[0].addr)
+		_, err := peer.Write(hello)
+		check(t, err)
+		answer := make([]byte, 7)
+		_, err = io.ReadFull(peer, answer)
+		check(t, err)
+		peer.tcp.Close()
+		rec := p.tunnels[0].logs.next(t, i)
+		if test.what == "" {
+			if answer[0] != tlsio.RecordHandshake {
+				t.Errorf("% x, %v", answer, rec)
+			}
+			continue
+		}
+		want := fmt.Sprintf("tlstunnel refused the peer's handshake: its first message lists more than 400 %s", test.what)
+		if answer[0] != tlsio.RecordAlert || answer[6] != 40 || rec.text("reason") != want {
+			t.Errorf("% x, %v", answer, rec)
+		}
+	}
+}
+
+// paddedHello is a ClientHello of size bytes at least.
+func paddedHello(size int) []byte {
+	padding := max(0, size-len(clientHello(clientTLS()))+tlsio.RecordHeader)
+	return helloWith(append([]byte{0, 21, byte(padding >> 8), byte(padding)}, make([]byte, padding)...), 0)
+}
+
+// helloWith is a ClientHello with so many more cipher suites, and with these extensions before
+// the others, in as many records as it takes.
+func helloWith(extensions []byte, suites int) (all []byte) {
 	hello := clientHello(clientTLS())[tlsio.RecordHeader:]
 	at := messageHeader + 2 + 32
 	at += 1 + int(hello[at])
-	at += 2 + int(hello[at])<<8 + int(hello[at+1])
-	at += 1 + int(hello[at])
-	extensions := hello[at+2:]
-	padding := max(0, size+messageHeader-len(hello)-4)
+	n := int(hello[at])<<8 + int(hello[at+1])
+	ours := hello[at+2 : at+2+n]
 	message := append([]byte{}, hello[:at]...)
-	total := len(extensions) + 4 + padding
-	message = append(message, byte(total>>8), byte(total), 0, 21, byte(padding>>8), byte(padding))
-	message = append(append(message, make([]byte, padding)...), extensions...)
+	message = append(message, byte((n+2*suites)>>8), byte(n+2*suites))
+	message = append(append(message, ours...), bytes.Repeat([]byte{0x7a, 0x7a}, suites)...)
+	at += 2 + n
+	compression := 1 + int(hello[at])
+	message = append(message, hello[at:at+compression]...)
+	extensions = append(extensions, hello[at+compression+2:]...)
+	message = append(append(message, byte(len(extensions)>>8), byte(len(extensions))), extensions...)
 	length := len(message) - messageHeader
 	message[1], message[2], message[3] = byte(length>>16), byte(length>>8), byte(length)
 	for len(message) > 0 {

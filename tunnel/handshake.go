@@ -100,7 +100,7 @@ type handshaking struct {
 }
 
 // record is for [tlsio.Watch].
-func (h *handshaking) record(messages []byte, encrypted bool) (tls.AlertError, error) {
+func (h *handshaking) record(begun, messages []byte, encrypted bool) (tls.AlertError, error) {
 	if err := h.beginTurn(); err != nil {
 		return 0, err
 	}
@@ -108,7 +108,7 @@ func (h *handshaking) record(messages []byte, encrypted bool) (tls.AlertError, e
 		h.flight.messages++
 		return 0, nil
 	}
-	err := h.flight.read(messages, encrypted)
+	err := h.flight.read(begun, messages, encrypted)
 	if tooMuch, ok := err.(*flightError); ok {
 		return tooMuch.alert, err
 	}

@@ -11,8 +11,8 @@ import (
 
 // maxHandshakes is how many peers of one tunnel may be between accept and the end of
 // their handshake. They have proved nothing yet, and so aren't counted among
-// max_connections. At some 20 KiB each, and 90 if they make an effort, that is 40 to
-// 180 MiB.
+// max_connections. At some 20 KiB each, and 130 if they make an effort, that is 40 to
+// 260 MiB.
 const maxHandshakes = 2048
 
 // pending are the connections of a tunnel that are in their handshake, and so have proved

@@ -3,6 +3,7 @@
 package tunnel
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -169,6 +170,8 @@ func TestGuardMemoryOfStrangers(t *testing.T) {
 		{"a hello, and 190 KB behind it", append(hello[:len(hello):len(hello)], make([]byte, 190_000)...), 48, true},
 		{"a hello, and a record of 16 KB that doesn't end", append(append(hello[:len(hello):len(hello)], 22, 3, 3, 0x40, 0), make([]byte, 16_000)...), 72, false},
 		{"a hello of 40 KB that doesn't end", long[:len(long)-1], 128, false},
+		{"a hello of 40 KB", long, 128, false},
+		{"a hello with 19,000 protocols", helloWith(append([]byte{0, 16, 0x94, 0x72, 0x94, 0x70}, bytes.Repeat([]byte{1, 'a'}, 19_000)...), 0), 24, false},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			p := newPath(t, "server", nil)

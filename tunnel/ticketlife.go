@@ -50,7 +50,6 @@ func limitTickets(config *tls.Config, now func() time.Time) {
 	tickets.serve(config)
 	get := config.GetConfigForClient
 	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		const preSharedKey = 41 // with which a client of TLS 1.3 shows its tickets
 		if get != nil {
 			if other, err := get(hello); other != nil || err != nil {
 				return other, err

@@ -13,11 +13,11 @@ type Watch struct {
 	Wait func()
 
 	// Record is called for each whole record, with the handshake messages in it, or the parts
-	// of messages. encrypted says whether they were. messages is empty if the record holds
-	// something else, or if this package doesn't know this crypto/tls: see
-	// [Conn.ShowsMessages]. An error ends the handshake. If it comes with an alert, the other
-	// end is sent that.
-	Record func(messages []byte, encrypted bool) (alert tls.AlertError, err error)
+	// of messages. begun is the part of the first one that came in records before. encrypted
+	// says whether they were. messages is empty if the record holds something else, or if
+	// this package doesn't know this crypto/tls: see [Conn.ShowsMessages]. An error ends the
+	// handshake. If it comes with an alert, the other end is sent that.
+	Record func(begun, messages []byte, encrypted bool) (alert tls.AlertError, err error)
 }
 
 func (w *Watch) wait() {
@@ -27,7 +27,7 @@ func (w *Watch) wait() {
 }
 
 // ShowsMessages reports whether [Watch].Record is given the messages.
-func (c *Conn) ShowsMessages() bool { return c.internals.knowsKeys() }
+func (c *Conn) ShowsMessages() bool { return c.internals.knowsHandshake() }
 
 // handshake is what a transport has while a handshake is under way. It gives crypto/tls one
 // record at a time, after the watch has seen it.
@@ -53,6 +53,7 @@ func (h *handshake) awaitClear(t *transport) error {
 		want = h.payload
 	}
 	for len(t.ahead) < want && t.readErr == nil {
+		h.internals.releaseMessages()
 		h.watch.wait()
 		t.readAhead()
 	}
@@ -75,7 +76,7 @@ func (h *handshake) show(t *transport, payload []byte) error {
 		return nil
 	}
 	messages, encrypted, free := h.internals.messages(h.header, payload)
-	alert, err := h.watch.Record(messages, encrypted)
+	alert, err := h.watch.Record(h.internals.begun(), messages, encrypted)
 	free()
 	if err != nil && alert != 0 {
 		if record := h.internals.alertRecord(alert); record != nil {

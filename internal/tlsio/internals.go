@@ -28,6 +28,9 @@ import (
 //     handshake message is copied to Conn.hand.
 //   - crypto/tls starts no goroutine that outlives a call. A Write, which may run at the same
 //     time, touches neither of the two.
+//   - Conn.hand is a bytes.Buffer of the handshake messages that have come and weren't taken
+//     yet. When a record is read in a handshake, that is the first part of one message, but
+//     for an other end that breaks the protocol. A message that is whole is copied.
 //   - Conn.in and Conn.out are of type halfConn. Its cipher is an any, nil until a key is
 //     in use, and for TLS 1.3 a cipher.AEAD (with a NonceSize of 8, since it XORs
 //     the rest). Its seq is the [8]byte number of the next record. The handshake
@@ -37,6 +40,7 @@ import (
 type internals struct {
 	rawInput *bytes.Buffer
 	input    *bytes.Reader
+	hand     *bytes.Buffer
 	in, out  halfConn
 }
 
@@ -54,6 +58,7 @@ func internalsOf(c *tls.Conn) internals {
 	return internals{
 		rawInput: field[bytes.Buffer](c, "rawInput"),
 		input:    field[bytes.Reader](c, "input"),
+		hand:     field[bytes.Buffer](c, "hand"),
 		in:       half("in"), out: half("out"),
 	}
 }
@@ -75,8 +80,8 @@ func field[T any](c *tls.Conn, path ...string) *T {
 
 func (i *internals) knowsBuffers() bool { return i.rawInput != nil && i.input != nil }
 
-func (i *internals) knowsKeys() bool {
-	return i.in.cipher != nil && i.in.seq != nil && i.out.cipher != nil && i.out.seq != nil
+func (i *internals) knowsHandshake() bool {
+	return i.hand != nil && i.in.cipher != nil && i.in.seq != nil && i.out.cipher != nil && i.out.seq != nil
 }
 
 // areEmpty reports whether no more can be read without the transport.
@@ -100,11 +105,26 @@ func (h *halfConn) aead() (aead cipher.AEAD, ok bool) {
 	return aead, ok && aead.NonceSize() == len(h.seq)
 }
 
+// begun is the part of a handshake message that came in records before.
+func (i *internals) begun() []byte {
+	if i.hand == nil {
+		return nil
+	}
+	return i.hand.Bytes()
+}
+
+// releaseMessages gives back what messages took that crypto/tls is done with.
+func (i *internals) releaseMessages() {
+	if i.hand != nil && i.hand.Len() == 0 {
+		*i.hand = bytes.Buffer{}
+	}
+}
+
 // messages are the handshake messages in a record. crypto/tls must be done with all
 // those before. The caller must call free, after which they are no more.
 func (i *internals) messages(header [RecordHeader]byte, payload []byte) (said []byte, encrypted bool, free func()) {
 	free = func() {}
-	if !i.knowsKeys() {
+	if !i.knowsHandshake() {
 		return nil, false, free
 	}
 	encrypted = *i.in.cipher != nil
@@ -140,7 +160,7 @@ func (i *internals) decrypt(to []byte, header [RecordHeader]byte, payload []byte
 // is nil if none can be made.
 func (i *internals) alertRecord(alert tls.AlertError) []byte {
 	const fatal = 2
-	if !i.knowsKeys() {
+	if !i.knowsHandshake() {
 		return nil
 	}
 	if *i.out.cipher == nil {

@@ -9,11 +9,15 @@ type internals struct{}
 
 func internalsOf(*tls.Conn) internals { return internals{} }
 
-func (*internals) knowsKeys() bool { return false }
+func (*internals) knowsHandshake() bool { return false }
 
 func (*internals) areEmpty() bool { return false }
 
 func (*internals) releaseBuffers() {}
+
+func (*internals) releaseMessages() {}
+
+func (*internals) begun() []byte { return nil }
 
 func (*internals) messages([RecordHeader]byte, []byte) (said []byte, encrypted bool, free func()) {
 	return nil, false, func() {}

@@ -151,7 +151,7 @@ func TestStream(t *testing.T) {
 func TestLateCloseNotify(t *testing.T) {
 	wire, socket := dial(t)
 	theirs := tls.Client(wire, &tls.Config{InsecureSkipVerify: true})
-	late := &lateTransport{transport: &transport{Conn: socket, handshake: new(handshake)}}
+	late := &lateTransport{transport: &transport{Conn: socket, handshake: &handshake{internals: new(internals)}}}
 	ours := tls.Server(late, serverConfig())
 	shaken := make(chan error, 1)
 	go func() { shaken <- theirs.Handshake() }()
@@ -180,7 +180,7 @@ func TestWatch(t *testing.T) {
 	records, waits := 0, 0
 	_, _, ours := connect(t, tls.VersionTLS13, Watch{
 		Wait:   func() { waits++ },
-		Record: func([]byte, bool) (tls.AlertError, error) { records++; return 0, nil },
+		Record: func([]byte, []byte, bool) (tls.AlertError, error) { records++; return 0, nil },
 	})
 	if records < 2 || waits == 0 { // a hello and a Finished message at least
 		t.Errorf("%d records, %d waits", records, waits)
