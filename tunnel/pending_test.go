@@ -229,7 +229,11 @@ func TestHandshakeGivesUp(t *testing.T) {
 	p := newPath(t, "server", nil)
 	r := p.tunnels[0]
 	peer := mustDial(t, r.addr)
-	eventually(t, "it is there", func() bool { return r.Stats().Active == 1 })
+	eventually(t, "it is in its handshake", func() bool {
+		r.live.mu.Lock()
+		defer r.live.mu.Unlock()
+		return r.live.handshakes.size == 1
+	})
 	r.live.mu.Lock()
 	r.live.handshakes.order[0].oldest().giveUp(crowded)
 	r.live.mu.Unlock()
