@@ -191,7 +191,7 @@ func isSlow(public any) bool {
 	case *ecdsa.PublicKey:
 		return key.Curve == elliptic.P521()
 	case *rsa.PublicKey:
-		return key.N.BitLen() > 4096
+		return key.N.BitLen() > 4096 || key.E > 65537
 	}
 	return false
 }

@@ -49,13 +49,17 @@ func certificate(name, issuer string, key, public crypto.Signer, edit func(*x509
 	return der
 }
 
-// largeRSA is a public key with which a check takes as long as it can. It only stands in
-// certificates.
-type largeRSA struct{ crypto.Signer }
+// slowRSA is a public key, of so many bits and with that exponent, with which a check takes
+// long. It only stands in certificates.
+type slowRSA struct {
+	crypto.Signer
+	bits     uint
+	exponent int
+}
 
-func (largeRSA) Public() crypto.PublicKey {
-	n := new(big.Int).Lsh(big.NewInt(1), 8192)
-	return &rsa.PublicKey{N: n.Sub(n, big.NewInt(1)), E: 1<<31 - 1}
+func (k slowRSA) Public() crypto.PublicKey {
+	n := new(big.Int).Lsh(big.NewInt(1), k.bits)
+	return &rsa.PublicKey{N: n.Sub(n, big.NewInt(1)), E: k.exponent}
 }
 
 // floods are chains that cost much to verify.
@@ -88,8 +92,8 @@ func floods() map[string]tls.Certificate {
 		several = append(several, certificate("CA", "root", leafKey, newP521(), nil))
 	}
 	slow := [][]byte{leaf}
-	for range 4 {
-		slow = append(slow, certificate("CA", "root", leafKey, largeRSA{}, nil))
+	for _, key := range []slowRSA{{bits: 8192, exponent: 3}, {bits: 8192, exponent: 3}, {bits: 4096, exponent: 1<<31 - 1}, {bits: 2048, exponent: 65539}} {
+		slow = append(slow, certificate("CA", "root", leafKey, key, nil))
 	}
 	return map[string]tls.Certificate{
 		"several certificates for one CA, so":                              {Certificate: slow, PrivateKey: leafKey},
