@@ -11,7 +11,7 @@ import (
 	"tlstunnel/internal/atomicfile"
 )
 
-// accessWarnings says who else has access to the keys and the folder.
+// accessWarnings returns warnings about other users who can access the keys and the folder.
 func (l layout) accessWarnings() []string {
 	var warnings []string
 	for _, key := range []string{l.caKey, l.serverKey, l.nextKey, l.previousKey} {
@@ -25,9 +25,9 @@ func (l layout) accessWarnings() []string {
 	return warnings
 }
 
-// keyAccess is for a key that takes the place of another, or is the first there: the
-// group that may read that one, or that root has let into the folder when others have
-// no access, may read it. A service's account is in it.
+// keyAccess returns the rights of a new key. If it replaces a key, the group that may read the
+// old key may read it. If it is the first key, the group may read it if root has let the group
+// into the folder, and no other user. The service's account is in that group.
 func keyAccess(file string) atomicfile.Access {
 	if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o040 != 0 {
 		return atomicfile.Group

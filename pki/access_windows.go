@@ -2,7 +2,7 @@ package pki
 
 import "tlstunnel/internal/atomicfile"
 
-// accessWarnings has none: files inherit what their folder was made with.
+// accessWarnings returns none: files inherit the access list of their folder.
 func (l layout) accessWarnings() []string { return nil }
 
 func keyAccess(string) atomicfile.Access { return atomicfile.Secret }

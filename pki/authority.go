@@ -33,12 +33,12 @@ type Authority struct {
 	now    time.Time
 	unlock func()
 
-	crlRenewed bool  // when it was opened
-	crlErr     error // why it isn't up to date: nothing is issued then
+	crlRenewed bool  // OpenAuthority signed a new CRL
+	crlErr     error // why the CRL isn't up to date: then nothing is issued
 }
 
-// OpenAuthority opens the CA in dir and holds its lock until Close. It first does
-// what a command that was killed, or found the disk full, has left undone of the CRL.
+// OpenAuthority opens the CA in dir and holds its lock until Close. If a command was killed or
+// found the disk full before it could sign the CRL, OpenAuthority signs it first.
 func OpenAuthority(ctx context.Context, dir string, now time.Time) (a *Authority, err error) {
 	err = filerights.AsOwner(dir, func() error {
 		a, err = lockAuthority(ctx, dir, now)
@@ -52,7 +52,7 @@ func lockAuthority(ctx context.Context, dir string, now time.Time) (*Authority, 
 	if have, err := l.present(); err == nil && have.none() {
 		return nil, l.notThere()
 	}
-	if _, err := l.openCA(now); err != nil { // so that no other folder gets a lock file
+	if _, err := l.openCA(now); err != nil { // before the lock, so that a wrong folder gets no lock file
 		return nil, adviseRights(err)
 	}
 	unlock, err := Lock(ctx, dir)
@@ -60,7 +60,7 @@ func lockAuthority(ctx context.Context, dir string, now time.Time) (*Authority, 
 		return nil, adviseRights(err)
 	}
 	a := &Authority{dir: dir, now: now, unlock: unlock}
-	a.ca, err = l.openCA(now) // a rotation may have come to its end meanwhile
+	a.ca, err = l.openCA(now) // again: a rotation may have ended meanwhile
 	if err != nil {
 		a.Close()
 		return nil, adviseRights(err)
@@ -70,7 +70,7 @@ func lockAuthority(ctx context.Context, dir string, now time.Time) (*Authority, 
 	return a, nil
 }
 
-// Close lets the next process have the CA.
+// Close releases the lock.
 func (a *Authority) Close() { a.unlock() }
 
 // Request says what certificate is asked for.
@@ -87,8 +87,8 @@ type Request struct {
 	EmailAddresses []string
 	URIs           []*url.URL
 
-	// Validity is counted from now. The certificate never outlives its CA: it ends
-	// with it, or with Exact it is an error.
+	// Validity is counted from now. The certificate never outlives its CA: if it would, it ends
+	// with the CA, or with Exact it is an error.
 	Validity time.Duration
 	Exact    bool
 
@@ -111,15 +111,15 @@ func (r Request) validate() error {
 	return nil
 }
 
-// maxFileName leaves room, of the 255 bytes that file systems allow, for what the names of
-// temporary files have beside that.
+// maxFileName is less than the 255 bytes that file systems allow: the names of temporary files
+// are longer.
 const maxFileName = 200
 
-// errFileName goes on after the name.
+// errFileName continues a sentence after the name.
 var errFileName = errors.New("can't be that of a file: use letters, digits, dots and dashes, the first no dot or dash")
 
-// isFileName refuses what some system can't have as a file, or a shell takes for
-// something else. A partner may have chosen it.
+// isFileName refuses a name that isn't a valid file name on every system, or that has a meaning
+// for a shell. The name may come from another organization.
 func isFileName(name string) bool {
 	return name != "" && !strings.ContainsAny(name, `/\:*?"<>|`) && !strings.ContainsAny(name[:1], ".-") &&
 		utf8.ValidString(name) && !strings.ContainsFunc(name, isControl) && filepath.IsLocal(name+".key")
@@ -150,8 +150,8 @@ func (r Request) validateNames() error {
 	return r.subject().Validate()
 }
 
-// subject has a common name, which peers show but don't look at: for a DNS name that is
-// too long for one, its first label.
+// subject returns the subject with a common name. Peers show it but don't verify it. For a DNS
+// name that is too long it is the first label.
 func (r Request) subject() dn.Subject {
 	name := r.Name
 	if len(name) > dn.MaxCommonName && slices.Contains(r.DNSNames, name) {
@@ -162,7 +162,7 @@ func (r Request) subject() dn.Subject {
 	return subject
 }
 
-// addName makes name one of those that peers look for, if it has the form of one.
+// addName adds name to the DNS names or IP addresses, which peers verify, if it is one.
 func (r *Request) addName(name string) {
 	if ip := net.ParseIP(name); ip != nil {
 		r.IPAddresses = append([]net.IP{ip}, r.IPAddresses...)
@@ -171,10 +171,10 @@ func (r *Request) addName(name string) {
 	}
 }
 
-// Issue makes a key of the type keyType and a certificate, and writes them as
-// NAME.key and NAME.crt, in which the CA follows, into the folder out, and all that
-// as NAME.p12 if r says how. It returns their paths. Nothing is overwritten, and all
-// are made or none; but a kill between the renames leaves the first of them.
+// Issue makes a key of the type keyType and a certificate, and writes them into the folder out:
+// NAME.key, NAME.crt (the certificate and the CA) and, if r says how, NAME.p12 with all of
+// them. It returns their paths. It overwrites nothing, and makes all files or none. Only a
+// kill between the renames leaves some of them.
 func (a *Authority) Issue(r Request, keyType, out string) (*x509.Certificate, []string, error) {
 	if r.Server {
 		r.addName(r.Name)
@@ -217,9 +217,9 @@ func (a *Authority) Issue(r Request, keyType, out string) (*x509.Certificate, []
 	return cert, paths, err
 }
 
-// makeRoom says why the files can't be made in the folder out, and removes what killed
-// commands have left of them. The PKI folder is for its own files only: next-ca and
-// previous-ca are names of CAs there.
+// makeRoom returns why the files can't be made in the folder out, and removes temporary files
+// of killed commands. It refuses the PKI folder: next-ca and previous-ca, for example, are
+// names of CAs there.
 func makeRoom(out, pkiDir string, files ...string) error {
 	if sameFile(out, pkiDir) {
 		return fmt.Errorf("folder %q is that of the PKI, for its own files only: choose another with --out", out)
@@ -236,8 +236,8 @@ func sameFile(a, b string) bool {
 	return errA == nil && errB == nil && os.SameFile(infoA, infoB)
 }
 
-// mustBeFree is an error when one of the files exists. Publishing finds it out as
-// well, but only when the certificate is in the index.
+// mustBeFree returns an error if one of the files exists. Publishing checks it too, but only
+// after the certificate is in the index.
 func mustBeFree(files ...string) error {
 	for _, file := range files {
 		if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
@@ -250,7 +250,7 @@ func mustBeFree(files ...string) error {
 	return nil
 }
 
-// certify signs what r asks for, and nothing else.
+// certify signs a certificate with the names and uses of r only.
 func (a *Authority) certify(r Request, key crypto.PublicKey) (*x509.Certificate, error) {
 	asked, end := a.now.Add(r.Validity), a.ca.cert.NotAfter
 	if r.Exact && asked.After(end) {
@@ -276,16 +276,16 @@ func (a *Authority) certify(r Request, key crypto.PublicKey) (*x509.Certificate,
 	return sign(template, key, a.ca)
 }
 
-// Find returns the certificate that has the serial number or, unless it is revoked or
-// has expired, the name. It is an error when several have the name. When only revoked
-// ones have it, it is the last of these.
+// Find returns the certificate with the serial number or the name. A name finds only a
+// certificate that is valid; if there is none, the last revoked one. It is an error if several
+// valid certificates have the name.
 func (a *Authority) Find(nameOrSerial string) (Issued, error) {
 	index, err := loadIndex(a.dir)
 	if err != nil {
 		return Issued{}, err
 	}
 	var named, revoked []Issued
-	ended := "" // how the last one that had the name did
+	ended := "" // how the last certificate of that name ended
 	for _, i := range index {
 		if i.Serial == plainSerial(nameOrSerial) {
 			return i, nil
@@ -320,13 +320,13 @@ func (a *Authority) Find(nameOrSerial string) (Issued, error) {
 // ErrNotOnCRL means that a certificate is revoked, but the CRL doesn't say so yet.
 var ErrNotOnCRL = errors.New("the certificate is revoked, but not on the CRL yet")
 
-// Revoke puts a certificate of the index on the CRL, for a reason by its name in
-// RFC 5280, such as "keyCompromise". Of one that is revoked already it makes sure that
-// it is there; then the reason stays what it was.
+// Revoke puts a certificate of the index on the CRL, for a reason by its name in RFC 5280, such
+// as "keyCompromise". If the certificate is revoked already, Revoke makes sure that it is on
+// the CRL, and keeps the old reason.
 //
-// The index comes first: it is what our own tunnels go by (see [RevokedInIndex]), and a
-// line has room on a disk that is too full for a new CRL. An error means that nothing
-// was changed, unless it wraps [ErrNotOnCRL]. To repeat the call completes it.
+// It writes the index first: our own tunnels read it (see [RevokedInIndex]), and a full disk
+// may have room for a line but not for a new CRL. An error means that nothing was changed,
+// unless it wraps [ErrNotOnCRL]. Then another call completes the revocation.
 func (a *Authority) Revoke(i Issued, reason string) error {
 	if _, err := certfile.ReasonCode(reason); err != nil {
 		return err
@@ -356,13 +356,12 @@ func (a *Authority) revoke(i Issued, reason string) error {
 	return a.crlErr
 }
 
-// ExportCA writes the CA certificate into the folder out, as ca.crt (PEM) and
-// ca.der, and trustStore, unless it is nil, as ca.p12. It returns the paths of those that
-// it made. It leaves alone what is there already with the same in it, and overwrites
-// nothing else.
+// ExportCA writes the CA certificate into the folder out, as ca.crt (PEM) and ca.der, and
+// trustStore, unless it is nil, as ca.p12. It returns the paths of the files that it made. A
+// file with the same content may exist already. Another file of that name is an error.
 func ExportCA(ca *x509.Certificate, trustStore []byte, out string) ([]string, error) {
 	var missing []newFile
-	if trustStore != nil { // never the same twice
+	if trustStore != nil { // a PKCS#12 file has a random salt, so its content always differs
 		file := filepath.Join(out, "ca.p12")
 		if err := mustBeFree(file); err != nil {
 			return nil, err

@@ -17,12 +17,12 @@ import (
 	"tlstunnel/pki/certfile"
 )
 
-// crlLife is from a CRL to its next update. It is signed anew after half of it.
+// crlLife is the time from a CRL to its next update. After half of it the CRL is signed again.
 const crlLife = 30 * 24 * time.Hour
 
-// RefreshCRL signs the CRL of the CA in dir anew if half of its life is over, it is
-// from the future, as the clock was ahead, or it lacks what the index says is revoked.
-// It returns whether it did. Before the first revocation there is no CRL.
+// RefreshCRL signs a new CRL of the CA in dir if half of the old one's life is over, if the old
+// one is from the future because the clock was ahead, or if it lacks a revocation that is in
+// the index. It reports whether it did. Before the first revocation there is no CRL.
 func RefreshCRL(ctx context.Context, dir string, now time.Time) (bool, error) {
 	if _, err := os.Stat(IndexFile(dir)); errors.Is(err, fs.ErrNotExist) {
 		return false, nil // nothing is revoked
@@ -45,8 +45,8 @@ func (s crlSigner) issued(i Issued) bool {
 	return i.Issuer == hex.EncodeToString(s.cert.SubjectKeyId)
 }
 
-// crlSigners are the CA and, after a rotation, the one before, whose certificates
-// are still trusted.
+// crlSigners returns the CA and, after a rotation, the previous CA, whose certificates are still
+// trusted.
 func (a *Authority) crlSigners() ([]crlSigner, error) {
 	signers := []crlSigner{{a.ca, OwnCRL(a.dir)}}
 	l := layoutOf(a.dir)
@@ -112,8 +112,8 @@ func (s crlSigner) refresh(index []Issued, now time.Time) (bool, error) {
 	return true, atomicfile.Replace(s.file, data, atomicfile.Public)
 }
 
-// current is nil when there is no CRL of this CA that can be read: it can be made
-// from the index.
+// current returns the CRL of this CA, nil if there is none that can be read: the index has all
+// that is needed to make it.
 func (s crlSigner) current() (*certfile.CRL, error) {
 	crls, err := certfile.LoadCRLs(s.file, []*x509.Certificate{s.cert})
 	if errors.Is(err, fs.ErrPermission) {
@@ -125,12 +125,12 @@ func (s crlSigner) current() (*certfile.CRL, error) {
 	return &crls[0], nil
 }
 
-// isFresh reports whether the list is of now, and of the first half of its life.
+// isFresh reports whether the list isn't from the future and is in the first half of its life.
 func isFresh(c *certfile.CRL, now time.Time) bool {
 	return !now.Before(c.ThisUpdate) && now.Before(c.NextUpdate.Add(-crlLife/2))
 }
 
-// covers reports whether the list has all that must be on it.
+// covers reports whether the list has all needed entries.
 func covers(c *certfile.CRL, entries []x509.RevocationListEntry) bool {
 	have := c.Revoked()
 	for _, e := range entries {
@@ -141,8 +141,8 @@ func covers(c *certfile.CRL, entries []x509.RevocationListEntry) bool {
 	return true
 }
 
-// revoked are the entries for the CRL. A certificate stays on it until it has been
-// there after its end (RFC 5280, section 3.3).
+// revoked returns the entries for the CRL. An expired certificate stays until one CRL after its
+// end has listed it (RFC 5280, section 3.3).
 func (s crlSigner) revoked(index []Issued, now time.Time) (entries []x509.RevocationListEntry) {
 	for _, i := range index {
 		if i.Revoked.IsZero() || !s.issued(i) || now.After(i.NotAfter.Add(crlLife)) {
@@ -152,15 +152,15 @@ func (s crlSigner) revoked(index []Issued, now time.Time) (entries []x509.Revoca
 		if !ok {
 			continue
 		}
-		code, _ := certfile.ReasonCode(i.Reason) // 0, unspecified, for what a later version wrote
+		code, _ := certfile.ReasonCode(i.Reason) // 0 (unspecified) for a reason that a later version wrote
 		entries = append(entries, x509.RevocationListEntry{SerialNumber: serial, RevocationTime: i.Revoked, ReasonCode: code})
 	}
 	return entries
 }
 
-// onlyOn are the entries of the CRL before that aren't among the new ones: of an
-// index that was lost, or what another program has revoked with our key. What was
-// revoked stays it, until it has long ended.
+// onlyOn returns the entries of the old CRL that aren't among the new ones, because the index
+// was lost or another program signed the CRL with our key. A revoked certificate stays revoked
+// until long after its end.
 func (s crlSigner) onlyOn(old *certfile.CRL, entries []x509.RevocationListEntry, index []Issued, now time.Time) (more []x509.RevocationListEntry) {
 	known := map[string]bool{}
 	for _, e := range entries {

@@ -13,36 +13,35 @@ func NextCACert(dir string) string { return filepath.Join(dir, "next-ca.crt") }
 // ServerCert is the path of the server certificate with the CA's.
 func ServerCert(dir string) string { return filepath.Join(dir, "server.crt") }
 
-// OwnCRL is the path of the CA's revocation list. Until a certificate is revoked, there is
-// none.
+// OwnCRL is the path of the CA's revocation list. The file doesn't exist before the first
+// revocation.
 func OwnCRL(dir string) string { return filepath.Join(dir, "ca.crl") }
 
-// PreviousCRL is where the list of the CA before a rotation is kept, if it had one.
+// PreviousCRL is the path of the previous CA's revocation list, if it had one.
 func PreviousCRL(dir string) string { return filepath.Join(dir, "previous-ca.crl") }
 
 // IndexFile is the path of the index of all certificates that the CA in dir has
 // issued: a line of JSON for each event, in the order in which they happened.
 func IndexFile(dir string) string { return filepath.Join(dir, "issued.jsonl") }
 
-// LockFile is the path of the file by which processes wait for each other in dir.
-// It stays there for good: to remove it while another process waits for it would
-// let two in.
+// LockFile is the path of the lock file of dir. It is never removed: if a process removed it
+// while another waits for it, a third could lock a new file at the same time.
 func LockFile(dir string) string { return filepath.Join(dir, ".lock") }
 
-// ACMEDir is the folder for the certificates of CAs that are asked by ACME, and for the
-// keys of our accounts there.
+// ACMEDir is the folder for certificates that were ordered by ACME, and for the keys of our
+// accounts at those CAs.
 func ACMEDir(dir string) string { return filepath.Join(dir, "acme") }
 
 // Files are the paths of the files that [Open] reads in dir.
 func Files(dir string) []string { return layoutOf(dir).withRotation() }
 
-// layout is where the keys and certificates of a PKI are.
+// layout has the paths of the keys and certificates of a PKI.
 type layout struct {
 	dir                   string
 	caKey, caCert         string
 	serverKey, serverCert string
 
-	// Of a rotation of the CA. They may be missing.
+	// The files of a rotation of the CA. They may be missing.
 	nextKey, nextCert, nextCross string
 	previousKey, previousCert    string
 }

@@ -15,12 +15,11 @@ import (
 	"tlstunnel/pki/certfile"
 )
 
-// makeMissing makes the pairs that are missing and returns the paths of what it
-// made.
+// makeMissing makes the missing pairs and returns the paths of their files.
 func (s Settings) makeMissing(ctx context.Context, now time.Time) ([]string, error) {
 	l := layoutOf(s.Dir)
 	if finished, err := l.finished(); finished || err != nil {
-		return nil, err // needs no lock, and so no right to write
+		return nil, err // without a lock, so that it needs no right to write
 	}
 	if err := atomicfile.MkdirAll(s.Dir, atomicfile.Secret); err != nil {
 		return nil, adviseRights(err)
@@ -66,7 +65,7 @@ func adviseRights(err error) error {
 	return err
 }
 
-// finished says that all files are there and nothing is left of a killed run.
+// finished reports whether all files exist and a killed run has left no other files.
 func (l layout) finished() (bool, error) {
 	have, err := l.present()
 	if err != nil || !have.whole() {
@@ -81,7 +80,7 @@ func (l layout) finished() (bool, error) {
 
 func (l layout) removeLeftovers() error { return removeLeftoversOf(l.withRotation()...) }
 
-// removeLeftoversOf needs the lock.
+// removeLeftoversOf removes temporary files of killed runs. The caller holds the lock.
 func removeLeftoversOf(files ...string) error {
 	leftovers, err := atomicfile.Leftovers(files...)
 	if err != nil {
@@ -103,9 +102,8 @@ type newFile struct {
 	access atomicfile.Access
 }
 
-// issueMissing makes keys and certificates, in memory only, and returns the
-// files to be made of them in the order of [layout.all], and the server's certificate
-// if it is among them.
+// issueMissing makes keys and certificates, in memory only. It returns the files to be made, in
+// the order of [layout.all], and the server's certificate if it is among them.
 func (s Settings) issueMissing(ctx context.Context, l layout, have presence, now time.Time) (files []newFile, server *x509.Certificate, err error) {
 	if have.whole() {
 		return nil, nil, nil
@@ -136,8 +134,7 @@ func (s Settings) issueMissing(ctx context.Context, l layout, have presence, now
 		if err != nil {
 			return nil, nil, err
 		}
-		// The CA goes with the leaf so that a peer that doesn't trust it can
-		// at least say its fingerprint.
+		// Send the CA with the leaf: a peer that doesn't trust it can then name its fingerprint.
 		pair, err := pairFiles(l.serverKey, key, l.serverCert, cert, ca.cert)
 		if err != nil {
 			return nil, nil, err
@@ -159,11 +156,10 @@ func pairFiles(keyFile string, key crypto.Signer, certFile string, chain ...*x50
 	}, nil
 }
 
-// publish makes the files in their order, all or none. All are on the disk
-// under temporary names before the first gets its own: a full disk is found
-// out before anything is published, and the time in which a kill leaves half
-// a pair is that of a few renames. Between both, record, unless
-// it is nil, puts what is published into the index.
+// publish makes the files in their order, all or none. It first writes all of them to the disk
+// under temporary names: so a full disk is noticed before anything is published. Then it calls
+// record, unless that is nil, which puts the certificates into the index. Then it renames the
+// files. A kill leaves half a pair only if it falls between these renames.
 func publish(files []newFile, record func() error) (created []string, err error) {
 	var pending []*atomicfile.Pending
 	defer func() {

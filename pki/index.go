@@ -24,7 +24,7 @@ import (
 	"tlstunnel/pki/certfile"
 )
 
-// Issued is what the index says of one certificate that our own CA has signed.
+// Issued is the entry of the index for a certificate that our own CA has signed.
 type Issued struct {
 	Serial    string    `json:"serial"` // hexadecimal
 	Name      string    `json:"name"`
@@ -37,7 +37,7 @@ type Issued struct {
 	Reason    string    `json:"reason,omitempty"` // by RFC 5280
 }
 
-// State is "valid", "expired" or "revoked" at the time now.
+// State returns "valid", "expired" or "revoked" at the time now.
 func (i Issued) State(now time.Time) string {
 	switch {
 	case !i.Revoked.IsZero():
@@ -48,8 +48,8 @@ func (i Issued) State(now time.Time) string {
 	return "valid"
 }
 
-// indexEvent is a line of the index. A revocation has the serial number, the time
-// and the reason only.
+// indexEvent is a line of the index. A revocation has only the serial number, the time and the
+// reason.
 type indexEvent struct {
 	Event string `json:"event"`
 	Issued
@@ -60,15 +60,15 @@ const (
 	eventRevoked = "revoked"
 )
 
-// maxIndex is the size of an index that is read: some million certificates.
+// maxIndex is the largest index that is read: some million certificates.
 const maxIndex = 256 << 20
 
-// serverName is what the index calls the certificates of this machine's server.
+// serverName is the name in the index of this machine's server certificates.
 const serverName = "server"
 
-// formerServers are the valid certificates from a CA that is still trusted that have the
-// name of this machine's server and aren't the present one. Those that don't say Server may
-// be somebody else's of that name.
+// formerServers returns the earlier certificates with the name of this machine's server that
+// are valid and from a CA that is still trusted. Without the mark Server, a certificate may
+// belong to another machine of that name.
 func (s *Store) formerServers(now time.Time) (former []Issued, err error) {
 	index, err := ReadIndex(s.Dir)
 	for _, i := range index {
@@ -83,11 +83,10 @@ func (s *Store) trusts(i Issued) bool {
 	return slices.ContainsFunc(s.Trusted, func(ca *x509.Certificate) bool { return i.Issuer == hex.EncodeToString(ca.SubjectKeyId) })
 }
 
-// RevokeFormerServers revokes, as superseded, the certificates that this machine's server
-// had before the present one, and returns those of which the index knows it now. It is for
-// a new key: whoever has the old one is believed no longer. Doubtful are certificates that
-// may be the server's too, and aren't revoked. An error means that some aren't revoked, or
-// wraps [ErrNotOnCRL].
+// RevokeFormerServers revokes, as superseded, the earlier certificates of this machine's
+// server, and returns those that are revoked in the index now. It is called after a new key, so
+// that the old key is worth nothing. doubtful are certificates that may be the server's too;
+// they aren't revoked. An error means that some aren't revoked, or wraps [ErrNotOnCRL].
 func RevokeFormerServers(ctx context.Context, dir string, now time.Time) (revoked, doubtful []Issued, err error) {
 	store, err := Open(dir, now)
 	if err != nil {
@@ -114,12 +113,12 @@ func RevokeFormerServers(ctx context.Context, dir string, now time.Time) (revoke
 		}
 		revoked = append(revoked, i)
 	}
-	return revoked, doubtful, failed // the last one has tried to put all on the CRL
+	return revoked, doubtful, failed // the last revocation has tried to put all on the CRL
 }
 
-// RevokedInIndex has what the index of the CA in dir says of revoked certificates of
-// the issuer, as [certfile.CRL.Revoked] has it. A revocation is in the index before it is on the
-// CRL, and stays there when the CRL can't be written, on a full disk say.
+// RevokedInIndex returns the revoked certificates of the issuer in the index of the CA in dir,
+// in the form of [certfile.CRL.Revoked]. A revocation is in the index before it is on the CRL,
+// and stays there if the CRL can't be written, for example because the disk is full.
 func RevokedInIndex(dir string, issuer *x509.Certificate) (map[string]string, error) {
 	index, err := loadIndex(dir)
 	if err != nil {
@@ -134,8 +133,8 @@ func RevokedInIndex(dir string, issuer *x509.Certificate) (map[string]string, er
 	return revoked, nil
 }
 
-// ReadIndex lists what the CA in dir has issued, in that order. What a killed
-// process has left of a last line doesn't count. Without an index there is nothing.
+// ReadIndex returns what the CA in dir has issued, in that order. It ignores an incomplete last
+// line of a killed process. Without an index the result is empty.
 func ReadIndex(dir string) ([]Issued, error) {
 	all, err := loadIndex(dir)
 	return all, adviseRights(err)
@@ -180,8 +179,8 @@ func loadIndex(dir string) ([]Issued, error) {
 	return all, nil
 }
 
-// recordIssued puts cert into the index in dir. The caller holds the lock, and
-// gives the certificate to nobody before.
+// recordIssued puts cert into the index in dir. The caller holds the lock, and publishes the
+// certificate only afterwards.
 func recordIssued(dir, name string, cert *x509.Certificate) error {
 	return appendIndex(dir, indexEvent{eventIssued, issuedOf(name, cert)})
 }
@@ -204,7 +203,7 @@ func issuedOf(name string, cert *x509.Certificate) Issued {
 	}
 }
 
-// appendIndex returns when the event is on the disk. After an error the index is
+// appendIndex appends an event and returns once it is on the disk. On an error the index stays
 // as it was. The caller holds the lock.
 func appendIndex(dir string, e indexEvent) error {
 	line, err := json.Marshal(e)
@@ -253,7 +252,7 @@ func appendLine(f *os.File, line []byte) error {
 	return nil
 }
 
-// endOfLines is where the last whole line of f ends.
+// endOfLines returns where the last complete line of f ends.
 func endOfLines(f *os.File) (int64, error) {
 	end, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
@@ -274,7 +273,7 @@ func endOfLines(f *os.File) (int64, error) {
 	return 0, nil
 }
 
-// SerialText is the serial number of cert as the index has it.
+// SerialText returns the serial number of cert in the form of the index.
 func SerialText(cert *x509.Certificate) string { return hex.EncodeToString(cert.SerialNumber.Bytes()) }
 
 func isSerial(text string) bool {
@@ -282,5 +281,5 @@ func isSerial(text string) bool {
 	return err == nil && len(number) > 0
 }
 
-// plainSerial takes the colons out of a serial number, as other programs write it.
+// plainSerial removes the colons that other programs write into a serial number.
 func plainSerial(s string) string { return strings.ToLower(strings.ReplaceAll(s, ":", "")) }

@@ -26,9 +26,9 @@ type Place struct {
 	Client                          bool // it is shown to servers, not to clients
 }
 
-// Source is what a CA has sent: a certificate with or without its chain, and the
-// file with its key. An empty KeyFile means that the key is in File, in a file
-// beside it with the name of `csr new` (.key), or in the place already.
+// Source is the certificate that a CA has sent, with or without its chain, and the file with its
+// key. An empty KeyFile means that the key is in File, in the file that `csr new` made beside
+// it (.key), or in the place already.
 type Source struct {
 	File, KeyFile, PasswordFile string
 }
@@ -45,8 +45,8 @@ type Installation struct {
 	present []crypto.Signer // the keys that are in the place
 }
 
-// PrepareInstall reads a source, puts its certificates into order, and checks that
-// it is of use in the place at the time now. It writes nothing.
+// PrepareInstall reads a source, puts its certificates into order, and checks that the place can
+// use them at the time now. It writes nothing.
 func PrepareInstall(source Source, place Place, now time.Time) (*Installation, error) {
 	certs, err := certfile.ReadCertificates(source.File, source.PasswordFile)
 	if err != nil {
@@ -85,7 +85,7 @@ func (in *Installation) note(format string, args ...any) {
 	in.Notes = append(in.Notes, fmt.Sprintf(format, args...))
 }
 
-// findKey looks for the key of one of the certs, and returns which.
+// findKey looks for the key of one of the certs, and returns its index.
 func (in *Installation) findKey(source Source, certs []*x509.Certificate) (leaf int, err error) {
 	if source.KeyFile != "" {
 		keys, err := certfile.ReadKeys(source.KeyFile, source.PasswordFile)
@@ -141,7 +141,7 @@ func (in *Installation) check(file string, now time.Time) error {
 	return nil
 }
 
-// noteLostNames compares with the certificate that is in the place.
+// noteLostNames notes the names of the present certificate that the new one lacks.
 func (in *Installation) noteLostNames() {
 	present, err := certfile.ReadCertificates(in.place.CertFile, in.place.PasswordFile)
 	if err != nil || in.place.Client {
@@ -159,10 +159,10 @@ func (in *Installation) keepsKey() bool {
 	return key != nil
 }
 
-// Install puts the pair into its place and returns the files that it wrote. Whoever
-// reads them at any instant, also after a kill, finds a pair that fits: while the
-// certificate is replaced, the key's file has the new key and the old one.
-// Processes that share lockDir do so one after the other.
+// Install puts the pair into its place and returns the files that it wrote. At each moment, also
+// after a kill, the files hold a certificate and its key: while the certificate is replaced,
+// the key's file has the new key and the old one. Processes with the same lockDir install one
+// after the other.
 func (in *Installation) Install(ctx context.Context, lockDir string) (files []string, err error) {
 	place := in.place
 	if _, err := os.Stat(lockDir); err != nil {

@@ -17,7 +17,8 @@ import (
 	"tlstunnel/internal/dn"
 )
 
-// backdate lets a certificate be used at once by a peer whose clock is slow.
+// backdate is how long before now a certificate begins, so that a peer whose clock is slow
+// accepts it at once.
 const backdate = time.Hour
 
 // appleDays is how long the certificate of a server may be valid for Apple's systems, from
@@ -26,8 +27,8 @@ const appleDays = 825
 
 const appleLife = appleDays * 24 * time.Hour
 
-// TooLongForApple is one sentence about a server certificate of such a validity that
-// Apple's systems refuse, "" if they don't.
+// TooLongForApple returns a sentence if Apple's systems refuse a server certificate of this
+// validity, otherwise "".
 func TooLongForApple(validity time.Duration) string {
 	if validity <= appleLife {
 		return ""
@@ -35,11 +36,12 @@ func TooLongForApple(validity time.Duration) string {
 	return fmt.Sprintf("a server certificate for %d days: Apple's systems refuse those of more than %d, also from a CA of your own; others take it", validity/(24*time.Hour), appleDays)
 }
 
-// endOf is when a server certificate ends that is to be valid for so long from now. As
-// it begins earlier, one that Apple's systems would just take ends as much earlier.
+// endOf returns when a server certificate with this validity ends. It begins before now
+// (backdate), and Apple's systems count from there. So if the whole would be longer than they
+// accept, it ends earlier by the same time.
 func endOf(now time.Time, validity time.Duration) time.Time {
 	if validity <= appleLife {
-		validity = min(validity, appleLife-backdate-time.Second) // the last second counts
+		validity = min(validity, appleLife-backdate-time.Second) // notAfter itself still belongs to the validity
 	}
 	return now.Add(validity)
 }
@@ -66,14 +68,14 @@ func (s Settings) newCA(commonName string, pathLen int, now time.Time) (issuer, 
 		return issuer{}, err
 	}
 	template.IsCA = true
-	template.MaxPathLen, template.MaxPathLenZero = pathLen, pathLen == 0 // with 0 it signs leaves only
+	template.MaxPathLen, template.MaxPathLenZero = pathLen, pathLen == 0 // with 0 the CA signs leaves only
 	template.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
 
 	cert, err := sign(template, key.Public(), issuer{cert: template, key: key})
 	return issuer{cert: cert, key: key}, err
 }
 
-// caCommonName tells this CA from others in a client's list of trusted ones.
+// caCommonName returns a name by which a person finds this CA in a list of trusted CAs.
 func caCommonName(host, date string) string {
 	const prefix = "tlstunnel CA "
 	return prefix + truncate(host, dn.MaxCommonName-len(prefix)-len(date)-1) + " " + date
@@ -97,8 +99,7 @@ func (s Settings) newServerFor(key crypto.Signer, ca issuer, m machine, now time
 	}
 	template.KeyUsage = leafUsage(key.Public())
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
-	// Peers look at the SANs only: a common name that is a host name is meant
-	// to be found there.
+	// Peers verify the SANs only, so a common name that is a host name becomes one.
 	template.DNSNames, template.IPAddresses = m.subjectAltNames(append(slices.Clone(s.Names), subject.CommonName))
 
 	return sign(template, key.Public(), ca)

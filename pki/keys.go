@@ -26,13 +26,12 @@ var keyTypes = map[string]func() (crypto.Signer, error){
 	},
 }
 
-// KeyTypes lists what [Settings.KeyType] can be, in alphabetical order.
+// KeyTypes lists the values of [Settings.KeyType], in alphabetical order.
 func KeyTypes() []string {
 	return slices.Sorted(maps.Keys(keyTypes))
 }
 
-// KeyType is the type of the key of cert, written as [KeyTypes] are; "" if it is of another
-// kind.
+// KeyType returns the type of the key of cert, one of [KeyTypes], or "" if it is none of them.
 func KeyType(cert *x509.Certificate) string {
 	switch key := cert.PublicKey.(type) {
 	case *rsa.PublicKey:

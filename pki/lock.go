@@ -11,9 +11,8 @@ import (
 
 const lockPoll = 20 * time.Millisecond // a first run with ECDSA keys takes about as long
 
-// Lock waits until this process is the only one that makes files in dir. The
-// kernel gives the lock back when a process dies. It is polled for, because a
-// blocking call can't be ended by ctx.
+// Lock waits for the lock of dir: only its holder makes files there. The kernel releases the
+// lock if the process dies. Lock polls, because ctx can't end a blocking call.
 func Lock(ctx context.Context, dir string) (unlock func(), err error) {
 	path := LockFile(dir)
 	f, err := atomicfile.OpenSecret(path)

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mustBeFolder has nothing to say: see [filerights.AsOwner].
+// mustBeFolder does nothing: here [filerights.AsOwner] protects against links.
 func mustBeFolder(string) error { return nil }
 
 func tryLock(f *os.File) (bool, error) {

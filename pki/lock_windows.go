@@ -8,9 +8,10 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// mustBeFolder refuses, for an administrator, a folder that is a junction or a link: the
-// service's account could have made it one, so that we write to where that account may
-// not. As long as the lock file is open, the folder isn't empty, and can't become one.
+// mustBeFolder refuses, for an administrator, a folder that is a junction or a link. The
+// service's account could have made it, so that we write where that account may not. Windows
+// can't turn a folder into a junction unless it is empty, and the open lock file keeps it from
+// being empty.
 func mustBeFolder(dir string) error {
 	info, err := os.Lstat(dir)
 	if err != nil || info.IsDir() || !windows.GetCurrentProcessToken().IsElevated() {

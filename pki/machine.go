@@ -14,15 +14,15 @@ import (
 	"tlstunnel/internal/dn"
 )
 
-// machine is what this computer is called. What can't be found out is empty.
+// machine has the names and addresses of this computer. Unknown fields are empty.
 type machine struct {
 	host string
 	fqdn string
 	ips  []netip.Addr
 }
 
-// fqdnTimeout limits the search of the fully qualified name, which without a
-// network may wait for DNS servers in vain.
+// fqdnTimeout limits the search for the fully qualified name: without a network it would wait
+// long for DNS servers.
 const fqdnTimeout = 2 * time.Second
 
 // thisMachine is a variable so that tests run on a machine with known names.
@@ -52,9 +52,9 @@ func (m machine) commonName() string {
 	return cmp.Or(truncate(name, dn.MaxCommonName), "localhost")
 }
 
-// subjectAltNames lists the names and addresses of the machine and the extra
-// ones, sorted and each once. What can't stand in a certificate is left out:
-// an odd host name mustn't spoil the first run.
+// subjectAltNames returns the names and addresses of the machine and the extra ones, sorted and
+// each once. It leaves out what can't be in a certificate, so that the first run succeeds even
+// with an odd host name.
 func (m machine) subjectAltNames(extra []string) (names []string, ips []net.IP) {
 	short, _, _ := strings.Cut(m.host, ".")
 	var addrs []netip.Addr
@@ -86,8 +86,8 @@ func isIP(s string) bool {
 	return err == nil
 }
 
-// isDNSName says whether s can be a DNS name in a certificate: an underscore
-// is tolerated, as is a wildcard for the first label.
+// isDNSName reports whether s can be a DNS name in a certificate. It accepts underscores, and a
+// wildcard as the first label.
 func isDNSName(s string) bool {
 	s = strings.TrimPrefix(s, "*.")
 	if len(s) > 253 { // RFC 1035, section 2.3.4
@@ -113,8 +113,7 @@ func isASCII(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII })
 }
 
-// truncate drops what can't be printed and shortens the rest to at most max
-// characters.
+// truncate removes unprintable characters and shortens the rest to at most max characters.
 func truncate(s string, max int) string {
 	printable := strings.Map(func(r rune) rune {
 		if isControl(r) {

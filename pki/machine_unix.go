@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// lookUpFQDN asks the resolver for the canonical name of host, which it takes
-// from /etc/hosts where that has one. It returns "" without one.
+// lookUpFQDN asks the resolver for the canonical name of host, which may come from /etc/hosts.
+// It returns "" if there is none.
 func lookUpFQDN(ctx context.Context, host string) string {
 	name, err := net.DefaultResolver.LookupCNAME(ctx, host)
 	name = strings.TrimSuffix(name, ".")

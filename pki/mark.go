@@ -9,12 +9,12 @@ import (
 	"tlstunnel/internal/date"
 )
 
-// A mark outside of the PKI's folder says that a PKI was there once. A folder that is
-// empty in spite of it is a disk that isn't mounted, or a mishap: a new CA would shut out
-// every client, and nobody would know why.
+// A mark is a file outside the PKI's folder. It says that a PKI was there once. If the folder is
+// empty nevertheless, its disk isn't mounted or somebody deleted it. A new CA would then shut
+// out every client without a visible reason.
 
-// Mark makes those of the marks of the PKI in dir that it can. One is enough, and without
-// any, Lost finds nothing.
+// Mark makes the marks of the PKI in dir, as many as it can. One is enough. Without any, Lost
+// finds nothing.
 func Mark(dir string, marks []string) {
 	text := fmt.Sprintf("tlstunnel has made a CA in %q. As long as this file is here, it makes no other there by itself.\n", dir)
 	for _, mark := range marks {
@@ -24,7 +24,7 @@ func Mark(dir string, marks []string) {
 	}
 }
 
-// Lost is an error if there was a PKI in dir, as one of the marks says, and there is none now.
+// Lost returns an error if a mark says that a PKI was in dir, and there is none now.
 func Lost(dir string, marks []string) error {
 	if !IsEmpty(dir) {
 		return nil

@@ -11,7 +11,7 @@ import (
 	pkcs12 "software.sslmate.com/src/go-pkcs12"
 )
 
-// PKCS12 is how a key and its certificate go into a PKCS#12 file.
+// PKCS12 says how to write a key and its certificate into a PKCS#12 file.
 type PKCS12 struct {
 	Password string
 
@@ -43,8 +43,8 @@ func (p PKCS12) encode(name string, key crypto.Signer, cert, ca *x509.Certificat
 	return nameKey(data, name, p.Password)
 }
 
-// TrustStore is a PKCS#12 file without keys, in which Java finds the cas as trusted, each by
-// its common name.
+// TrustStore returns a PKCS#12 file without keys. Java finds the cas in it as trusted
+// certificates, each under its common name.
 func (p PKCS12) TrustStore(cas []*x509.Certificate) ([]byte, error) {
 	encoder, err := p.encoder()
 	if err != nil {

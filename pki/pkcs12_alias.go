@@ -12,8 +12,9 @@ import (
 	"unicode/utf16"
 )
 
-// The library gives certificates of a trust store a name, and no key: Java would call it
-// "1". These are the parts of a PKCS#12 file that a key's name is in (RFC 7292, section 4).
+// The PKCS#12 library can name the certificates of a trust store, but not a key: Java would call
+// it "1". The types below are the parts of a PKCS#12 file around a key's name (RFC 7292,
+// section 4).
 type (
 	pfx struct {
 		Version  int
@@ -47,8 +48,8 @@ var (
 	oidSHA256       = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 1}
 )
 
-// nameKey gives the keys in a PKCS#12 file of ours a name. What they are encrypted with
-// stays as it is; the MAC, made with the password, is made anew.
+// nameKey gives the keys in a PKCS#12 file of ours a name. The encryption stays. The MAC is
+// computed again with the password.
 func nameKey(file []byte, name, password string) ([]byte, error) {
 	var p pfx
 	var safe []byte
@@ -137,7 +138,7 @@ func (m macData) sum(message []byte, password string) ([]byte, error) {
 	return mac.Sum(nil), nil
 }
 
-// bmp is text in UTF-16, the higher byte first.
+// bmp returns text in UTF-16, big endian.
 func bmp(text string) (b []byte) {
 	for _, unit := range utf16.Encode([]rune(text)) {
 		b = append(b, byte(unit>>8), byte(unit))

@@ -2,9 +2,9 @@
 // issues, renews and revokes certificates, and replaces the CA by the next one. It also puts
 // the certificate that another CA has sent into its place.
 //
-// It takes the time as a parameter and logs nothing. Of what exists it replaces
-// only what is renewed. It doesn't verify a peer: crypto/tls does, with the
-// certificates from here, and package tunnel, with the CRLs.
+// It takes the time as a parameter and logs nothing. It overwrites an existing file only to
+// renew it. It doesn't verify peers: crypto/tls does that with the certificates from here, and
+// package tunnel with the CRLs.
 //
 //	store, created, err := pki.Ensure(ctx, settings, time.Now())
 //	config := &tls.Config{Certificates: []tls.Certificate{store.Server}}
@@ -27,10 +27,10 @@ import (
 	"tlstunnel/pki/certfile"
 )
 
-// Settings say how the CA and the server certificate are made. They have no
-// say in what exists already.
+// Settings say how the CA and the server certificate are made. They don't change existing
+// files.
 type Settings struct {
-	// Dir is the folder of the PKI, and best absolute: the messages name it.
+	// Dir is the folder of the PKI. It should be absolute: messages name it.
 	Dir string
 
 	// KeyType is the type of both keys, one of [KeyTypes].
@@ -62,20 +62,19 @@ type Store struct {
 
 	cross *x509.Certificate // the CA signed by Next
 
-	// Warnings say what should be mended, though the PKI can be used: who else
-	// has access to its folder and keys. On Windows there are none.
+	// Warnings name other users who can access the folder and the keys, and a CA that isn't
+	// valid yet. The PKI can be used nevertheless.
 	Warnings []string
 }
 
-// IsEmpty reports whether no part of a PKI is in dir, or dir isn't there at all.
+// IsEmpty reports whether dir holds no part of a PKI, or doesn't exist.
 func IsEmpty(dir string) bool {
 	have, err := layoutOf(dir).present()
 	return err == nil && have.none()
 }
 
-// Ensure makes what is missing of the PKI in s.Dir, the folder included, and
-// then opens it as [Open] does. It returns the paths of the files that it
-// made, which is none from the second run on.
+// Ensure makes what is missing of the PKI in s.Dir, the folder included, and then opens it as
+// [Open] does. It returns the paths of the files that it made: none after the first run.
 //
 // No file is ever overwritten, but for a server certificate that has expired, or was
 // made while the clock was ahead: it is renewed, and if that fails, opened as it is. A
@@ -103,8 +102,7 @@ func (s Settings) ensure(ctx context.Context, now time.Time) (store *Store, crea
 	if renewed != "" {
 		created = append(created, renewed)
 	}
-	// What was just made is read back, so that the first run goes the way of
-	// all later ones.
+	// Read the new files back, so that the first run takes the same way as all later ones.
 	if store, err = Open(s.Dir, now); err == nil && failed != nil {
 		store.Warnings = append(store.Warnings, failed.Error())
 	}

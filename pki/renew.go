@@ -21,8 +21,8 @@ import (
 
 // RenewOptions are for an administrator who renews by hand.
 type RenewOptions struct {
-	Force  bool // though it isn't due
-	NewKey bool // the key stays the same otherwise
+	Force  bool // renew even if it isn't due
+	NewKey bool // make a new key; otherwise the key stays
 }
 
 // NextRenewal says when the server certificate of the PKI in s.Dir is to be renewed, and
@@ -76,9 +76,9 @@ func twoThirds(leaf, ca *x509.Certificate, validity time.Duration) time.Time {
 	return due
 }
 
-// missingNames lists what a new certificate would have and leaf doesn't.
-// Link-local addresses don't count: they come and go with each virtual interface,
-// and nobody connects to them by a certificate's name.
+// missingNames returns the names that a new certificate would have and leaf lacks. It ignores
+// link-local addresses: they come and go with each virtual interface, and no client connects
+// to them by a certificate's name.
 func (s Settings) missingNames(m machine, leaf *x509.Certificate) (missing []string) {
 	names, ips := m.subjectAltNames(append(slices.Clone(s.Names), s.commonName(m)))
 	for _, name := range names {
@@ -126,7 +126,7 @@ func (s Settings) renew(ctx context.Context, now time.Time, opts RenewOptions) (
 	if _, err := l.resume(); err != nil {
 		return "", adviseRights(err)
 	}
-	// What was due may have been done by another process meanwhile.
+	// Another process may have renewed it meanwhile.
 	store, err := Open(s.Dir, now)
 	if err != nil {
 		return "", err
@@ -181,9 +181,10 @@ func (s Settings) replaceServer(ctx context.Context, l layout, store *Store, now
 	return err
 }
 
-// replaceAll has all on the disk before it calls record and replaces the first, as
-// [publish]: what a full disk doesn't let be made isn't in the index.
-// Begun means that files may have been replaced.
+// replaceAll replaces files as [publish] makes them: it writes all of them to the disk before it
+// calls record and replaces the first. So if the disk is full, the index has no entry for a
+// file that doesn't exist.
+// begun means that files may have been replaced.
 func replaceAll(files []newFile, record func() error) (begun bool, err error) {
 	var pending []*atomicfile.Pending
 	defer func() {

@@ -66,7 +66,7 @@ func (r Request) names() []string {
 	return certfile.SANs(&x509.Certificate{DNSNames: r.DNSNames, IPAddresses: r.IPAddresses, EmailAddresses: r.EmailAddresses, URIs: r.URIs})
 }
 
-// requested is what a certificate takes from a request.
+// requested returns the parts of a request that a certificate gets.
 func requested(csr *x509.CertificateRequest) Request {
 	subject, _ := dn.SubjectOf(csr.Subject)
 	return Request{Subject: subject, DNSNames: csr.DNSNames, IPAddresses: csr.IPAddresses, EmailAddresses: csr.EmailAddresses, URIs: csr.URIs}

@@ -23,7 +23,7 @@ import (
 // trusts either of them accepts our server. FinishRotation makes the next CA the
 // current one. The one before stays trusted as a peer's until it expires.
 
-// Errors of a rotation that isn't at the stage for what was asked.
+// Errors of a call that doesn't fit the stage of the rotation.
 var (
 	ErrRotating    = errors.New("a rotation of the CA is under way")
 	ErrNotRotating = errors.New("no rotation of the CA is under way")
@@ -78,8 +78,8 @@ func CancelRotation(ctx context.Context, s Settings, now time.Time) error {
 	})
 }
 
-// rotation calls step under the lock, when a rotation is under way or not, as it
-// must be.
+// rotation calls step under the lock, after a check whether a rotation is under way, as it must
+// be or must not be.
 func (s Settings) rotation(ctx context.Context, now time.Time, rotating bool, step func(layout, *Store) error) error {
 	if err := s.validate(); err != nil {
 		return err
@@ -134,7 +134,7 @@ func (s Settings) newNextCA(m machine, store *Store, now time.Time) (next issuer
 	return next, cross, err
 }
 
-// stage is how far a rotation has come.
+// stage is the stage of a rotation.
 type stage int
 
 const (
@@ -164,7 +164,7 @@ func (l layout) stage() (stage, error) {
 	return halfBegun, nil
 }
 
-// resumeRotation ends what a killed process has begun.
+// resumeRotation completes the step in which a process was killed.
 func (l layout) resumeRotation() error {
 	stage, err := l.stage()
 	switch {
@@ -178,8 +178,8 @@ func (l layout) resumeRotation() error {
 	return nil
 }
 
-// finishRotation can be repeated from the start when it was killed. Once the CA's
-// key is the next one there is no way back.
+// finishRotation can be repeated from the start after a kill. Once ca.key is the next key, the
+// rotation can't be cancelled.
 func (l layout) finishRotation() error {
 	if !sameContent(l.nextKey, l.caKey) {
 		for _, c := range []struct {
@@ -219,7 +219,8 @@ func copyOver(from, to string, access atomicfile.Access) error {
 	return atomicfile.Replace(to, data, access)
 }
 
-// dropNext removes the key last, by which [layout.stage] knows how far it is.
+// dropNext removes the files of the next CA. It removes the key last, because [layout.stage]
+// tells the stage by the key.
 func (l layout) dropNext() error {
 	return removeAll(l.nextCross, l.nextCert, l.nextKey)
 }
@@ -241,8 +242,7 @@ func sameContent(a, b string) bool {
 	return errA == nil && errB == nil && bytes.Equal(dataA, dataB)
 }
 
-// readRotation completes store with the CAs that count as our own beside the
-// current one.
+// readRotation adds the next and the previous CA to store.
 func (l layout) readRotation(store *Store) error {
 	store.Trusted = []*x509.Certificate{store.CA}
 	if stage, err := l.stage(); err != nil || stage == rotating {
@@ -278,8 +278,8 @@ func (l layout) readRotation(store *Store) error {
 	return nil
 }
 
-// unfinished is why the server certificate doesn't suit the stage of the rotation,
-// "" if it does.
+// unfinished returns why the server certificate doesn't fit the stage of the rotation, "" if it
+// does.
 func (s *Store) unfinished() string {
 	chain := s.Server.Certificate
 	switch {

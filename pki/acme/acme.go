@@ -1,7 +1,7 @@
 // Package acme gets a tunnel's certificate from a CA that speaks ACME (RFC 8555), such as
 // Let's Encrypt: it orders the certificate, renews it at its time, and hands it to the
-// handshakes. Several processes, or machines that share the folder, order once for all. It
-// doesn't decide who is asked for what: that is in [Settings].
+// handshakes. Processes, or machines, that share the folder make one order for all. The CA and
+// the names come from [Settings].
 //
 //	source := acme.NewSource(settings, listen)
 //	config.GetCertificate, config.GetConfigForClient = source.GetCertificate, source.GetConfigForClient
@@ -28,8 +28,8 @@ import (
 	"tlstunnel/pki/certfile"
 )
 
-// Settings say how a certificate is got from a CA that speaks ACME (RFC 8555). To
-// ask for one is to agree to the CA's terms of service.
+// Settings say how to get a certificate from a CA by ACME (RFC 8555). Whoever orders a
+// certificate agrees to the CA's terms of service.
 type Settings struct {
 	Dir     string // the folder of the PKI; the files are in acme/ there
 	KeyType string // one of [KeyTypes]
@@ -40,24 +40,23 @@ type Settings struct {
 	Domains     []string
 	Challenge   string // tls-alpn-01, http-01
 
-	// EABKid and EABKeyFile, the key in base64url, bind the account to a customer
-	// of the CA. Both may be empty.
+	// EABKid and EABKeyFile (the key in base64url) bind the account to a customer of the CA.
+	// Both may be empty.
 	EABKid, EABKeyFile string
 }
 
-// maxClockSkew is how far our clock may be off that of a CA: Let's Encrypt dates
-// its certificates back by as much.
+// maxClockSkew is the largest allowed difference between our clock and the CA's. Let's Encrypt
+// backdates its certificates by as much.
 const maxClockSkew = time.Hour
 
-// CertFile is the file of the certificate with its chain and its private key. Who
-// asks the same CA for the same names has the same file: several machines share
-// the folder that way.
+// CertFile returns the path of the file with the certificate, its chain and its private key.
+// The same CA and names give the same path, so several machines can share the folder.
 func (a Settings) CertFile() string {
 	domains := slices.Sorted(slices.Values(a.Domains))
 	return a.file(a.Domains[0], ".pem", append(domains, a.Directory)...)
 }
 
-// accountFile is the file of the account's private key.
+// accountFile returns the path of the account's private key.
 func (a Settings) accountFile() string {
 	host := "ca"
 	if u, err := url.Parse(a.Directory); err == nil {
@@ -66,36 +65,36 @@ func (a Settings) accountFile() string {
 	return a.file("account-"+host, ".key", a.Directory, a.Email, a.EABKid)
 }
 
-// file is named for people, and told apart by what else it depends on.
+// file returns a path with a readable name, and a hash of the other settings that tells files
+// apart.
 func (a Settings) file(name, extension string, on ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(on, "\n")))
 	name = strings.ReplaceAll(name, ":", "_") // an IPv6 address, on Windows
 	return filepath.Join(pki.ACMEDir(a.Dir), fmt.Sprintf("%s-%x%s", name, sum[:4], extension))
 }
 
-// Load reads the certificate that was got last. The error wraps [fs.ErrNotExist]
-// when there is none yet. One that has expired is an error.
+// Load reads the certificate that was issued last. The error wraps [fs.ErrNotExist] if there
+// is none yet. An expired certificate is an error.
 func (a Settings) Load(now time.Time) (tls.Certificate, error) {
 	file := a.CertFile()
 	pair, err := certfile.LoadKeyPair(file, "", "")
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	// The CA's clock may be before ours.
+	// The CA's clock may be ahead of ours.
 	if now.Before(pair.Leaf.NotBefore) && pair.Leaf.NotBefore.Sub(now) < maxClockSkew {
 		now = pair.Leaf.NotBefore
 	}
 	return pair, certfile.CheckValidity(file, pair.Leaf, now, "a new one is ordered by itself")
 }
 
-// Renew makes sure that there is a certificate in [Settings.CertFile] that isn't due,
-// and returns it. Several processes may call it at once: one asks the CA, the
-// others wait for it, as long as ctx lets them, and take the file. Due tells
-// whether a certificate is to be replaced. Answer is for http-01; what to answer
-// with tls-alpn-01 is known by [Settings.LoadChallenge].
+// Renew makes sure that [Settings.CertFile] has a certificate that isn't due, and returns it.
+// Several processes may call it at once: one asks the CA, the others wait until ctx is done,
+// and read the file. due reports whether a certificate must be replaced. answer is for
+// http-01. For tls-alpn-01, [Settings.LoadChallenge] has the answer.
 //
-// An error of the CA, or on the way to it, is an [*Error]. The certificate
-// that is there is never worse off for it.
+// An error of the CA, or on the way to it, is an [*Error]. The old certificate stays in the
+// file.
 func (a Settings) Renew(ctx context.Context, now func() time.Time, due func(tls.Certificate) bool, answer HTTPAnswerer) (tls.Certificate, error) {
 	dir := pki.ACMEDir(a.Dir)
 	if err := atomicfile.MkdirAll(dir, atomicfile.Secret); err != nil {
@@ -126,10 +125,10 @@ func (a Settings) Renew(ctx context.Context, now func() time.Time, due func(tls.
 	return a.Load(now())
 }
 
-// LoadChallenge reads the certificate that is to be shown to a CA that asks for
-// domain with the application protocol "acme-tls/1" (RFC 8737). The error wraps
-// [fs.ErrNotExist] when no CA should. It is a file so that of several machines
-// that share the folder any may be asked.
+// LoadChallenge reads the certificate to present if a CA connects for domain with the
+// application protocol "acme-tls/1" (RFC 8737). The error wraps [fs.ErrNotExist] if no
+// challenge is under way. It is in a file, so that each machine that shares the folder can
+// answer.
 func (a Settings) LoadChallenge(domain string) (tls.Certificate, error) {
 	domain = strings.ToLower(domain)
 	if !slices.Contains(a.Domains, domain) {
@@ -145,9 +144,8 @@ func (a Settings) challengeFile(domain string) string {
 	return a.file(domain, challengeExt, a.Directory)
 }
 
-// removeOrderLeftovers is for what killed processes left: temporary files, which may
-// hold keys, and answers that no CA waits for. The caller holds the lock that every
-// order takes.
+// removeOrderLeftovers removes the files of killed processes: temporary files, which may hold
+// keys, and answers to old challenges. The caller holds the lock that every order takes.
 func removeOrderLeftovers(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -187,4 +185,4 @@ func (a Settings) readEABKey() ([]byte, error) {
 	return key, nil
 }
 
-const maxEABKey = 1 << 20 // bytes; they have 32 to 64
+const maxEABKey = 1 << 20 // bytes; a key has 32 to 64

@@ -16,18 +16,18 @@ import (
 	"tlstunnel/internal/quote"
 )
 
-// Error is why there is no new certificate, and what to do.
+// Error says why there is no new certificate, and what to do.
 type Error struct {
 	Text       string
 	Code       string        // of the diagnosis, for programs
-	RetryAfter time.Duration // that the CA has asked for; 0 if it hasn't
+	RetryAfter time.Duration // the wait that the CA asked for, or 0
 	Err        error
 }
 
 func (e *Error) Error() string { return e.Text }
 func (e *Error) Unwrap() error { return e.Err }
 
-// codeOf is the code of the diagnosis in err.
+// codeOf returns the code of the diagnosis in err.
 func codeOf(err error) string {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return cmp.Or(e.Code, unknownFailure)
@@ -37,7 +37,7 @@ func codeOf(err error) string {
 
 const unknownFailure = "acme.failed"
 
-// clocks compares our clock with that of the CA, which each of its answers has.
+// clocks compares our clock with the CA's, which it reads from the Date of each answer.
 type clocks struct {
 	http.RoundTripper
 	now func() time.Time
@@ -58,9 +58,8 @@ func (c *clocks) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// check is done before anything is asked for: a certificate that we take for
-// expired or not yet valid would be thrown away, and the next one too, until the
-// CA gives us no more.
+// check is called before an order. With a wrong clock we would throw away each new certificate
+// as expired or not yet valid, until we reach the CA's rate limit.
 func (c *clocks) check() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -70,7 +69,7 @@ func (c *clocks) check() error {
 	return fmt.Errorf("the clock of this machine says %s, that of the CA %s: set the clock", date.Time(c.now()), date.Time(c.now().Add(-c.skew)))
 }
 
-// explain adds to what went wrong what to do about it.
+// explain adds the remedy to an error.
 func (o *ordering) explain(err error) error {
 	e := &Error{Err: err}
 	if problem, ok := errors.AsType[*protocol.Error](err); ok {
@@ -82,12 +81,12 @@ func (o *ordering) explain(err error) error {
 		}
 	}
 	why := o.diagnose(err)
-	why.What = clip(why.What) // it may have the CA's words
+	why.What = clip(why.What) // it may contain the CA's text
 	e.Code, e.Text = why.Code, fmt.Sprintf("getting a certificate for %s from %q: %v", quote.List(o.Domains), o.Directory, why)
 	return e
 }
 
-// diagnose says why there is no certificate, but for which names and from whom.
+// diagnose says why there is no certificate. The names and the CA are added later.
 func (o *ordering) diagnose(err error) diagnose.Diagnosis {
 	order := diagnose.Order{Domain: o.domain, Challenge: o.Challenge, EABKid: o.EABKid, AccountFile: o.accountFile(), Now: date.Time(o.now())}
 	if _, ok := errors.AsType[errAccount](err); ok {
@@ -96,7 +95,7 @@ func (o *ordering) diagnose(err error) diagnose.Diagnosis {
 	return order.Explain(err)
 }
 
-// clip makes one line of a bounded length of what may be a CA's words.
+// clip shortens a CA's text to one line of bounded length.
 func clip(text string) string {
 	return quote.Clip(quote.Text(strings.Join(strings.Fields(text), " ")), 1000)
 }

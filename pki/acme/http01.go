@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// answerHTTP listens only as long as a CA is to come.
+// answerHTTP listens only while a challenge is under way.
 func (s *Source) answerHTTP(path, body string) (undo func(), err error) {
 	l, err := s.listen()
 	if err != nil {

@@ -27,11 +27,10 @@ import (
 	"tlstunnel/pki/certfile"
 )
 
-// HTTPAnswerer lets a CA find body at path, by HTTP at port 80, until undo is
-// called.
+// HTTPAnswerer serves body at path, by HTTP at port 80, until undo is called.
 type HTTPAnswerer func(path, body string) (undo func(), err error)
 
-// ordering is one conversation with a CA.
+// ordering is one order at a CA.
 type ordering struct {
 	Settings
 	now    func() time.Time
@@ -70,9 +69,9 @@ func (a Settings) newOrdering(now func() time.Time, answer HTTPAnswerer) (*order
 	}}, nil
 }
 
-// retryBadNonce tries again at once what CAs want to be tried again at once
-// (RFC 8555, section 6.5), and a page that isn't ready. Whoever called decides on
-// the rest, knowing how many have failed before.
+// retryBadNonce retries a request at once after a bad nonce, as CAs expect (RFC 8555, section
+// 6.5), and after a page that isn't ready. It retries nothing else: the caller, which counts
+// the failures, decides that.
 func retryBadNonce(n int, _ *http.Request, resp *http.Response) time.Duration {
 	if n <= 5 && (resp.StatusCode == http.StatusBadRequest || resp.StatusCode < http.StatusMultipleChoices) {
 		return time.Duration(n) * 100 * time.Millisecond
@@ -90,7 +89,7 @@ func (a Settings) accountKey() (crypto.Signer, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	key, err := pki.GenerateKey("ecdsa-p256") // every CA takes it
+	key, err := pki.GenerateKey("ecdsa-p256") // every CA accepts it
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +100,7 @@ func (a Settings) accountKey() (crypto.Signer, error) {
 	return key, atomicfile.Create(file, data, atomicfile.Secret)
 }
 
-// order gets a new certificate and returns what is to be kept of it.
+// order gets a new certificate and returns the content of its file.
 func (o *ordering) order(ctx context.Context) (data []byte, err error) {
 	if _, err := o.client.Discover(ctx); err != nil {
 		return nil, err
@@ -140,7 +139,8 @@ func (o *ordering) order(ctx context.Context) (data []byte, err error) {
 	return o.encode(key, ders)
 }
 
-// keyType is ECDSA for Ed25519, which no public CA takes.
+// keyType returns the type of the key. It is ECDSA instead of Ed25519, which no public CA
+// accepts.
 func (a Settings) keyType() string {
 	if a.KeyType == "ed25519" {
 		return "ecdsa-p256"
@@ -148,8 +148,7 @@ func (a Settings) keyType() string {
 	return a.KeyType
 }
 
-// encode checks what the CA has given us before it takes the place of what we
-// have.
+// encode checks the new certificate, before it replaces the old one, and encodes it.
 func (o *ordering) encode(key crypto.Signer, ders [][]byte) ([]byte, error) {
 	var certs []*x509.Certificate
 	for _, der := range ders {
@@ -179,8 +178,8 @@ func (o *ordering) encode(key crypto.Signer, ders [][]byte) ([]byte, error) {
 	return append(data, certfile.EncodeCertificates(ordered...)...), err
 }
 
-// checkIssued verifies a chain as a peer does that trusts the CAs in it, and that
-// [Settings.Load] will take it.
+// checkIssued verifies a chain as a peer does that trusts the CAs in it. It also checks that
+// [Settings.Load] will accept it.
 func checkIssued(certs []*x509.Certificate, now time.Time) error {
 	leaf := certs[0]
 	switch name := dn.Text(leaf.Subject); {
@@ -189,7 +188,7 @@ func checkIssued(certs []*x509.Certificate, now time.Time) error {
 	case now.After(leaf.NotAfter):
 		return fmt.Errorf("the CA has sent a certificate, %q, that expired on %s", name, date.Time(leaf.NotAfter))
 	case now.Before(leaf.NotBefore):
-		now = leaf.NotBefore // its clock is before ours
+		now = leaf.NotBefore // the CA's clock is ahead of ours
 	}
 	const refused = "the CA has sent a chain that nobody accepts: "
 	if err := certfile.CheckStrength(dn.Text(leaf.Subject), leaf); err != nil {
@@ -232,18 +231,18 @@ func (o *ordering) register(ctx context.Context) error {
 	return err
 }
 
-// errAccount is the status of an account that is of no use.
+// errAccount means that the account can't be used any more.
 type errAccount string
 
 func (e errAccount) Error() string { return "the account is " + string(e) }
 
-// authorize shows that a domain is ours.
+// authorize proves to the CA that a domain is ours.
 func (o *ordering) authorize(ctx context.Context, url string) error {
 	authz, err := o.client.GetAuthorization(ctx, url)
 	if err != nil || authz.Status == protocol.StatusValid {
 		return err
 	}
-	// The CA's word becomes the name of a file.
+	// The token comes from the CA and becomes a file name, so check it.
 	if o.domain = strings.ToLower(authz.Identifier.Value); !slices.Contains(o.Domains, o.domain) {
 		return fmt.Errorf("the CA wants a proof for %q, which isn't one of the domains", authz.Identifier.Value)
 	}

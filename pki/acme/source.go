@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	lookEvery    = time.Minute      // how often the file is looked at, which another machine may have renewed
-	orderTimeout = 10 * time.Minute // for one order, and the wait for one of another machine
+	lookEvery    = time.Minute      // between two looks at the file, which another machine may have renewed
+	orderTimeout = 10 * time.Minute // for one order, or the wait for the order of another machine
 )
 
 // Messages of the log of a [Source].
@@ -34,44 +34,44 @@ const (
 type Source struct {
 	Settings
 	listen func() (net.Listener, error) // for http-01
-	jitter float64                      // of the renewals, as in [RenewAt]
+	jitter float64                      // as in [RenewAt]
 
 	now   func() time.Time
 	order func(context.Context, func() time.Time, func(tls.Certificate) bool, HTTPAnswerer) (tls.Certificate, error) // [Settings.Renew]
 
 	current atomic.Pointer[tls.Certificate] // nil: none yet
 
-	again  chan struct{} // asks to try again at once
+	tryNow chan struct{} // asks for an attempt at once
 	cancel context.CancelFunc
 	ended  chan struct{}
 
-	mu        sync.Mutex // guards what follows
+	mu        sync.Mutex // guards the fields below
 	failures  int        // in a row
-	failure   string     // the last one
-	code      string     // of it, for programs
-	failedAt  time.Time  // likewise
-	next      time.Time  // of the next attempt
-	notBefore time.Time  // of any attempt, as the CA wants
+	failure   string     // the text of the last failure
+	code      string     // the code of the last failure
+	failedAt  time.Time  // the time of the last failure
+	next      time.Time  // the next attempt
+	notBefore time.Time  // the CA demands no attempt earlier
 }
 
-// Status is how a [Source] gets on with its CA.
+// Status is the status of a [Source] and its orders.
 type Status struct {
 	Directory string    `json:"directory"`
 	Failure   string    `json:"failure,omitempty"`   // of the last attempt
-	Code      string    `json:"code,omitempty"`      // likewise, for programs
-	Next      time.Time `json:"next,omitzero"`       // attempt or renewal
-	NotBefore time.Time `json:"not_before,omitzero"` // of an attempt after a failure, also by a reload: the CA wants none earlier
+	Code      string    `json:"code,omitempty"`      // of the last failure
+	Next      time.Time `json:"next,omitzero"`       // the next attempt or renewal
+	NotBefore time.Time `json:"not_before,omitzero"` // after a failure, the CA demands no attempt earlier, not even by a reload
 }
 
-// NewSource is a source that hasn't read or ordered anything yet. With http-01 it calls
-// listen as long as a CA is to come; HTTP is at port 80 of the domains.
+// NewSource returns a source that hasn't read or ordered anything yet. With http-01 it calls
+// listen for each challenge; the CA connects to port 80 of the domains.
 func NewSource(settings Settings, listen func() (net.Listener, error)) *Source {
-	s := &Source{Settings: settings, listen: listen, jitter: rand.Float64(), now: time.Now, again: make(chan struct{}, 1)}
+	s := &Source{Settings: settings, listen: listen, jitter: rand.Float64(), now: time.Now, tryNow: make(chan struct{}, 1)}
 	s.order = s.Renew
 	return s
 }
 
-// Terms are what it asks for, and of whom.
+// Terms returns the settings of the source.
 func (s *Source) Terms() Settings {
 	if s == nil {
 		return Settings{}
@@ -79,8 +79,8 @@ func (s *Source) Terms() Settings {
 	return s.Settings
 }
 
-// Read reads the certificate that was got last, as [Settings.Load] does, and hands it out
-// from now on. It does so if the dates are wrong, too: the peer decides about them.
+// Read reads the certificate that was issued last, as [Settings.Load] does, and hands it out
+// from now on, even if its dates are wrong: the peer decides about them.
 func (s *Source) Read(now time.Time) (tls.Certificate, error) {
 	cert, err := s.Load(now)
 	if cert.Leaf != nil {
@@ -89,10 +89,10 @@ func (s *Source) Read(now time.Time) (tls.Certificate, error) {
 	return cert, err
 }
 
-// ErrNone is what a peer's handshake fails of while there is no certificate.
+// ErrNone is the error of a handshake while there is no certificate.
 var ErrNone = errors.New("there is no certificate from the CA yet (acme): the log and `tlstunnel status` say why")
 
-// GetCertificate is that of [tls.Config].
+// GetCertificate is for the field of that name in [tls.Config].
 func (s *Source) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if cert := s.current.Load(); cert != nil {
 		return cert, nil
@@ -100,8 +100,8 @@ func (s *Source) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) 
 	return nil, ErrNone
 }
 
-// GetConfigForClient is that of [tls.Config]: it answers a CA that checks a domain. A CA has no client certificate, and
-// speaks no protocol of ours.
+// GetConfigForClient is for the field of that name in [tls.Config]. It answers a CA that checks
+// a domain: a CA has no client certificate, and uses another application protocol than ours.
 func (s *Source) GetConfigForClient(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	const alpn = "acme-tls/1" // RFC 8737
 	if !slices.Contains(hello.SupportedProtos, alpn) {
@@ -124,7 +124,7 @@ func (s *Source) Start(log *slog.Logger) {
 	go s.run(ctx, log)
 }
 
-// Stop returns when it has ended. An order under way is given up.
+// Stop gives up an order that is under way, and returns when the source has stopped.
 func (s *Source) Stop() {
 	if s != nil {
 		s.cancel()
@@ -138,7 +138,7 @@ func (s *Source) TryAgain() {
 		return
 	}
 	select {
-	case s.again <- struct{}{}:
+	case s.tryNow <- struct{}{}:
 	default:
 	}
 }
@@ -150,7 +150,7 @@ func (s *Source) run(ctx context.Context, log *slog.Logger) {
 		wait := time.NewTimer(s.nextLook())
 		select {
 		case <-wait.C:
-		case <-s.again:
+		case <-s.tryNow:
 			s.mayTry()
 		case <-ctx.Done():
 		}
@@ -158,12 +158,12 @@ func (s *Source) run(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// pickUp takes the certificate that is in the file, if it is another one.
+// pickUp loads the certificate from the file, if it is a new one.
 func (s *Source) pickUp(log *slog.Logger) {
 	cert, err := s.Load(s.now())
 	old := s.current.Load()
 	if err != nil || old != nil && old.Leaf.Equal(cert.Leaf) {
-		return // renew says what is wrong with it
+		return // renew reports the error
 	}
 	s.current.Store(&cert)
 	log.Info(MsgNew, "domains", s.Domains, "expires", cert.Leaf.NotAfter.Local(), "fingerprint", dn.Fingerprint(cert.Leaf))
@@ -180,7 +180,7 @@ func (s *Source) renew(ctx context.Context, log *slog.Logger) {
 	}
 	if err == nil {
 		s.pickUp(log)
-		s.rest(cert)
+		s.noteSuccess(cert)
 		return
 	}
 	if ctx.Err() != nil {
@@ -194,7 +194,7 @@ func (s *Source) renew(ctx context.Context, log *slog.Logger) {
 	log.Log(ctx, level, MsgFailed, "code", codeOf(err), "err", err, "retry_in", in.Round(time.Second))
 }
 
-// Certificate is what is handed out. It is nil when there is none yet.
+// Certificate returns the current certificate, nil if there is none yet.
 func (s *Source) Certificate() *tls.Certificate {
 	if s == nil {
 		return nil
@@ -202,7 +202,7 @@ func (s *Source) Certificate() *tls.Certificate {
 	return s.current.Load()
 }
 
-// Status is nil for a nil Source.
+// Status returns the status, nil for a nil Source.
 func (s *Source) Status() *Status {
 	if s == nil {
 		return nil

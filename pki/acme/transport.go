@@ -13,13 +13,13 @@ const (
 	maxACMEAnswer  = 1 << 20   // bytes
 	maxACMEHeaders = 256 << 10 // bytes
 
-	// maxPoll is how long we wait for the CA's next word within an order, whatever it
-	// asks for.
+	// maxPoll is the longest wait before we poll the CA again within an order, even if it asks
+	// for a longer one.
 	maxPoll = time.Minute
 )
 
-// wary is for conversations with a CA that may be broken, or not be the CA: it asks by
-// https alone, wherever a redirect or an answer leads, and bounds what is sent back.
+// wary is a transport for a server that may be broken, or not the CA at all. It refuses
+// everything but https, in redirects too, and limits the size of answers.
 type wary struct{ http.RoundTripper }
 
 func (w wary) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -37,28 +37,28 @@ func (w wary) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// boundPoll is for "not ready yet, ask again later": package acme waits for as long as
-// it says, and not at all if that is negative.
+// boundPoll limits the Retry-After of an answer that isn't ready: the acme library waits as
+// long as it says, and not at all if it is negative.
 func boundPoll(h http.Header) {
 	const key = "Retry-After"
 	text := h.Get(key)
 	if seconds, err := strconv.Atoi(text); text == "" || err == nil && 0 < seconds && seconds <= int(maxPoll.Seconds()) {
 		return
 	}
-	h.Del(key) // then it is a second
+	h.Del(key) // then the library waits a second
 	if seconds, err := strconv.Atoi(text); err == nil && seconds > 0 {
 		h.Set(key, strconv.Itoa(int(maxPoll.Seconds())))
 	}
 }
 
-// boundedBody fails once more than left bytes were read.
+// boundedBody fails if more than left bytes are read.
 type boundedBody struct {
 	io.ReadCloser
 	left int
 }
 
 func (b *boundedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p[:min(len(p), b.left+1)]) // one more than may be, to tell
+	n, err := b.ReadCloser.Read(p[:min(len(p), b.left+1)]) // one byte more shows that the answer is too long
 	if b.left -= n; b.left < 0 {
 		b.left = 0
 		return 0, fmt.Errorf("the CA's answer has more than %d bytes", maxACMEAnswer)

@@ -8,10 +8,9 @@ import (
 	"syscall"
 )
 
-// AccessWarning says who else has access to a secret file that the user brings along,
-// and what to do; "" if nobody has. It begins with what the file is. On Windows it has
-// nothing to say. The group of what somebody else owns, root above all, may read it:
-// so a service gets the right to.
+// AccessWarning says which other users can read a secret file of the user, and what to do; ""
+// if none can. what is the kind of file. The group may read a file of another owner, such as
+// root: that is how a service gets the right to read it. On Windows AccessWarning returns "".
 func AccessWarning(what, file string) string {
 	info, err := os.Stat(file)
 	if err != nil {

@@ -11,11 +11,10 @@ import (
 	"tlstunnel/internal/strength"
 )
 
-// LoadCAs reads all certificates of a file, in their order: PEM, DER, PKCS#7, or
-// PKCS#12 without password. It is for bundles of CA certificates; keys and other things
-// in them are passed over, and so are certificates that can't be used, which unusable
-// has, each with its place and the reason. A file without any that can be used is an
-// error. Whether they are valid isn't looked at.
+// LoadCAs reads the certificates of a bundle of CAs, in their order: PEM, DER, PKCS#7, or
+// PKCS#12 without password. It ignores keys and other objects. unusable has an error for each
+// certificate that can't be used, with its place in the file. A file without a usable
+// certificate is an error. LoadCAs doesn't check dates.
 func LoadCAs(file string) (cas []*x509.Certificate, unusable []error, err error) {
 	blocks, err := readBlocks("certificate", file, "", "CERTIFICATE", maxBundleFile)
 	if errors.Is(err, errEncrypted) {
@@ -54,7 +53,7 @@ func quotedSubject(der []byte) string {
 	return ""
 }
 
-// usableCA says why der can't be used as a CA, or "".
+// usableCA returns why der can't be used as a CA, or "".
 func usableCA(der []byte) (cert *x509.Certificate, why string) {
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
@@ -66,7 +65,7 @@ func usableCA(der []byte) (cert *x509.Certificate, why string) {
 	return cert, ""
 }
 
-// placeOf is where in file a certificate is: the line, if it is a text file.
+// placeOf returns the place of a certificate in file, with the line if it is a text file.
 func placeOf(file string, der []byte, number int) string {
 	data, err := readLimited(file, maxBundleFile)
 	if err != nil {
@@ -85,8 +84,7 @@ func placeOf(file string, der []byte, number int) string {
 	}
 }
 
-// LoadCertificates is [LoadCAs] for several files, and for those who don't tell of what
-// can't be used.
+// LoadCertificates is [LoadCAs] for several files. It ignores unusable certificates.
 func LoadCertificates(files ...string) (all []*x509.Certificate, err error) {
 	for _, file := range files {
 		cas, _, err := LoadCAs(file)

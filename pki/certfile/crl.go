@@ -21,9 +21,9 @@ type CRL struct {
 	*x509.RevocationList
 }
 
-// LoadCRLs reads the revocation lists of a file, PEM or DER, each of which must be
-// signed by one of the cas. Whether they are out of date isn't looked at. A list
-// that says only in part what is revoked, or says it for other CAs, is an error.
+// LoadCRLs reads the revocation lists of a file, PEM or DER. One of the cas must have signed
+// each list. A list that is only a part (a delta CRL, or a limited scope), or that is about
+// other CAs, is an error. LoadCRLs doesn't check whether a list is out of date.
 func LoadCRLs(file string, cas []*x509.Certificate) ([]CRL, error) {
 	data, err := readInput("CRL", file, maxBundleFile)
 	if err != nil {
@@ -44,7 +44,7 @@ func LoadCRLs(file string, cas []*x509.Certificate) ([]CRL, error) {
 	return crls, nil
 }
 
-// crlsIn are the lists in a file, as DER. The error goes on after its name.
+// crlsIn returns the lists in a file, as DER. The error continues a sentence after its name.
 func crlsIn(data []byte) (ders [][]byte, err error) {
 	if data[0] == derSequence && !isPKCS12(data) {
 		return [][]byte{data}, nil
@@ -80,7 +80,7 @@ func parseCRL(der []byte, cas []*x509.Certificate) (CRL, error) {
 	case err != nil:
 		return CRL{}, errors.New("is damaged or no revocation list: get it anew from the CA")
 	}
-	if err := checkWhole(list); err != nil {
+	if err := checkComplete(list); err != nil {
 		return CRL{}, err
 	}
 	var named error
@@ -104,9 +104,9 @@ var (
 	oidEntryIssuer       = asn1.ObjectIdentifier{2, 5, 29, 29}
 )
 
-// checkWhole refuses what we can't go by alone (RFC 5280, section 5.2). The error
-// goes on after the file's name.
-func checkWhole(list *x509.RevocationList) error {
+// checkComplete refuses a list that isn't complete in itself (RFC 5280, section 5.2). The error
+// continues a sentence after the file's name.
+func checkComplete(list *x509.RevocationList) error {
 	for _, e := range list.Extensions {
 		switch {
 		case e.Id.Equal(oidDelta):
@@ -134,7 +134,7 @@ func checkWhole(list *x509.RevocationList) error {
 
 var errIndirect = errors.New("is an indirect CRL, which speaks for other CAs than its issuer: get the one of each CA")
 
-// checkScope looks at which certificates a list is about.
+// checkScope refuses a list that is about some certificates only.
 func checkScope(der []byte) error {
 	var scope struct {
 		Point          asn1.RawValue  `asn1:"optional,tag:0"`
@@ -162,8 +162,8 @@ var revocationReasons = map[int]string{
 	5: "cessationOfOperation", 6: "certificateHold", 9: "privilegeWithdrawn", 10: "aACompromise",
 }
 
-// Revoked has the serial numbers, in decimal, of what the list revokes, each with
-// since when and why, in words.
+// Revoked returns the serial numbers, in decimal, of the revoked certificates. The values say in
+// words since when and why.
 func (c CRL) Revoked() map[string]string {
 	revoked := make(map[string]string, len(c.RevokedCertificateEntries))
 	for _, entry := range c.RevokedCertificateEntries {
@@ -176,8 +176,8 @@ func (c CRL) Revoked() map[string]string {
 	return revoked
 }
 
-// CheckDates says in one sentence that the list is out of date, or from the
-// future, at the time now.
+// CheckDates returns an error of one sentence if the list is out of date, or from the future,
+// at the time now.
 func (c CRL) CheckDates(file string, now time.Time) error {
 	switch {
 	case now.Before(c.ThisUpdate):
@@ -188,7 +188,7 @@ func (c CRL) CheckDates(file string, now time.Time) error {
 	return nil
 }
 
-// Reasons lists for what a certificate can be revoked, in alphabetical order.
+// Reasons returns the reasons for which a certificate can be revoked, in alphabetical order.
 func Reasons() []string { return slices.Sorted(maps.Values(revocationReasons)) }
 
 // ReasonCode is the number of a reason in RFC 5280.

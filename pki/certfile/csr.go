@@ -15,8 +15,7 @@ import (
 	"tlstunnel/internal/strength"
 )
 
-// ReadCSR reads a certificate request, PEM or DER. Whether it is any good is for
-// [CheckCSR].
+// ReadCSR reads a certificate request, PEM or DER. It doesn't judge it: [CheckCSR] does.
 func ReadCSR(file string) (*x509.CertificateRequest, error) {
 	const what = "certificate request"
 	blocks, err := readBlocks(what, file, "", "CERTIFICATE REQUEST", maxPairFile)
@@ -46,8 +45,8 @@ func ReadCSR(file string) (*x509.CertificateRequest, error) {
 	return nil, fmt.Errorf("%q holds %d certificate requests: put each into a file of its own", file, len(requests))
 }
 
-// CheckCSR says why no certificate can be made from a request. The error begins
-// with what it is about: "the request".
+// CheckCSR says why no certificate can be made from a request. The error begins with "the
+// request".
 func CheckCSR(csr *x509.CertificateRequest) error {
 	if err := strength.Check(csr.PublicKey); err != nil {
 		return fmt.Errorf("the request has %w", err)
@@ -62,7 +61,7 @@ func CheckCSR(csr *x509.CertificateRequest) error {
 	return nil
 }
 
-// CSRDescription is what a person looks for in a certificate request, in words.
+// CSRDescription describes a certificate request in words.
 type CSRDescription struct {
 	Subject     string   `json:"subject"`
 	Names       []string `json:"names"` // the SANs: DNS names, IP and email addresses, URIs
@@ -108,7 +107,7 @@ func (d CSRDescription) WriteText(w io.Writer) error {
 	})
 }
 
-// notCopied tells what a request asks for and no certificate gets.
+// notCopied returns the parts of a request that no certificate gets.
 func notCopied(csr *x509.CertificateRequest) (words []string) {
 	_, left := dn.SubjectOf(csr.Subject)
 	for _, field := range left {
@@ -116,7 +115,7 @@ func notCopied(csr *x509.CertificateRequest) (words []string) {
 	}
 	for _, extension := range csr.Extensions {
 		switch oid := extension.Id.String(); oid {
-		case "2.5.29.14": // the ID of the key, which is made anew
+		case "2.5.29.14": // the key ID, which the CA computes itself
 		case oidKeyUsage:
 			words = append(words, "key usage: that is up to us")
 		case oidExtKeyUsage:
@@ -145,8 +144,7 @@ const (
 	oidExtKeyUsage = "2.5.29.37"
 )
 
-// requestedUsage is what a key shall be for, in the words of a certificate's
-// description.
+// requestedUsage returns the key usages that a request asks for, in the words of [Description].
 func requestedUsage(csr *x509.CertificateRequest) (usage, extended []string) {
 	var asked x509.Certificate
 	for _, extension := range csr.Extensions {
@@ -172,7 +170,7 @@ func requestedUsage(csr *x509.CertificateRequest) (usage, extended []string) {
 	return append(usage, keyUsageText(asked.KeyUsage)...), append(extended, chain.Usages(&asked)...)
 }
 
-// addExtKeyUsage does what parsing a certificate does.
+// addExtKeyUsage sorts the usages as crypto/x509 does when it parses a certificate.
 func addExtKeyUsage(cert *x509.Certificate, oid asn1.ObjectIdentifier) {
 	for usage := x509.ExtKeyUsageAny; usage <= x509.ExtKeyUsageMicrosoftKernelCodeSigning; usage++ {
 		if usage.OID().EqualASN1OID(oid) {
@@ -183,7 +181,8 @@ func addExtKeyUsage(cert *x509.Certificate, oid asn1.ObjectIdentifier) {
 	cert.UnknownExtKeyUsage = append(cert.UnknownExtKeyUsage, oid)
 }
 
-// hasOtherNames looks for SANs that aren't email or IP addresses, DNS names or URIs.
+// hasOtherNames reports whether there are SANs that aren't email or IP addresses, DNS names or
+// URIs.
 func hasOtherNames(der []byte) bool {
 	var names []asn1.RawValue
 	if _, err := asn1.Unmarshal(der, &names); err != nil {

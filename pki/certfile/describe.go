@@ -18,7 +18,7 @@ import (
 	"tlstunnel/internal/dn"
 )
 
-// Description is what a person looks for in a certificate, in words.
+// Description describes a certificate in words.
 type Description struct {
 	Subject            string    `json:"subject"` // C=KR, O=Example, CN=host
 	Issuer             string    `json:"issuer"`
@@ -36,12 +36,11 @@ type Description struct {
 	ExtKeyUsage        []string  `json:"ext_key_usage"`
 	SubjectKeyID       string    `json:"subject_key_id"`
 	AuthorityKeyID     string    `json:"authority_key_id"`
-	Extensions         []string  `json:"extensions"` // those that aren't told above
+	Extensions         []string  `json:"extensions"` // those without a field above
 }
 
-// Describe describes cert as it is at the time now. All text in the result can
-// be printed as it is: a foreign certificate can't send control characters to
-// a terminal.
+// Describe describes cert at the time now. All text in the result is safe to print: a foreign
+// certificate can't send control characters to a terminal.
 func Describe(cert *x509.Certificate, now time.Time) Description {
 	return Description{
 		Subject:            dn.Text(cert.Subject),
@@ -88,7 +87,7 @@ func (d Description) WriteText(w io.Writer) error {
 	})
 }
 
-// part is a line of what is known of something, or a line for each value.
+// part is a name with its values, a line for each.
 type part struct {
 	name   string
 	values []string

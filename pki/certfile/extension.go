@@ -9,8 +9,8 @@ import (
 	"tlstunnel/internal/dn"
 )
 
-// toldElsewhere are the extensions that have parts of their own in [Description].
-var toldElsewhere = []string{"2.5.29.14", "2.5.29.15", "2.5.29.17", "2.5.29.19", "2.5.29.35", "2.5.29.37"}
+// describedElsewhere are the extensions with fields of their own in [Description].
+var describedElsewhere = []string{"2.5.29.14", "2.5.29.15", "2.5.29.17", "2.5.29.19", "2.5.29.35", "2.5.29.37"}
 
 var extensionNames = map[string]string{
 	"2.5.29.30":               "name constraints",
@@ -26,11 +26,11 @@ var extensionNames = map[string]string{
 	"2.16.840.1.113730.1.13":  "Netscape comment",
 }
 
-// extensionText tells the extensions that nothing else tells.
+// extensionText describes the other extensions.
 func extensionText(cert *x509.Certificate) (words []string) {
 	for _, extension := range cert.Extensions {
 		oid := extension.Id.String()
-		if slices.Contains(toldElsewhere, oid) {
+		if slices.Contains(describedElsewhere, oid) {
 			continue
 		}
 		text, ok := extensionNames[oid]

@@ -23,13 +23,12 @@ const (
 	maxBundleFile = 16 << 20 // bytes; the bundle of a whole system takes about 200,000
 )
 
-// LoadKeyPair reads a certificate and its key that the user brings along, in PEM,
-// DER, PKCS#7 or PKCS#12. An empty keyFile means that certFile has both. The
-// certificates may be in any order: in the result the leaf comes first, its chain
-// after it. The key is RSA, ECDSA or Ed25519 as PKCS#8, PKCS#1 or SEC 1; when it is
-// encrypted, as PKCS#8 or PKCS#12, its password is the line in passwordFile, which
-// is empty otherwise. Leaf is set in the result. A pair that is too weak is an
-// error. Its dates aren't looked at: the peer decides about them.
+// LoadKeyPair reads the user's certificate and key, in PEM, DER, PKCS#7 or PKCS#12. An empty
+// keyFile means that certFile has both. The certificates may be in any order: in the result
+// the leaf comes first, then its chain. The key is RSA, ECDSA or Ed25519 as PKCS#8, PKCS#1 or
+// SEC 1. If it is encrypted (PKCS#8, PKCS#12), its password is the line in passwordFile;
+// otherwise passwordFile is "". Leaf is set in the result. A weak pair is an error.
+// LoadKeyPair doesn't check the dates: the peer decides about them.
 func LoadKeyPair(certFile, keyFile, passwordFile string) (tls.Certificate, error) {
 	certs, err := readCertificates(certFile, passwordFile, maxPairFile, areSwapped)
 	if err != nil {
@@ -58,8 +57,8 @@ func LoadKeyPair(certFile, keyFile, passwordFile string) (tls.Certificate, error
 	return tlsCertificate(append(ordered, others...), key), nil
 }
 
-// MatchKey finds the first certificate that one of the keys belongs to, -1 if there is
-// none. A file has more than one key while a new one is installed.
+// MatchKey returns the index of the first certificate that one of the keys belongs to, or -1.
+// A file has two keys while a new pair is installed.
 func MatchKey(certs []*x509.Certificate, keys []crypto.Signer) (int, crypto.Signer) {
 	for i, cert := range certs {
 		for _, key := range keys {
@@ -90,8 +89,8 @@ func ReadCertificates(file, passwordFile string) ([]*x509.Certificate, error) {
 	return readCertificates(file, passwordFile, maxPairFile, areSwapped)
 }
 
-// readCertificates reads all certificates of a file. The hint is for who put a
-// key there.
+// readCertificates reads all certificates of a file. The hint is added to the error if the file
+// has a key instead.
 func readCertificates(file, passwordFile string, limit int64, hint string) ([]*x509.Certificate, error) {
 	blocks, err := readBlocks("certificate", file, passwordFile, "CERTIFICATE", limit)
 	if err != nil {
@@ -151,8 +150,7 @@ func readKeysOr(hint, file, passwordFile string) (keys []crypto.Signer, err erro
 	return keys, nil
 }
 
-// parseKey drops the errors of crypto/x509: nothing of a key may get into a
-// message.
+// parseKey drops the errors of crypto/x509: they could contain a part of the key.
 func parseKey(block *pem.Block) (crypto.Signer, error) {
 	var key any
 	var err error

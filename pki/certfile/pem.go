@@ -9,7 +9,7 @@ import (
 	"os"
 )
 
-// readLimited is ReadRegular for a file that has something in it.
+// readLimited is ReadRegular, but an empty file is an error.
 func readLimited(file string, limit int64) ([]byte, error) {
 	data, err := ReadRegular(file, limit)
 	if err == nil && len(data) == 0 {
@@ -18,8 +18,8 @@ func readLimited(file string, limit int64) ([]byte, error) {
 	return data, err
 }
 
-// ReadRegular reads a file that may be somebody else's trap: a pipe that nobody writes
-// into, a device that never ends.
+// ReadRegular reads a regular file of at most limit bytes. It refuses a pipe, on which it would
+// wait, and a device that never ends.
 func ReadRegular(file string, limit int64) ([]byte, error) {
 	info, err := os.Stat(file)
 	switch {
@@ -43,15 +43,15 @@ func ReadRegular(file string, limit int64) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case int64(len(data)) > limit:
-		return nil, tooLarge(limit) // it has grown since
+		return nil, tooLarge(limit) // the file has grown since the check
 	}
 	return data, nil
 }
 
 func tooLarge(limit int64) error { return fmt.Errorf("it is larger than %d MiB", limit>>20) }
 
-// decodeAll also says whether package pem passed over a block that it couldn't
-// read: with the leaf gone, the next certificate would be taken for it.
+// decodeAll also reports whether package pem skipped a block that it couldn't read. If that was
+// the leaf, the next certificate would count as the leaf.
 func decodeAll(data []byte) (blocks []*pem.Block, damaged bool) {
 	begun := bytes.Count(append([]byte("\n"), data...), []byte("\n-----BEGIN "))
 	for {
@@ -64,7 +64,7 @@ func decodeAll(data []byte) (blocks []*pem.Block, damaged bool) {
 	}
 }
 
-// looksLike tells from the first bytes what a file without PEM is.
+// looksLike guesses from the first bytes what a file without PEM is.
 func looksLike(data []byte) string {
 	switch {
 	case isPKCS12(data):
@@ -75,8 +75,7 @@ func looksLike(data []byte) string {
 	return "has no PEM in it"
 }
 
-// isUTF16 looks for the mark that Windows writes at the start, or for the zero byte that
-// every second one is without it.
+// isUTF16 looks for a byte order mark, or, without one, for zeros in every second byte.
 func isUTF16(text []byte) bool {
 	return bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) ||
 		bytes.IndexByte(text[:min(2, len(text))], 0) >= 0
@@ -84,22 +83,22 @@ func isUTF16(text []byte) bool {
 
 const derSequence = 0x30
 
-// isPKCS12 looks for what RFC 7292, section 4, begins with: a sequence whose
-// first element is the version 3.
+// isPKCS12 looks for the beginning of a PFX (RFC 7292, section 4): a sequence whose first
+// element is the version 3.
 func isPKCS12(data []byte) bool {
 	if len(data) < 2 || data[0] != derSequence {
 		return false
 	}
 	header := 2
-	if data[1] > 0x80 { // a long length: so many bytes of it follow
+	if data[1] > 0x80 { // a long length: the low bits say how many length bytes follow
 		header += int(data[1] & 0x7f)
 	}
 	return len(data) > header && bytes.HasPrefix(data[header:], []byte{0x02, 0x01, 0x03})
 }
 
-// wrongBlock says what is in a file that has PEM, but not that of a what. It
-// names known block types only: anything else may be anything. The hint is
-// added when a certificate was found for a key, or a key for a certificate.
+// wrongBlock says what a PEM file contains instead of a what. It names known block types only:
+// an unknown type may hold any text, a secret too. The hint is added if a certificate was found
+// instead of a key, or a key instead of a certificate.
 func wrongBlock(what, file string, blocks []*pem.Block, hint string) error {
 	found, advice := "something else", ""
 	if what == "certificate request" {
@@ -128,7 +127,7 @@ const (
 	needCA     = "name the ca.crt of the CA instead"
 )
 
-// moreAdvice says what to do with a block that is of no use as it is.
+// moreAdvice says what to do with a block that can't be used as it is.
 var moreAdvice = map[string]string{
 	"TRUSTED CERTIFICATE":     "`openssl x509` converts it",
 	"CERTIFICATE REQUEST":     "send it to a CA, and take what that sends back",

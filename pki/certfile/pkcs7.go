@@ -8,13 +8,13 @@ import (
 
 var oidSignedData = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 2}
 
-// contentInfo is what PKCS#7 begins with (RFC 2315, section 7).
+// contentInfo is the outer structure of PKCS#7 (RFC 2315, section 7).
 type contentInfo struct {
 	Type    asn1.ObjectIdentifier
 	Content asn1.RawValue `asn1:"explicit,optional,tag:0"`
 }
 
-// signedData is that of RFC 2315, section 9.1, as far as its certificates.
+// signedData is SignedData (RFC 2315, section 9.1) up to its certificates.
 type signedData struct {
 	Version      int
 	Digests      asn1.RawValue
@@ -40,8 +40,8 @@ func isPKCS7(der []byte) bool {
 	return unmarshalWhole(der, &info) && info.Type.Equal(oidSignedData)
 }
 
-// certificatesInPKCS7 are those that SignedData carries, as DER. Its signatures, of
-// which a .p7b has none, aren't looked at. The error goes on after the file's name.
+// certificatesInPKCS7 returns the certificates in a SignedData, as DER. It ignores signatures:
+// a .p7b has none. The error continues a sentence after the file's name.
 func certificatesInPKCS7(der []byte) (ders [][]byte, err error) {
 	var info contentInfo
 	var signed signedData

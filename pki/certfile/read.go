@@ -20,14 +20,13 @@ import (
 	"tlstunnel/internal/quote"
 )
 
-// errEncrypted is for what needs a password and has none. It goes on after the
-// name of the file.
+// errEncrypted means that a password is needed and there is none. It continues a sentence after
+// the name of the file.
 var errEncrypted = errors.New("is encrypted: write its password into a file that only the user that runs tlstunnel may read, and name that as key_password_file of the tunnel, or with --password-file")
 
-// readBlocks reads a file that should hold a what (certificate or key), be it
-// PEM, DER, PKCS#7 or PKCS#12, as the PEM blocks that it comes to. At least one
-// is returned. passwordFile is for what is encrypted in it; "" if there is none.
-// The errors never show what is in the files.
+// readBlocks reads a file that should hold a what (certificate or key), in PEM, DER, PKCS#7 or
+// PKCS#12. It returns at least one PEM block. passwordFile is for encrypted content, and may be
+// "". The errors never show the content of the files.
 func readBlocks(what, file, passwordFile, want string, limit int64) ([]*pem.Block, error) {
 	data, err := readInput(what, file, limit)
 	if err != nil {
@@ -69,8 +68,8 @@ func readInput(what, file string, limit int64) ([]byte, error) {
 	return data, nil
 }
 
-// ReadSecret is readInput for what is nothing but a secret. Somebody may have written
-// the secret in place of the file's name: what isn't the name of a file isn't shown.
+// ReadSecret reads a file that holds only a secret. The user may have written the secret in
+// place of the file's name, so the error doesn't show a name that isn't the name of a file.
 func ReadSecret(what, file string, limit int64) ([]byte, error) {
 	if _, err := os.Lstat(file); err == nil || errors.Is(err, fs.ErrPermission) {
 		data, err := readInput(what, file, limit)
@@ -89,7 +88,7 @@ func ReadSecret(what, file string, limit int64) ([]byte, error) {
 	return nil, fmt.Errorf("reading %s: %w: nothing below %q has that name; it must be the name of a file, and the secret is in that file", what, fs.ErrNotExist, folder)
 }
 
-// openDER finds out what a file in DER is. The error goes on after its name.
+// openDER finds out what a file in DER is. The error continues a sentence after its name.
 func openDER(der []byte) ([]*pem.Block, error) {
 	blockType := ""
 	switch {
@@ -119,7 +118,7 @@ func openDER(der []byte) ([]*pem.Block, error) {
 
 func parses[T any](_ T, err error) bool { return err == nil }
 
-// unwrap puts the certificates of PKCS#7 in its place.
+// unwrap replaces a PKCS#7 block by its certificates.
 func unwrap(blocks []*pem.Block) (all []*pem.Block, err error) {
 	for _, block := range blocks {
 		if block.Type != "PKCS7" && block.Type != "PKCS #7 SIGNED DATA" {
@@ -142,8 +141,8 @@ func certificateBlocks(ders ...[]byte) (blocks []*pem.Block) {
 	return blocks
 }
 
-// openPKCS12 decrypts. A file without password has an empty one. The error goes on
-// after the file's name.
+// openPKCS12 decrypts a PKCS#12 file. A file without a password has an empty one. The error
+// continues a sentence after the file's name.
 func openPKCS12(data []byte, passwordFile string) (blocks []*pem.Block, err error) {
 	password := ""
 	if passwordFile != "" {
@@ -174,8 +173,8 @@ func openPKCS12(data []byte, passwordFile string) (blocks []*pem.Block, err erro
 	return blocks, nil
 }
 
-// explainPKCS12 goes on after the file's name. The library tells most of its errors apart
-// by their text alone; a test with the files of openssl and keytool guards that.
+// explainPKCS12 continues a sentence after the file's name. Most errors of the library differ
+// in their text only. A test with files of openssl and keytool guards the texts.
 func explainPKCS12(err error, passwordFile, password string) error {
 	const exportAnew = "export it anew with AES-256 and SHA-256, as `openssl pkcs12 -export -keypbe AES-256-CBC -certpbe AES-256-CBC -macalg sha256` does"
 	says := func(part string) bool { return strings.Contains(err.Error(), part) }
@@ -210,7 +209,7 @@ func wrongPassword(passwordFile, password string) error {
 	return fmt.Errorf("can't be decrypted with the password in %q: it is the wrong one, or the file is damaged", passwordFile)
 }
 
-// decryptKey is for encrypted PKCS#8. The error goes on after the file's name.
+// decryptKey decrypts a PKCS#8 key. The error continues a sentence after the file's name.
 func decryptKey(der []byte, passwordFile string) (signer crypto.Signer, err error) {
 	if passwordFile == "" {
 		return nil, errEncrypted

@@ -13,15 +13,15 @@ import (
 	"tlstunnel/internal/strength"
 )
 
-// ReadToShow reads what a person wants to see: all certificates of a file in
-// PEM, DER, PKCS#7 or PKCS#12, in their order. passwordFile is as in [LoadKeyPair].
+// ReadToShow reads all certificates of a file, in PEM, DER, PKCS#7 or PKCS#12, in their order,
+// to show them to the user. passwordFile is as in [LoadKeyPair].
 func ReadToShow(file, passwordFile string) ([]*x509.Certificate, error) {
 	return readCertificates(file, passwordFile, maxBundleFile, "name the file of its certificate instead")
 }
 
-// CheckCAs says in one sentence why none of the CAs in a file is of use at the time
-// now: expired, not valid yet, or with a weak key. It is nil if one of them is; the
-// others may be there for a change of CAs.
+// CheckCAs says in one sentence why no CA in a file can be used at the time now: expired, not
+// valid yet, or with a weak key. It returns nil if one of them can be used; the others may be
+// there for a change of CAs.
 func CheckCAs(file string, cas []*x509.Certificate, now time.Time) (err error) {
 	for _, ca := range cas {
 		problem := CheckValidity(file, ca, now, "get the present one from the CA, or remove this one")
@@ -36,9 +36,9 @@ func CheckCAs(file string, cas []*x509.Certificate, now time.Time) (err error) {
 	return err
 }
 
-// ChainWarnings says in a sentence each why others would refuse the chain of a pair
-// that is shown to servers, as a client, or to clients. The issuers are CAs that the
-// other side is likely to have.
+// ChainWarnings returns a sentence for each reason why peers would refuse the chain of a pair.
+// With client, it is presented to servers, otherwise to clients. issuers are CAs that the peers
+// are likely to have.
 func ChainWarnings(pair tls.Certificate, client bool, issuers []*x509.Certificate, now time.Time) (warnings []string) {
 	own := chain.Own{Usage: UsageOf(client), Now: now}
 	for _, der := range pair.Certificate {
@@ -60,7 +60,7 @@ func ChainWarnings(pair tls.Certificate, client bool, issuers []*x509.Certificat
 	return warnings
 }
 
-// UsageOf is what a certificate must be for that a client, or a server, shows.
+// UsageOf returns the extended key usage that the certificate of a client, or a server, needs.
 func UsageOf(client bool) x509.ExtKeyUsage {
 	if client {
 		return x509.ExtKeyUsageClientAuth
@@ -68,10 +68,10 @@ func UsageOf(client bool) x509.ExtKeyUsage {
 	return x509.ExtKeyUsageServerAuth
 }
 
-// WhyUntrusted verifies the chain that a server shows, the leaf first, as a client
-// does that trusts the roots and wants the name. Roots is nil for those of the
-// operating system; trusted are those in it, if they are known. The error is one
-// sentence that says why not. It is nil if the chain is trusted.
+// WhyUntrusted verifies the chain of a server, the leaf first, as a client does that trusts
+// roots and expects the name. If roots is nil, they are those of the operating system. trusted
+// has the CAs in roots, if they are known. The error says in one sentence why the chain isn't
+// trusted. It is nil if the chain is trusted.
 func WhyUntrusted(certs []*x509.Certificate, roots *x509.CertPool, trusted []*x509.Certificate, name string, now time.Time) error {
 	judge := chain.Judge{Roots: roots, Trusted: trusted, Usage: x509.ExtKeyUsageServerAuth, Now: now, Whose: "the server", List: "ca"}
 	if fault := judge.Verify(certs); fault != nil {
