@@ -84,14 +84,7 @@ func runExample(t *testing.T, serverText, clientText string) {
 	}
 }
 
-func readFile(t *testing.T, file string) string {
-	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
+func readFile(t *testing.T, file string) string { return string(testkit.ReadFile(t, file)) }
 
 // loadExample writes the config to dir, so that its files are there, and loads it.
 func loadExample(t *testing.T, dir, name, text string) *config.Config {

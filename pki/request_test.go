@@ -7,13 +7,10 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
@@ -235,7 +232,7 @@ func hugeCSR(t *testing.T) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spki, err := x509.MarshalPKIXPublicKey(hugeKey())
+	spki, err := x509.MarshalPKIXPublicKey(testkit.RSAPublic(1_000_000))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,15 +252,6 @@ func hugeCSR(t *testing.T) []byte {
 		t.Fatal(err)
 	}
 	return der
-}
-
-func hugeKey() *rsa.PublicKey {
-	n := new(big.Int).Lsh(big.NewInt(1), 999_999)
-	return &rsa.PublicKey{N: n.SetBit(n, 0, 1), E: 65537}
-}
-
-func asPEM(kind string, der []byte) []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
 func mustPKCS8(t *testing.T, key crypto.Signer) []byte {

@@ -92,9 +92,8 @@ func TestActivation(t *testing.T) {
 	var sockets []*os.File
 	var at []string
 	for range 2 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		check(t, err)
-		f, err := l.(*net.TCPListener).File()
+		l := testkit.Listen(t)
+		f, err := l.File()
 		check(t, err)
 		defer f.Close()
 		l.Close() // f stays

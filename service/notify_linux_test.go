@@ -124,9 +124,7 @@ func TestNotifyWatchdog(t *testing.T) {
 // being ready, and systemd hears when it can.
 func TestNotifyLeftOut(t *testing.T) {
 	m := newManager(t)
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
-	defer taken.Close()
+	taken := testkit.Listen(t)
 	_, stop := runService(t, serverTunnel("a", taken.Addr().String(), "127.0.0.1:1", ""))
 	if got := m.next(); len(got) != 2 || got[0] != "READY=1" || !strings.HasPrefix(got[1], "STATUS=tunnels: 1, left out: a") {
 		t.Errorf("got %q", got)

@@ -57,9 +57,7 @@ func TestReloadSwapsSettings(t *testing.T) {
 
 // TestReloadRefused: an error in anything changes nothing.
 func TestReloadRefused(t *testing.T) {
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
-	defer taken.Close()
+	taken := testkit.Listen(t)
 	free := freePort(t)
 	good := serverTunnel("a", "127.0.0.1:0", greeter(t, "one"), "")
 	s := startService(t, good)

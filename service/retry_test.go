@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"tlstunnel/internal/testkit"
 	"tlstunnel/pki"
 )
 
@@ -163,9 +164,7 @@ func TestLeftOutPKI(t *testing.T) {
 // TestLeftOutPort: a port that is taken, and an address that isn't this machine's.
 func TestLeftOutPort(t *testing.T) {
 	t.Parallel()
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
-	defer taken.Close()
+	taken := testkit.Listen(t)
 	target := greeter(t, "one")
 	config := serverTunnel("well", "127.0.0.1:0", target, "") +
 		serverTunnel("taken", taken.Addr().String(), target, "") + serverTunnel("elsewhere", "192.0.2.1:2762", target, "")

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"net"
 	"net/netip"
 	"runtime"
 	"strings"
@@ -23,27 +22,6 @@ const (
 	goSchemes      = "the signatures PSSWithSHA256, ECDSAWithP256AndSHA256, Ed25519, PSSWithSHA384, PSSWithSHA512 and "
 	reasonALPN     = "the peer offers none of the protocols in alpn"
 )
-
-// clientHello is the first flight of a Go client.
-func clientHello(config *tls.Config) []byte {
-	first := &firstFlight{}
-	_ = tls.Client(first, config).Handshake()
-	return first.written
-}
-
-// firstFlight is a connection that takes what is written and gives nothing.
-type firstFlight struct {
-	net.Conn
-	written []byte
-}
-
-func (f *firstFlight) Write(b []byte) (int, error) {
-	f.written = append(f.written, b...)
-	return len(b), nil
-}
-func (f *firstFlight) Read([]byte) (int, error)         { return 0, net.ErrClosed }
-func (f *firstFlight) Close() error                     { return nil }
-func (f *firstFlight) SetWriteDeadline(time.Time) error { return nil }
 
 func TestBadInput(t *testing.T) {
 	sends := func(b string) func(*end) {

@@ -22,13 +22,14 @@ import (
 const patience = testkit.Patience
 
 var (
-	check      = testkit.Check
-	listen     = testkit.Listen
-	leakCheck  = testkit.LeakCheck
-	atOnce     = testkit.AtOnce
-	reached    = testkit.Reached
-	eventually = testkit.Eventually
-	closedPort = testkit.FreePort
+	check       = testkit.Check
+	listen      = testkit.Listen
+	leakCheck   = testkit.LeakCheck
+	atOnce      = testkit.AtOnce
+	clientHello = testkit.ClientHello
+	reached     = testkit.Reached
+	eventually  = testkit.Eventually
+	closedPort  = testkit.FreePort
 )
 
 func TestMain(m *testing.M) {

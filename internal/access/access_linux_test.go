@@ -9,6 +9,7 @@ import (
 
 	"tlstunnel/internal/config"
 	"tlstunnel/internal/filerights"
+	"tlstunnel/internal/testkit"
 )
 
 // The unit as systemctl shows it.
@@ -63,11 +64,11 @@ func TestLinkOutOfPKI(t *testing.T) {
 	top := t.TempDir()
 	dir, hidden := filepath.Join(top, "pki"), filepath.Join(top, "hidden")
 	for _, made := range []string{dir, hidden} {
-		must(t, os.Mkdir(made, 0o700))
+		testkit.Check(t, os.Mkdir(made, 0o700))
 	}
 	crl, target := filepath.Join(dir, "ca.crl"), filepath.Join(hidden, "ca.crl")
-	must(t, os.WriteFile(target, []byte("x"), 0o644))
-	must(t, os.Symlink(target, crl))
+	testkit.Check(t, os.WriteFile(target, []byte("x"), 0o644))
+	testkit.Check(t, os.Symlink(target, crl))
 	a := access{view: viewOf(map[string]string{"TemporaryFileSystem": hidden})}
 	want := fmt.Sprintf("the service can't use %q: it is a link to %q, which the service's unit keeps from it: put the file itself into the place of the link", crl, target)
 	if got := a.refusal(crl, toOwn); got != want {
@@ -105,25 +106,18 @@ func testAccess(t *testing.T) (a access, top string) {
 		t.Skip("only root can look with the eyes of somebody else")
 	}
 	top = t.TempDir()
-	must(t, os.Chmod(filepath.Dir(top), 0o755))
+	testkit.Check(t, os.Chmod(filepath.Dir(top), 0o755))
 	return access{account: account{filerights.User{UID: 4711, GID: 4712, Groups: []int{4712}}, "4712"}}, top
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 func TestAccess(t *testing.T) {
 	a, top := testAccess(t)
 	at := func(name string) string { return filepath.Join(top, name) }
 	file := func(name string, uid, gid int, mode os.FileMode) {
-		must(t, os.MkdirAll(filepath.Dir(at(name)), 0o755))
-		must(t, os.WriteFile(at(name), []byte("x"), mode))
-		must(t, os.Chown(at(name), uid, gid))
-		must(t, os.Chmod(at(name), mode))
+		testkit.Check(t, os.MkdirAll(filepath.Dir(at(name)), 0o755))
+		testkit.Check(t, os.WriteFile(at(name), []byte("x"), mode))
+		testkit.Check(t, os.Chown(at(name), uid, gid))
+		testkit.Check(t, os.Chmod(at(name), mode))
 	}
 	file("open.crt", 0, 0, 0o644)
 	file("root.key", 0, 0, 0o600)
@@ -131,12 +125,12 @@ func TestAccess(t *testing.T) {
 	file("group.key", 0, 4712, 0o600)
 	file("own.key", 4711, 4712, 0o200)
 	file("archive/a.pem", 0, 0, 0o644)
-	must(t, os.Mkdir(at("live"), 0o700))
-	must(t, os.Symlink("../archive/a.pem", at("live/a.pem")))
-	must(t, os.Chmod(at("archive"), 0o700))
-	must(t, os.Mkdir(at("empty"), 0o755))
-	must(t, os.Mkdir(at("ours"), 0o700))
-	must(t, os.Chown(at("ours"), 4711, 4712))
+	testkit.Check(t, os.Mkdir(at("live"), 0o700))
+	testkit.Check(t, os.Symlink("../archive/a.pem", at("live/a.pem")))
+	testkit.Check(t, os.Chmod(at("archive"), 0o700))
+	testkit.Check(t, os.Mkdir(at("empty"), 0o755))
+	testkit.Check(t, os.Mkdir(at("ours"), 0o700))
+	testkit.Check(t, os.Chown(at("ours"), 4711, 4712))
 	file("pki/ca.key", 0, 0, 0o600)
 
 	for _, tt := range []struct {
@@ -176,20 +170,20 @@ func TestAccess(t *testing.T) {
 func TestAccessRemedies(t *testing.T) {
 	a, top := testAccess(t)
 	secret := filepath.Join(top, "certs", "deep", "a.key")
-	must(t, os.MkdirAll(filepath.Dir(secret), 0o700))
-	must(t, os.WriteFile(secret, nil, 0o600))
+	testkit.Check(t, os.MkdirAll(filepath.Dir(secret), 0o700))
+	testkit.Check(t, os.WriteFile(secret, nil, 0o600))
 	_, rest, _ := strings.Cut(a.refusal(secret, toRead), "`")
 	command, _, _ := strings.Cut(rest, "`")
 	for step := range strings.SplitSeq(command, " && ") {
 		words := strings.Fields(step)
 		switch words[0] {
 		case "chgrp":
-			must(t, os.Chown(words[2], -1, a.GID))
+			testkit.Check(t, os.Chown(words[2], -1, a.GID))
 		case "chmod":
 			info, err := os.Stat(words[2])
-			must(t, err)
+			testkit.Check(t, err)
 			bits := map[string]os.FileMode{"g+r": 0o040, "g+x": 0o010}[words[1]]
-			must(t, os.Chmod(words[2], info.Mode().Perm()|bits))
+			testkit.Check(t, os.Chmod(words[2], info.Mode().Perm()|bits))
 		default:
 			t.Fatalf("%q in %q", step, command)
 		}
@@ -238,7 +232,7 @@ target = "127.0.0.1:6"
 ca = "server.crt"
 `
 	cfg, problems := config.Parse(file, []byte(text))
-	must(t, problems.Err())
+	testkit.Check(t, problems.Err())
 	var asked []string
 	got := problemsOf(cfg, func(path string, u use) string {
 		rel, _ := filepath.Rel(dir, path)

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tlstunnel/internal/testkit"
 )
 
 var update = flag.Bool("update", false, "write what is reported into the bad files")
@@ -31,14 +33,7 @@ func testFiles(t testing.TB, dir string) []string {
 	return files
 }
 
-func readFile(t testing.TB, file string) []byte {
-	t.Helper()
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
-}
+var readFile = testkit.ReadFile
 
 func lines(problems Problems) string {
 	var b strings.Builder

@@ -4,11 +4,9 @@ import (
 	"crypto/cipher"
 	"crypto/ed25519"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/tls"
 	"encoding/binary"
 	"io"
-	"math/big"
 	"net"
 	"reflect"
 	"strings"
@@ -153,11 +151,10 @@ func textsOfServers() []exchange {
 func textsOfClients() []exchange {
 	unverified := clientTLS()
 	unverified.InsecureSkipVerify = true // else the signature, which doesn't fit any more, is found first
-	large := &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), 8200, 1), E: 65537}
 	all := []exchange{
 		{textUnreadable, clientTLS(), nil, serves(damaged())},
 		{textOtherKey2, unverified, nil, serves(withX25519())},
-		{textLargeKey, clientTLS(), nil, serves(withKey(large))},
+		{textLargeKey, clientTLS(), nil, serves(withKey(testkit.RSAPublic(8201)))},
 		// A server that answers with an older version than it was asked for.
 		{textVersion, clientTLS(), nil, func(c net.Conn) {
 			_, _ = io.WriteString(c, "\x16\x03\x01\x00\x2a\x02\x00\x00\x26\x03\x01"+strings.Repeat("r", 32)+"\x00\xc0\x14\x00")

@@ -5,15 +5,11 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
-	"math/big"
 	"strings"
 	"testing"
-)
 
-func rsaKey(bits uint) *rsa.PublicKey {
-	return &rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), bits-1), E: 65537}
-}
+	"tlstunnel/internal/testkit"
+)
 
 func ecKey(t *testing.T, curve elliptic.Curve) *ecdsa.PublicKey {
 	key, err := ecdsa.GenerateKey(curve, rand.Reader)
@@ -29,11 +25,11 @@ func TestCheck(t *testing.T) {
 		key  any
 		want string // "": it is good
 	}{
-		{"RSA 1024", rsaKey(1024), "weak"},
-		{"RSA 2047", rsaKey(2047), "weak"},
-		{"RSA 2048", rsaKey(2048), ""},
-		{"RSA 8192", rsaKey(8192), ""},
-		{"RSA 8193", rsaKey(8193), "too large"},
+		{"RSA 1024", testkit.RSAPublic(1024), "weak"},
+		{"RSA 2047", testkit.RSAPublic(2047), "weak"},
+		{"RSA 2048", testkit.RSAPublic(2048), ""},
+		{"RSA 8192", testkit.RSAPublic(8192), ""},
+		{"RSA 8193", testkit.RSAPublic(8193), "too large"},
 		{"P-224", ecKey(t, elliptic.P224()), "weak"},
 		{"P-256", ecKey(t, elliptic.P256()), ""},
 		{"P-521", ecKey(t, elliptic.P521()), ""},

@@ -108,12 +108,12 @@ func (c *Cert) Pool() *x509.CertPool {
 
 // PEM is the certificate without those above it.
 func (c *Cert) PEM() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
+	return PEM("CERTIFICATE", c.Raw)
 }
 
 // KeyPEM is the key as PKCS #8.
 func (c *Cert) KeyPEM() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: must(x509.MarshalPKCS8PrivateKey(c.Key))})
+	return PEM("PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(c.Key)))
 }
 
 // NewKey makes an ECDSA P-256 key, which takes some 20 µs.
@@ -125,6 +125,17 @@ var rsaKeys sync.Map // of func() *rsa.PrivateKey, by their bits
 func RSAKey(bits int) *rsa.PrivateKey {
 	key, _ := rsaKeys.LoadOrStore(bits, sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, bits)) }))
 	return key.(func() *rsa.PrivateKey)()
+}
+
+// RSAPublic is a public key of so many bits that nobody has the private one of. It is no product of primes.
+func RSAPublic(bits int) *rsa.PublicKey {
+	n := new(big.Int).Lsh(big.NewInt(1), uint(bits-1))
+	return &rsa.PublicKey{N: n.SetBit(n, 0, 1), E: 65537}
+}
+
+// PEM is one block, of a kind such as CERTIFICATE.
+func PEM(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
 func must[T any](v T, err error) T {

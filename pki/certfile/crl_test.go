@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
-	"encoding/pem"
 	"errors"
 	"io/fs"
 	"math/big"
@@ -36,10 +35,6 @@ func signCRL(t *testing.T, store *authority, edit func(*x509.RevocationList)) []
 		t.Fatal(err)
 	}
 	return der
-}
-
-func asPEM(kind string, der []byte) []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
 func TestLoadCRLs(t *testing.T) {

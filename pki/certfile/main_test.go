@@ -2,12 +2,10 @@ package certfile
 
 import (
 	"crypto"
-	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
-	"math/big"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,6 +18,7 @@ var now = time.Date(2026, 11, 23, 7, 40, 0, 0, time.UTC)
 
 // What the tests of all packages share, under the names that it has here.
 var (
+	asPEM     = testkit.PEM
 	check     = testkit.Check
 	readFile  = testkit.ReadFile
 	writeFile = testkit.WriteFile[[]byte]
@@ -72,9 +71,4 @@ func message(dir string, err error) string {
 	}
 	quoted := strings.Trim(fmt.Sprintf("%q", dir+string(filepath.Separator)), `"`)
 	return strings.ReplaceAll(strings.ReplaceAll(err.Error(), quoted, "DIR/"), strings.Trim(fmt.Sprintf("%q", dir), `"`), "DIR")
-}
-
-func hugeKey() *rsa.PublicKey {
-	n := new(big.Int).Lsh(big.NewInt(1), 999_999)
-	return &rsa.PublicKey{N: n.SetBit(n, 0, 1), E: 65537}
 }
