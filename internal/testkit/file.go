@@ -15,6 +15,7 @@ func WriteFile[Data string | []byte](t testing.TB, path string, data Data) strin
 	return path
 }
 
+// ReadFile reads a file that must be there.
 func ReadFile(t testing.TB, path string) []byte {
 	t.Helper()
 	data, err := os.ReadFile(path)
