@@ -196,7 +196,7 @@ func TestStatusReadsNoFile(t *testing.T) {
 func TestOtherUsers(t *testing.T) {
 	cfg, _ := config.Parse(config.SystemConfig(), nil)
 	denied := fmt.Errorf("looking for %q: %w", "ca.key", fs.ErrPermission)
-	if got := compile.PKIProblems(cfg, nil, denied, time.Now()); len(got) != 1 || !strings.Contains(got[0].Text, "permission denied; `tlstunnel check`, by root") {
+	if got := compile.PKIProblems(cfg, nil, denied, time.Now()); len(got) != 1 || !strings.Contains(got[0].Text, "permission denied; run `tlstunnel check` as root or administrator") {
 		t.Errorf("got %v", got)
 	}
 	st := withoutService(load(t, "").File, fmt.Errorf("%w with this config", control.ErrNotRunning), Fallback{noManager, compile.Check})
