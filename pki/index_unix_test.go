@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"tlstunnel/internal/testkit"
 )
 
 // TestIndexIsATrap: the owner of the folder can't make a reader of the index wait for
@@ -22,14 +24,14 @@ func TestIndexIsATrap(t *testing.T) {
 		"device": {func(file string) error { return os.Symlink("/dev/zero", file) }, "isn't a regular file"},
 		"folder": {func(file string) error { return os.Mkdir(file, 0o700) }, "it is a folder"},
 		"huge": {func(file string) error {
-			check(t, os.WriteFile(file, nil, 0o600))
+			testkit.Check(t, os.WriteFile(file, nil, 0o600))
 			return os.Truncate(file, 64<<30)
 		}, "larger than 256 MiB"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			check(t, tt.set(IndexFile(dir)))
+			testkit.Check(t, tt.set(IndexFile(dir)))
 			read := make(chan error, 1)
 			go func() {
 				_, err := ReadIndex(dir)

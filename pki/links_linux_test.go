@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"tlstunnel/internal/testkit"
 )
 
 // TestLinksInFolder: whatever file of the PKI the owner of its folder has replaced by a
@@ -63,26 +65,26 @@ func withAuthority(s Settings, now time.Time, do func(*Authority) error) error {
 
 func linkEach(t *testing.T, do func(Settings) error) {
 	top := t.TempDir()
-	check(t, os.Chmod(filepath.Dir(top), 0o755))
+	testkit.Check(t, os.Chmod(filepath.Dir(top), 0o755))
 	s := testSettings(filepath.Join(top, "pki"))
 	for _, file := range append(Files(s.Dir), OwnCRL(s.Dir), IndexFile(s.Dir), LockFile(s.Dir)) {
 		for how, link := range map[string]func(string, string) error{"link": os.Symlink, "name": os.Link} {
-			check(t, os.Mkdir(s.Dir, 0o700))
-			check(t, os.Chown(s.Dir, 4711, 4712))
+			testkit.Check(t, os.Mkdir(s.Dir, 0o700))
+			testkit.Check(t, os.Chown(s.Dir, 4711, 4712))
 			_, _, err := Ensure(context.Background(), s, time.Now())
-			check(t, err)
+			testkit.Check(t, err)
 			victim := filepath.Join(top, "victim")
 			content, _ := os.ReadFile(file) // so that it is taken for what it was
-			check(t, os.WriteFile(victim, content, 0o600))
+			testkit.Check(t, os.WriteFile(victim, content, 0o600))
 			os.Remove(file)
-			check(t, link(victim, file))
+			testkit.Check(t, link(victim, file))
 			err = do(s)
 			info, statErr := os.Stat(victim)
-			check(t, statErr)
+			testkit.Check(t, statErr)
 			if after := readFile(t, victim); string(after) != string(content) || info.Mode() != 0o600 || info.Sys().(*syscall.Stat_t).Uid != 0 {
 				t.Errorf("%s as another %s: root's file is changed, %v, %d bytes; the command said %v", filepath.Base(file), how, info.Mode(), len(after), err)
 			}
-			check(t, os.RemoveAll(s.Dir))
+			testkit.Check(t, os.RemoveAll(s.Dir))
 			for _, made := range []string{"victim", "x.key", "x.crt"} {
 				os.Remove(filepath.Join(top, made))
 			}

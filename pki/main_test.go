@@ -31,7 +31,6 @@ var now = time.Date(2026, 11, 23, 7, 40, 0, 0, time.UTC)
 // What the tests of all packages share, under the names that it has here.
 var (
 	asPEM     = testkit.PEM
-	check     = testkit.Check
 	globFiles = testkit.GlobFiles
 	readFile  = testkit.ReadFile
 	writeFile = testkit.WriteFile[[]byte]
