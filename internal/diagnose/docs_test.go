@@ -46,6 +46,16 @@ func TestEverySymptom(t *testing.T) {
 			led[code] = true
 		}
 	}
+	for code := range meaning {
+		if !led[code] {
+			t.Errorf("meaning has %s, to which no symptom leads", code)
+		}
+	}
+	for code := range advice {
+		if r, ok := rows[code]; !ok || r.remedy != "" {
+			t.Errorf("advice has %s, which has no row, or one with a remedy", code)
+		}
+	}
 	for _, section := range table {
 		for _, r := range section.rows {
 			if !led[r.code] && section.title != endsInOrder && r.level != debug {
@@ -53,6 +63,76 @@ func TestEverySymptom(t *testing.T) {
 			}
 		}
 	}
+}
+
+// meaning takes the place of a row's sentence on the page of symptoms, if that sentence
+// without its values doesn't tell the row from others.
+var meaning = map[string]string{
+	"target.slow_address":              "the target has several addresses, and this one doesn't answer",
+	"target.not_tls":                   "the target isn't speaking TLS: its answer is FOUND",
+	"target.plain":                     "the same, as `tlstunnel cert show` says it of a server",
+	"*.old_suites_of_rsa":              "as before, and the SIDE also needs a certificate with an RSA key",
+	"*.expired":                        "the SIDE's certificate has expired",
+	"*.not_yet_valid":                  "the SIDE's certificate isn't valid yet, or this machine's clock is wrong",
+	"*.expired_ca":                     "the certificate of a CA that this tunnel trusts has expired",
+	"*.expired_intermediate":           "the certificate of an intermediate CA, which the SIDE sends, has expired",
+	"target.closed_unanswered":         "the target, a plain program, closed before it had sent a byte",
+	"target.behind_closed_unanswered":  "the target, a tunnel with TLS, closed before it had sent a byte, as the program behind it did",
+	"target.reset_unanswered":          "the target reset the connection, or failed, before it had sent a byte: so does a tlstunnel with a target that is down, or that refuses this machine",
+	"target.reset_without_certificate": "the target asked for a client certificate, got none, and reset the connection before it had sent a byte",
+	"acme.name_not_ours":               "the CA tried to reach this machine by the name, and couldn't or found another one",
+	"acme.name_without_address":        "the name has no address in the public DNS",
+	"acme.other_ca_demanded":           "the DNS allows only other CAs for the name",
+	"acme.check_limited":               "the CA has had too many requests to check the name",
+	"acme.account":                     "the CA doesn't accept the account any more",
+	"acme.rate_limited":                "the CA has had too many requests",
+	"acme.customers_only":              "the CA takes only its customers",
+	"acme.rejected_name":               "the CA doesn't issue certificates for the name",
+	"acme.rejected_key":                "the CA doesn't take this kind of key",
+	"acme.rejected_email":              "the CA doesn't take this email address",
+	"acme.user_action":                 "the CA wants you to do something first, for example to agree to new terms",
+	"acme.server_error":                "the CA itself has a fault",
+	"acme.problem":                     "the CA refuses for another reason, and says which",
+	"acme.dns":                         "the host name of directory can't be resolved",
+	"acme.clock":                       "the CA's certificate isn't valid at the time that this machine's clock says",
+	"acme.unknown_ca":                  "the certificate of directory comes from a CA that this machine doesn't trust",
+	"acme.not_reached":                 "the CA can't be reached",
+	"acme.failed":                      "the order failed for another reason, which follows",
+}
+
+// advice is for the page of messages, where a row has no remedy: a line of the log needn't
+// say it each time.
+var advice = map[string]string{
+	"peer.denied":                      "nothing, if this peer is to stay out; otherwise take its network out of deny_from",
+	"peer.not_allowed_from":            "nothing, if this peer is to stay out; otherwise add its network to allow_from",
+	"tlstunnel.max_handshakes":         "nothing, if the peer floods this port; keep such peers out with allow_from, deny_from or a firewall",
+	"tlstunnel.made_room":              "nothing, if a flood is under way; keep such peers out with allow_from, deny_from or a firewall",
+	"tlstunnel.max_connections":        "raise the limit, or find out by the log which peers keep so many connections open",
+	"tlstunnel.max_connections_per_ip": "raise the limit if the peer needs so many connections, or if several machines share its address (NAT)",
+	"tlstunnel.no_turn":                "keep peers out that have no business here (allow_from, a firewall), or give the machine more cores",
+	"*.no_protocol_offered":            "add the protocol of the {side} to alpn, or leave alpn empty",
+	"*.no_protocol_in_common":          "add the protocol of the {side} to alpn, or leave alpn empty",
+	"*.takes_ours_for_revoked":         "give this tunnel another certificate; for that of our own CA, run `tlstunnel cert renew --new-key`",
+	"*.denies_access":                  "its administrator has to let in the subject or the names of tlstunnel's certificate, which `tlstunnel cert show` shows",
+	"*.nothing_in_common":              "the log names what the {side} offers; update the {side}, or see which profile fits in [connections.md](connections.md#which-tls-profile)",
+	"*.nothing_in_common_there":        "if it wants a client certificate, set cert and key; otherwise its own log knows more",
+	"*.no_version_in_common":           "update the {side}; tlstunnel speaks TLS 1.2 and 1.3, and with profile = \"modern\" only 1.3",
+	"*.weak_key":                       "the {side} needs a new key, and a certificate for it",
+	"*.revoked":                        "find out why; if the {side} is to get in, give it another certificate",
+	"*.ca_revoked":                     "find out why; the {side} needs a certificate from another CA",
+	"peer.not_in_allow":                "nothing, if this peer is to stay out; otherwise add a rule to allow that its certificate has",
+	"*.reset":                          "nothing, if it does so at the end of each connection; otherwise its own log knows why",
+	"*.vanished":                       "find out whether the machine is on, and whether a firewall or NAT on the way forgets silent connections; a shorter keepalive prevents that",
+	"*.closed_in_record":               "its own log knows why: it crashed, was killed, or something on the way ended the connection",
+	"*.cut_off":                        "look at the proxies and firewalls on the way, and their time limits",
+	"*.connection_failed":              "err in the log says what the system said",
+	"peer.tls_failed":                  "err in the log says what the TLS library said",
+	"target.tls_failed":                "err in the log says what the TLS library said",
+	"target.not_connected":             "err in the log says what the system said",
+	"tlstunnel.idle":                   "nothing, or raise idle_timeout if the program keeps silent connections open",
+	"tlstunnel.half_close":             "nothing, or raise half_close_timeout if the program needs longer for its answer",
+	"tlstunnel.grace_over":             "nothing, or raise shutdown_grace if connections should have longer to end",
+	"acme.problem":                     "do what the CA says; it is asked again",
 }
 
 // messagesHead goes before what is made from the table.
@@ -78,8 +158,8 @@ func messages() string {
 		fmt.Fprintf(&b, "\n## %s\n", s.title)
 		for _, r := range s.rows {
 			fmt.Fprintf(&b, "\n### %s\n\n%s\n", heading(r.code), escape(r.shown(r.what)))
-			if r.remedy != "" {
-				fmt.Fprintf(&b, "\n*What to do:* %s\n", escape(r.shown(strings.TrimPrefix(r.remedy, "; "))))
+			if remedy := cmp.Or(strings.TrimPrefix(r.remedy, "; "), advice[r.code]); remedy != "" {
+				fmt.Fprintf(&b, "\n*What to do:* %s\n", escape(r.shown(remedy)))
 			}
 			fmt.Fprintf(&b, "\nLevel `%s`, ended by %s.\n", strings.ToLower(r.level.String()), cmp.Or(r.by, "that side"))
 		}
@@ -155,7 +235,8 @@ func troubleshooting() string {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n| code | what it means |\n|---|---|\n", s.title, s.advice)
 		for _, code := range s.codes {
 			r := rows[code]
-			fmt.Fprintf(&b, "| [%s](messages.md#%s) | %s |\n", heading(code), anchor(heading(code)), strings.ReplaceAll(escape(r.shown(r.what)), "|", `\|`))
+			what := cmp.Or(meaning[code], r.what)
+			fmt.Fprintf(&b, "| [%s](messages.md#%s) | %s |\n", heading(code), anchor(heading(code)), strings.ReplaceAll(escape(r.shown(what)), "|", `\|`))
 		}
 	}
 	return b.String()
