@@ -51,11 +51,11 @@ func TestKill(t *testing.T) {
 		}},
 		{"killed before ca.crt", func(t *testing.T, dir string) {
 			prepareFirstRun(t, dir)
-			leave(t, dir, "ca.crt", "server.key", "server.crt")
+			unpublish(t, dir, "ca.crt", "server.key", "server.crt")
 		}},
 		{"killed before server.crt", func(t *testing.T, dir string) {
 			prepareFirstRun(t, dir)
-			leave(t, dir, "server.crt")
+			unpublish(t, dir, "server.crt")
 		}},
 	} {
 		t.Run(start.name, func(t *testing.T) {
@@ -91,8 +91,8 @@ func killEach(t *testing.T, does string, prepare, look func(t *testing.T, dir st
 	}
 }
 
-// leave gives files the names that they have until they are published.
-func leave(t *testing.T, dir string, names ...string) {
+// unpublish gives files the names that they have until they are published.
+func unpublish(t *testing.T, dir string, names ...string) {
 	t.Helper()
 	for _, name := range names {
 		if err := os.Rename(filepath.Join(dir, name), leftover(dir, name)); err != nil {
@@ -125,7 +125,7 @@ func TestResume(t *testing.T) {
 		dir := first.Dir
 		var want []string
 		for _, name := range strings.Fields(names) {
-			leave(t, dir, name)
+			unpublish(t, dir, name)
 			want = append(want, filepath.Join(dir, name))
 		}
 		store, created, err := Ensure(t.Context(), testSettings(dir), now)
@@ -176,7 +176,7 @@ func TestResumeNothingElse(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := ensure(t, nil).Dir
-			leave(t, dir, test.half)
+			unpublish(t, dir, test.half)
 			test.change(t, dir)
 			_, _, err := Ensure(t.Context(), testSettings(dir), now)
 			if err == nil || !strings.Contains(err.Error(), "is missing: restore it from a backup") {

@@ -68,7 +68,7 @@ func adviseRights(err error) error {
 // finished reports whether all files exist and a killed run has left no other files.
 func (l layout) finished() (bool, error) {
 	have, err := l.present()
-	if err != nil || !have.whole() {
+	if err != nil || !have.complete() {
 		return false, err
 	}
 	if stage, err := l.stage(); err != nil || stage == halfBegun || stage == finishing {
@@ -105,7 +105,7 @@ type newFile struct {
 // issueMissing makes keys and certificates, in memory only. It returns the files to be made, in
 // the order of [layout.all], and the server's certificate if it is among them.
 func (s Settings) issueMissing(ctx context.Context, l layout, have presence, now time.Time) (files []newFile, server *x509.Certificate, err error) {
-	if have.whole() {
+	if have.complete() {
 		return nil, nil, nil
 	}
 	m := thisMachine(ctx)

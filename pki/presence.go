@@ -15,10 +15,10 @@ type presence struct {
 	serverKey, serverCert bool
 }
 
-func (p presence) none() bool   { return p == presence{} }
-func (p presence) whole() bool  { return p.ca() && p.server() }
-func (p presence) ca() bool     { return p.caKey && p.caCert }
-func (p presence) server() bool { return p.serverKey && p.serverCert }
+func (p presence) none() bool     { return p == presence{} }
+func (p presence) complete() bool { return p.ca() && p.server() }
+func (p presence) ca() bool       { return p.caKey && p.caCert }
+func (p presence) server() bool   { return p.serverKey && p.serverCert }
 
 func (l layout) present() (presence, error) {
 	var p presence

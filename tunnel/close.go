@@ -30,7 +30,7 @@ func (t *Tunnel) logEnd(c *conn, end *ending) {
 	}
 	skipped, ok := int64(0), true
 	if limiter := t.limiterFor(c, end); limiter != nil {
-		skipped, ok = limiter.take(time.Now(), c.summary(end))
+		skipped, ok = limiter.allow(time.Now(), c.summary(end))
 	}
 	if !ok {
 		return

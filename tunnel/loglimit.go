@@ -120,10 +120,10 @@ func newLogLimiter(limits limits, summary func([]summary)) *logLimiter {
 	return l
 }
 
-// take reports whether one, which is of one connection, is let through. If it is, it may
+// allow reports whether one, which is of one connection, is let through. If it is, it may
 // report how many like it weren't before. Relayed ones are told of in summaries alone, as
 // these have their bytes.
-func (l *logLimiter) take(now time.Time, one summary) (skipped int64, ok bool) {
+func (l *logLimiter) allow(now time.Time, one summary) (skipped int64, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.every == 0 {

@@ -57,7 +57,7 @@ func TestLogLimiter(t *testing.T) {
 		{time.Hour + time.Minute, http, 1, true},
 		{time.Hour + time.Minute, http, 0, true},
 	} {
-		if skipped, ok := limiter.take(began.Add(s.at), once(s.event)); skipped != s.skipped || ok != s.ok {
+		if skipped, ok := limiter.allow(began.Add(s.at), once(s.event)); skipped != s.skipped || ok != s.ok {
 			t.Errorf("step %d: got %d, %v, want %d, %v", i, skipped, ok, s.skipped, s.ok)
 		}
 	}
@@ -74,7 +74,7 @@ func TestLogLimiterOfManyOrigins(t *testing.T) {
 	for m := range minutes {
 		for i := range each {
 			e := of(fmt.Sprintf("2001:db8:%x:%x::1", m, i), outcome(i%2), "noise")
-			n, ok := limiter.take(now, once(e))
+			n, ok := limiter.allow(now, once(e))
 			if ok {
 				lines++
 				skipped += n
@@ -125,7 +125,7 @@ func TestLogIsShared(t *testing.T) {
 				for range 10 {
 					for i := range test.origin {
 						for _, kind := range kinds {
-							if _, ok := limiter.take(now, once(of(fmt.Sprintf("192.0.2.%d", i), handshakeFailed, kind))); ok {
+							if _, ok := limiter.allow(now, once(of(fmt.Sprintf("192.0.2.%d", i), handshakeFailed, kind))); ok {
 								lines++
 							}
 						}
@@ -134,7 +134,7 @@ func TestLogIsShared(t *testing.T) {
 				if lines == 0 {
 					t.Errorf("minute %d: nothing is let through", minute)
 				}
-				if _, ok := limiter.take(now, once(of(fmt.Sprintf("198.51.100.%d", minute), handshakeFailed, "one"))); !ok && minute >= test.known {
+				if _, ok := limiter.allow(now, once(of(fmt.Sprintf("198.51.100.%d", minute), handshakeFailed, "one"))); !ok && minute >= test.known {
 					t.Errorf("minute %d: the first failure of another address isn't let through", minute)
 				}
 				now = now.Add(sampleEvery)
@@ -169,7 +169,7 @@ func TestLogLimiterOfRelayed(t *testing.T) {
 				now = now.Add(time.Second / each)
 				one := once(of(fmt.Sprintf("2001:db8:%x:%x::1", i%origins>>16, i%origins&0xffff), completed, "end of stream"))
 				one.toTarget = 7
-				if _, ok := limiter.take(now, one); ok {
+				if _, ok := limiter.allow(now, one); ok {
 					lines++
 				}
 				if i%(60*each) == 0 {

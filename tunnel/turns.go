@@ -27,7 +27,7 @@ type turns struct {
 // waiting is in a queue.
 type waiting struct {
 	granted chan struct{} // closed when it has a turn
-	left    bool          // it waits no longer
+	gaveUp  bool          // its context is done: it takes no turn any more
 }
 
 func newTurns(n int) *turns {
@@ -63,7 +63,7 @@ func (t *turns) begin(ctx context.Context, origin netip.Prefix) error {
 	case <-w.granted:
 		t.pass()
 	default:
-		w.left = true
+		w.gaveUp = true
 	}
 	return ctx.Err()
 }
@@ -91,7 +91,7 @@ func (t *turns) pass() {
 		} else {
 			delete(t.queues, origin)
 		}
-		if !next.left {
+		if !next.gaveUp {
 			close(next.granted)
 			return
 		}

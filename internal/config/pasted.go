@@ -7,10 +7,10 @@ import (
 	"unicode"
 )
 
-// unseen says what a character is that looks like a space, or like nothing, and what to
+// invisible says what a character is that looks like a space, or like nothing, and what to
 // do about it. Web pages, chats and joined files bring them along. Both are "" for any
 // other.
-func unseen(c rune) (what, cure string) {
+func invisible(c rune) (what, cure string) {
 	switch {
 	case c == ' ':
 		return "", ""
@@ -26,14 +26,14 @@ func unseen(c rune) (what, cure string) {
 	return "", ""
 }
 
-func isUnseen(c rune) bool {
-	what, _ := unseen(c)
+func isInvisible(c rune) bool {
+	what, _ := invisible(c)
 	return what != ""
 }
 
-// firstUnseen finds the first of those characters in a line that is neither in quotes nor
+// firstInvisible finds the first of those characters in a line that is neither in quotes nor
 // in a comment, where it can't stand. The result is -1 if there is none.
-func firstUnseen(line string) int {
+func firstInvisible(line string) int {
 	quote := rune(0)
 	escaped := false
 	for i, c := range line {
@@ -50,7 +50,7 @@ func firstUnseen(line string) int {
 			quote = c
 		case c == '#':
 			return -1
-		case isUnseen(c):
+		case isInvisible(c):
 			return i
 		}
 	}
@@ -70,7 +70,7 @@ func whyPasted(text string) string {
 		return "has a space at its beginning or end: write " + quoted(bare)
 	}
 	for _, c := range text {
-		if what, cure := unseen(c); what != "" {
+		if what, cure := invisible(c); what != "" {
 			return "has " + what + " in it: " + cure
 		}
 	}

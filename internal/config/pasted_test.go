@@ -7,9 +7,9 @@ import (
 	"unicode"
 )
 
-// TestUnseen goes over all characters that look like a space or like nothing: wherever one
+// TestInvisible goes over all characters that look like a space or like nothing: wherever one
 // stands between the words of a file, the message names it, its place and the cure.
-func TestUnseen(t *testing.T) {
+func TestInvisible(t *testing.T) {
 	const good = "watch = true\n[[tunnel]]\nname = \"#\\\"\" # a\u00a0b \"\n"
 	for _, table := range []*unicode.RangeTable{unicode.Zs, unicode.Zl, unicode.Zp, unicode.Cf} {
 		eachOf(table, func(c rune) {
@@ -31,8 +31,8 @@ func TestUnseen(t *testing.T) {
 	}
 }
 
-// TestUnseenMeant: in text and comments, they can stand.
-func TestUnseenMeant(t *testing.T) {
+// TestInvisibleMeant: in text and comments, they can stand.
+func TestInvisibleMeant(t *testing.T) {
 	_, problems := Parse("f.toml", []byte("\ufeff# a\u00a0b\u200b\n[[tunnel]]\nname = 'a'\nmode = 'server'\nlisten = ':1'\ntarget = '127.0.0.1:9'\n"+
 		"client_auth = 'require'\nallow = \"cn:می\u200cخواهم\" # \u2028\ncrl = 'a\u00a0b.crl'\n"))
 	if len(problems) > 0 {

@@ -65,9 +65,9 @@ func syntaxProblem(p *positions, err error) Problem {
 		// at the end of a line; Start is right.
 		at := p.at(parseErr.Position.Start)
 		line := strings.Split(p.src, "\n")[at.line-1]
-		if i := firstUnseen(line); i >= 0 {
+		if i := firstInvisible(line); i >= 0 {
 			c, _ := utf8.DecodeRuneInString(line[i:])
-			what, cure := unseen(c)
+			what, cure := invisible(c)
 			return Problem{File: p.file, Line: at.line, Col: utf8.RuneCountInString(line[:i]) + 1, Text: "here is " + what + ": " + cure + onlyThis}
 		}
 		problem.Line, problem.Col = at.line, at.col

@@ -68,10 +68,10 @@ func (h *handshake) awaitClear(t *transport) error {
 	}
 	h.payload = 0
 	h.records++
-	return h.show(t, t.ahead[:want])
+	return h.inspect(t, t.ahead[:want])
 }
 
-func (h *handshake) show(t *transport, payload []byte) error {
+func (h *handshake) inspect(t *transport, payload []byte) error {
 	if h.watch.Record == nil {
 		return nil
 	}
