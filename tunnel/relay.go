@@ -25,14 +25,14 @@ type flow struct {
 
 // The stages of a flow.
 const (
-	stageOpen   = iota // src hasn't ended its stream, or nobody has read so far
-	stageEnding        // it has, and dst is being told so
-	stageEnded         // dst has been told so
-	stageFailed        // dst takes no more
+	stageOpen   = iota // we haven't read the end of src's stream: there is none yet, or bytes before it
+	stageEnding        // we have read it, and CloseWrite of dst is under way
+	stageEnded         // CloseWrite of dst has succeeded
+	stageFailed        // a write to dst, or its CloseWrite, has failed
 )
 
-// copy moves bytes until src's end of stream. On an error it says which side
-// failed; it is errIdle when nothing could be passed on for idleAfter.
+// copy moves bytes until the end of src's stream. On an error it says which side
+// failed. The error is errIdle if no byte was passed on for idleAfter.
 func (f *flow) copy() (failed *side, err error) {
 	for {
 		_ = f.src.socket.SetReadDeadline(time.Now().Add(idleAfter))
@@ -65,8 +65,8 @@ func (f *flow) pass(c *sock.Chunk, b []byte) (more bool) {
 	return err == nil
 }
 
-// idleAfter is how long a direction keeps its stack at the least after its last
-// bytes, and at the most twice as long.
+// A direction keeps its goroutine, and so its stack, for idleAfter to twice idleAfter after
+// its last bytes: a read deadline ends only the second period without a byte.
 const idleAfter = 2 * time.Second
 
 var errIdle = errors.New("nothing comes")
@@ -111,7 +111,8 @@ func (r *relaying) run(f *flow) {
 		if f.src.tls != nil {
 			f.src.tls.ReleaseBuffers()
 		}
-		// A goroutine keeps the stack that TLS has made it take, a new one has less.
+		// crypto/tls has made this goroutine's stack grow. Go shrinks a stack only at a
+		// garbage collection, and only to a half. A new goroutine begins with a small one.
 		go r.await(f)
 		return
 	}
@@ -139,10 +140,10 @@ func (r *relaying) end(f *flow, failed *side, err error) {
 		}
 		r.mu.Unlock()
 		f.stage.Store(stageEnding)
-		r.limitHalfClose() // first, for to pass on the end can take as long as to pass on the bytes
+		r.limitHalfClose() // before CloseWrite, which can block for as long as a write
 		if f.dst.CloseWrite() == nil {
 			f.stage.Store(stageEnded)
-		} else { // why is of no interest: reading dst says so
+		} else { // the other direction, which reads from dst, finds the error too
 			f.stage.Store(stageFailed)
 		}
 	case f.dst:
@@ -166,12 +167,12 @@ func (r *relaying) abort(why *ending) {
 		r.aborted = why
 	}
 	r.mu.Unlock()
-	// To close a connection waits for its reader, which may be waiting for the other
-	// side to take bytes.
+	// Close waits until no Receive runs a callback. That callback may be blocked in a write
+	// to the other side. So both writes fail first.
 	_ = r.front.socket.SetWriteDeadline(time.Unix(0, 0))
 	_ = r.back.socket.SetWriteDeadline(time.Unix(0, 0))
 	for _, s := range []*side{r.front, r.back} {
-		if !s.rejected.Load() { // else there is an alert to be read: see hangUp
+		if !s.rejected.Load() { // a rejected side must still be able to read our alert: see hangUp
 			s.socket.Close()
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
 	"tlstunnel/internal/quote"
 	"tlstunnel/internal/strength"
 )

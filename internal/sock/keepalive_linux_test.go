@@ -3,9 +3,10 @@ package sock
 import (
 	"testing"
 	"time"
-	"tlstunnel/internal/testkit"
 
 	"golang.org/x/sys/unix"
+
+	"tlstunnel/internal/testkit"
 )
 
 // Loopback drops probes, see KeepAlive.

@@ -5,9 +5,10 @@ package sock
 import (
 	"io"
 	"testing"
-	"tlstunnel/internal/testkit"
 
 	"golang.org/x/sys/unix"
+
+	"tlstunnel/internal/testkit"
 )
 
 // A byte that was sent as urgent stays in its place, alone or between others.

@@ -37,13 +37,13 @@ type handshake struct {
 
 	header  [RecordHeader]byte // of the record that comes
 	payload int                // the length of that record, once its header is known
-	clear   int                // how much of what is ahead crypto/tls may have now
+	clear   int                // how many bytes of ahead crypto/tls may read now
 	records int                // whole ones that came
 }
 
-// awaitClear makes some of what is ahead clear for crypto/tls: the next header, or the
-// whole rest of a record. Where there will be no more, it is what there is. The header
-// goes first, as that of an end without TLS seems to announce a record that never comes.
+// awaitClear lets crypto/tls read the next header, or the whole payload of a record, and
+// waits for it. At the end of the stream it lets through what there is. The header goes
+// first: without TLS, its length field holds anything, and such a payload may never come.
 func (h *handshake) awaitClear(t *transport) error {
 	if h.clear > 0 {
 		return nil

@@ -5,6 +5,7 @@ package tlsio
 import (
 	"crypto/tls"
 	"testing"
+
 	"tlstunnel/internal/testkit"
 )
 

@@ -56,8 +56,8 @@ func (c *Conn) over(t *tls.Conn) *Conn {
 	return c
 }
 
-// AwaitRecord waits for the first record. crypto/tls would do so on a large stack;
-// here a silent end costs little.
+// AwaitRecord waits for the first record. In crypto/tls the wait would hold a large stack.
+// Here a peer that stays silent costs little memory.
 func (c *Conn) AwaitRecord() { c.transport.awaitRecord() }
 
 // Handshake shows w what the other end says. ctx is only for the callbacks of the
@@ -80,7 +80,7 @@ func (c *Conn) ConnectionState() tls.ConnectionState { return c.tls.ConnectionSt
 // close_notify, and at a FIN between two records, it returns [io.EOF]: see
 // [Conn.EndedByFIN].
 func (c *Conn) Receive(consume sock.Consumer) error {
-	// Some may have come along with the end of the handshake.
+	// Data may have come in the same packet as the end of the handshake.
 	more, err := c.decrypt(nil, consume)
 	if !more {
 		return err
@@ -96,15 +96,15 @@ func (c *Conn) Receive(consume sock.Consumer) error {
 	if errors.Is(ended, os.ErrDeadlineExceeded) {
 		return ended
 	}
-	// What its end means depends on whether it comes within a record.
+	// crypto/tls tells whether the stream ends within a record.
 	c.transport.end(ended)
 	_, err = c.decrypt(nil, consume)
 	return err
 }
 
-// decrypt gives consume what can be decrypted of the bytes that are ahead, and releases
-// from, which they are in. It is as much as was read at the most, and the part of a record
-// that came before: that fits into a chunk of the same size, spare room and all.
+// decrypt gives consume what can be decrypted of the bytes in ahead, and releases from, the
+// chunk that holds them. The plaintext is no longer than these bytes and the part of a record
+// that the read before left behind. A chunk of the same size, with its spare room, holds both.
 func (c *Conn) decrypt(from *sock.Chunk, consume sock.Consumer) (more bool, err error) {
 	size := sock.SmallChunk
 	if from != nil {
@@ -116,7 +116,7 @@ func (c *Conn) decrypt(from *sock.Chunk, consume sock.Consumer) (more bool, err 
 		read, err = c.tls.Read(to.B[n:])
 		n += read
 		if err == nil && len(c.transport.ahead) == 0 && c.internals.areEmpty() {
-			break // to ask again would cost an allocation
+			break // another Read would allocate an atLeastReader in crypto/tls, and get errNothingYet
 		}
 	}
 	if from != nil {
