@@ -8,7 +8,6 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"log/slog"
@@ -18,21 +17,13 @@ import (
 	"tlstunnel/internal/testkit"
 )
 
-// weakAuthority is a CA whose certificates are good, but for its own key of 1,024 bits.
-func weakAuthority(t *testing.T, issued tls.Certificate) (ca *x509.Certificate, pair tls.Certificate) {
-	t.Helper()
-	old := testkit.NewCAFor(testkit.RSAKey(1024), "Old CA")
-	pair = old.IssueFor(issued.PrivateKey, serverName).TLS()
-	return old.Certificate, pair
-}
-
 // TestWeakKeys: what pins demand of a key, both sides demand of all that is verified.
 func TestWeakKeys(t *testing.T) {
 	leakCheck(t)
 	weak, strong := testCA().IssueFor(testkit.RSAKey(1024), serverName).TLS(), testCA().IssueFor(testkit.RSAKey(2048), serverName).TLS()
-	oldCA, ofOldCA := weakAuthority(t, serverCert())
+	oldCA := testkit.NewCAFor(testkit.RSAKey(1024), "Old CA") // its certificates are good, but for its own key
 	roots := testCA().Pool()
-	roots.AddCert(oldCA)
+	roots.AddCert(oldCA.Certificate)
 	for _, tt := range []struct {
 		name   string
 		shows  tls.Certificate
@@ -40,7 +31,7 @@ func TestWeakKeys(t *testing.T) {
 	}{
 		{"2048", strong, ""},
 		{"1024", weak, `"CN=pacs.clinic.example" has a weak key, RSA with 1024 bits: one with at least 2048 is needed`},
-		{"CA with 1024", ofOldCA, `"CN=Old CA" has a weak key, RSA with 1024 bits: one with at least 2048 is needed`},
+		{"CA with 1024", oldCA.IssueFor(serverCert().PrivateKey, serverName).TLS(), `"CN=Old CA" has a weak key, RSA with 1024 bits: one with at least 2048 is needed`},
 	} {
 		t.Run("peer with "+tt.name, func(t *testing.T) {
 			p := newPath(t, "server", func(s *Settings) {
