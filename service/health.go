@@ -98,7 +98,7 @@ func (st *Status) judgeTunnel(t *TunnelStatus, now time.Time) {
 		st.problem(Degraded, "tunnel %q: the certificate isn't valid before %s", t.Name, date.Time(t.Begins))
 	case t.Expires.IsZero() || left >= degradedBeforeExpiry:
 	case left <= 0:
-		st.problem(Degraded, "tunnel %q: the certificate expired on %s", t.Name, date.Time(t.Expires))
+		st.problem(Degraded, "tunnel %q: the certificate expired on %s, and peers refuse it: renew it", t.Name, date.Time(t.Expires))
 	default:
 		st.problem(Degraded, "tunnel %q: the certificate expires on %s", t.Name, date.Time(t.Expires))
 	}

@@ -51,7 +51,7 @@ func TestVerdict(t *testing.T) {
 		{"left out", one(func(s *TunnelStatus) { s.LeftOut = out }), Degraded,
 			`tunnel "pacs" is left out since 2026-11-24 12:00:00 +00:00: no such address; it was tried 7 times, and the service keeps trying`},
 		{"all left out", func(st *Status) { st.Tunnels = []TunnelStatus{{Name: "a", LeftOut: out}, {Name: "b", LeftOut: out}} }, Down, "no tunnel listens"},
-		{"expired", one(func(s *TunnelStatus) { s.Expires = day(-1) }), Degraded, `tunnel "pacs": the certificate expired on 2026-11-24 12:00:00 +00:00`},
+		{"expired", one(func(s *TunnelStatus) { s.Expires = day(-1) }), Degraded, `tunnel "pacs": the certificate expired on 2026-11-24 12:00:00 +00:00, and peers refuse it: renew it`},
 		{"expires", one(func(s *TunnelStatus) { s.Expires = day(3) }), Degraded, `tunnel "pacs": the certificate expires on 2026-11-28 12:00:00 +00:00`},
 		{"not valid yet", one(func(s *TunnelStatus) { s.Begins, s.Expires = day(1), day(100) }), Degraded, `tunnel "pacs": the certificate isn't valid before 2026-11-26 12:00:00 +00:00`},
 		{"expires later", one(func(s *TunnelStatus) { s.Expires = day(8) }), OK, ""},

@@ -251,7 +251,7 @@ func (d *demo) echoThrough(size int) (took time.Duration, sum [sha256.Size]byte,
 	sent := make(chan error, 1)
 	go func() {
 		_, err := c.Write(data)
-		sent <- errors.Join(err, c.(*net.TCPConn).CloseWrite())
+		sent <- errors.Join(err, c.(interface{ CloseWrite() error }).CloseWrite())
 	}()
 	back := sha256.New()
 	_, err = io.Copy(back, c)

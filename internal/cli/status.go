@@ -34,6 +34,10 @@ The exit code is
   3  down: it doesn't run, or no tunnel listens
   4  unknown: the service couldn't be asked, without the rights for example
 
+The table counts the connections since the start: those that are ACTIVE, those that were
+relayed and have FINISHED, interrupted ones too, and those that FAILED before anything
+could be relayed.
+
 Failures that any stranger on the network can cause are shown, but don't change the
 exit code.`,
 		Example: "  tlstunnel status",
@@ -162,11 +166,19 @@ func (a *app) showTunnels(s *service.Status) {
 		}
 		expires := "-"
 		if !t.Expires.IsZero() {
-			expires = fmt.Sprintf("%s (%d days)", date.Day(t.Expires), time.Until(t.Expires)/(24*time.Hour))
+			expires = expiryText(t.Expires, time.Now())
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", quote.Text(t.Name), quote.Text(t.Mode), quote.Text(listen), quote.Text(targetsText(t)), active, finished, failed, expires)
 	}
 	w.Flush()
+}
+
+// expiryText is the day on which a certificate expires, and how far that is from now.
+func expiryText(expires, now time.Time) string {
+	if left := expires.Sub(now); left > 0 {
+		return fmt.Sprintf("%s (%d days)", date.Day(expires), left/(24*time.Hour))
+	}
+	return date.Day(expires) + " (expired)"
 }
 
 // targetsText has the targets, and which of them are down.

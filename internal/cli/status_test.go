@@ -68,6 +68,21 @@ note: something to know
 	}
 }
 
+// TestStatusExpiry: days are for a certificate that is still good.
+func TestStatusExpiry(t *testing.T) {
+	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	for left, want := range map[time.Duration]string{
+		36 * time.Hour:       "2026-11-27 (1 days)",
+		time.Hour:            "2026-11-25 (0 days)",
+		0:                    "2026-11-25 (expired)",
+		-40 * 24 * time.Hour: "2026-10-16 (expired)",
+	} {
+		if got := expiryText(now.Add(left), now); got != want {
+			t.Errorf("%v left: got %q, want %q", left, got, want)
+		}
+	}
+}
+
 // TestStatusLog: a log without a file is said in words, not with the sign in the config.
 func TestStatusLog(t *testing.T) {
 	for file, want := range map[string]string{

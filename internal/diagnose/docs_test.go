@@ -214,7 +214,7 @@ func escape(text string) string {
 const troubleshootingHead = `# Troubleshooting
 
 1. ` + "`tlstunnel status`" + ` says whether the service runs, which tunnel is left out or has a target that
-   is down, and what failed last.
+   is down, and what failed last. If the service doesn't run, ` + "`tlstunnel start`" + ` says why.
 2. ` + "`tlstunnel check`" + ` says what is wrong with the config and the files that it names.
 3. The log has one line for each connection, at its end. In it, ` + "`reason`" + ` says what happened and
    what to do, and ` + "`code`" + ` is the name of that, which leads to [messages.md](messages.md). ` + "`tlstunnel status`" + `
@@ -222,6 +222,10 @@ const troubleshootingHead = `# Troubleshooting
    firewall and at the address that the client connects to.
 4. ` + "`tlstunnel cert show HOST:PORT`" + ` makes a TLS handshake with a server and says what it sends,
    and who trusts that.
+
+These commands are about the installed service, and need its config: run them with ` + "`sudo`" + `, or in
+a prompt of an administrator. If you run ` + "`tlstunnel run`" + ` yourself, run them as the same user, and
+with the same ` + "`--config FILE`" + `.
 
 With ` + "`[log] level = \"debug\"`" + `, the log also has what port scanners and health checks do.
 
@@ -276,7 +280,7 @@ var symptoms = []symptom{
 		"It has only old versions, cipher suites or kinds of keys. `profile = \"legacy\"` lets in what is old but not broken, see [connections.md](connections.md#which-tls-profile).",
 		[]string{"peer.old_version", "target.old_version", "*.old_suites", "*.old_suites_of_rsa", "*.takes_other_key", "*.nothing_in_common", "*.nothing_in_common_there", "*.no_version_in_common", "*.sha1_alone", "*.renegotiates"}},
 	{"tlstunnel refuses the certificate of the other side",
-		"It is never possible to switch that off. Whoever has no CA to trust pins a key, see [peers.md](peers.md).",
+		"If the other side is a tlstunnel, `tlstunnel ca export` there writes `ca.crt`, the certificate of its CA. Copy it to this machine, and name it in `ca` (mode client) or `client_ca` (mode server). Verification can't be switched off. If there is no CA to trust, pin a key: see [peers.md](peers.md).",
 		codesOf("Certificates that tlstunnel refuses")},
 	{"The other side refuses the certificate of tlstunnel, or wants one",
 		"It says so by an alert, or just leaves. Its own log knows more. `tlstunnel cert show` shows what tlstunnel has.",
