@@ -38,7 +38,7 @@ func (t *Tunnel) enforceLimits(c *conn) *ending {
 	if end := l.full(c); end != nil {
 		return end
 	}
-	returning.add(c.origin)
+	t.returning.add(c.origin)
 	c.counted = true
 	l.counted++
 	l.countedFrom[c.origin]++

@@ -177,7 +177,7 @@ func TestNoTurnForAHandshake(t *testing.T) {
 	r := p.tunnels[0]
 	turns := runtime.GOMAXPROCS(0)
 	for range turns {
-		check(t, handshakeTurns.begin(t.Context(), netip.Prefix{}))
+		check(t, handshakeTurns.begin(t.Context(), netip.Prefix{}, false))
 	}
 	peer := mustDial(t, r.addr)
 	_, err := peer.Write(clientHello(clientTLS()))

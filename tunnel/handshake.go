@@ -21,7 +21,7 @@ func (t *Tunnel) handshakeFront(c *conn) *ending {
 	}
 	if err := t.startTLS(c, c.front, tlsio.Server, c.settings.Front); err != nil {
 		var refused *tls.CertificateVerificationError
-		if errors.As(err, &refused) && handshakeTurns.begin(c.setup, c.origin) == nil {
+		if errors.As(err, &refused) && handshakeTurns.begin(c.setup, c.origin, t.returning.has(c.origin)) == nil {
 			defer handshakeTurns.end() // to say what is wrong with a chain takes as long as to verify it
 		}
 		return cmp.Or(c.stopped(handshakeFailed), explainFront(c, err))
@@ -51,6 +51,7 @@ func (t *Tunnel) startTLS(c *conn, s *side, role func(*sock.Conn, *tls.Config) *
 	s.tls = role(s.socket, config)
 	ctx = context.WithValue(ctx, sideKey{}, s)
 	h := &handshaking{ctx: ctx, origin: origin(addrPort(s.socket.RemoteAddr()).Addr()), shows: s.tls.ShowsMessages()}
+	h.returning = s.name == byTarget || t.returning.has(h.origin) // nobody but the config chooses targets
 	s.handshake = h
 	defer h.endTurn()
 	stop := context.AfterFunc(ctx, func() { _ = s.socket.SetDeadline(time.Unix(0, 0)) })
@@ -90,10 +91,11 @@ func (c *conn) secured(s *side) {
 // turn of handshakeTurns. While it waits for the other side, to say something or to take
 // something, it has no turn.
 type handshaking struct {
-	ctx    context.Context
-	origin netip.Prefix
-	flight flight
-	shows  bool // what is said, see [tlsio.Conn.ShowsMessages]
+	ctx       context.Context
+	origin    netip.Prefix
+	returning bool
+	flight    flight
+	shows     bool // what is said, see [tlsio.Conn.ShowsMessages]
 
 	turn    bool // it has one
 	starved bool // it waited for one in vain
@@ -119,7 +121,7 @@ func (h *handshaking) beginTurn() error {
 	if h.turn {
 		return h.ctx.Err()
 	}
-	err := handshakeTurns.begin(h.ctx, h.origin)
+	err := handshakeTurns.begin(h.ctx, h.origin, h.returning)
 	h.turn, h.starved = err == nil, err != nil
 	return err
 }

@@ -18,9 +18,10 @@ const maxHandshakes = 2048
 // pending are the connections of a tunnel that are in their handshake, and so have proved
 // nothing yet, by origin. It isn't for several goroutines at once.
 type pending struct {
-	groups map[netip.Prefix]*group
-	order  groupHeap
-	size   int
+	groups    map[netip.Prefix]*group
+	order     groupHeap
+	size      int
+	returning *recent
 }
 
 // group is never empty.
@@ -52,7 +53,7 @@ func (p *pending) add(c *conn) (ok bool) {
 	}
 	p.size++
 	if g == nil {
-		if g = (&group{origin: c.origin}); returning.has(c.origin) {
+		if g = (&group{origin: c.origin}); p.returning.has(c.origin) {
 			g.reserved = reserve
 		}
 		c.pending = g.conns.PushBack(c)

@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -93,7 +94,7 @@ func TestPendingOfReturningOrigin(t *testing.T) {
 	s, _ := complete(Settings{Front: serverTLS()})
 	tun := New(s)
 	const known = "192.0.2.77"
-	returning.add(origin(netip.MustParseAddr(known)))
+	tun.returning.add(origin(netip.MustParseAddr(known)))
 	var all []*conn
 	admit := func(ip string) {
 		c := stranger(tun, ip)
@@ -118,6 +119,36 @@ func TestPendingOfReturningOrigin(t *testing.T) {
 	}
 	if p := tun.live.handshakes; p.size != 0 || len(p.groups) != 0 || len(p.order) != 0 {
 		t.Errorf("left: %d in %d groups, %d in the heap", p.size, len(p.groups), len(p.order))
+	}
+}
+
+// Whoever comes through a tunnel for anybody is a stranger to the others of the process, and
+// makes none of them forget its peers.
+func TestReturningIsOfOneTunnel(t *testing.T) {
+	s, _ := complete(Settings{Front: serverTLS()})
+	open, closed := New(s), New(s)
+	come := func(tun *Tunnel, ip string) {
+		c := stranger(tun, ip)
+		if end := cmp.Or(tun.admit(c), tun.enforceLimits(c)); end != nil {
+			t.Fatal(end)
+		}
+		tun.unregister(c)
+	}
+	const partner, last = "192.0.2.77", "10.1.255.255"
+	come(closed, partner)
+	for i := range 2 * maxReturning {
+		come(open, netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}).String())
+	}
+	come(open, last)
+	for ip, want := range map[string]bool{partner: true, last: false} {
+		c := stranger(closed, ip)
+		if end := closed.admit(c); end != nil {
+			t.Fatal(end)
+		}
+		if got := closed.live.handshakes.groups[c.origin].reserved > 0; got != want {
+			t.Errorf("%s has reserved places: %v", ip, got)
+		}
+		closed.unregister(c)
 	}
 }
 

@@ -5,10 +5,11 @@ import (
 	"sync"
 )
 
-// returning are the origins from which a peer has lately come through its handshake, and was
-// authorized, at any tunnel of the process. In a flood of hellos from thousands of addresses
-// nothing else tells a peer from the strangers before its handshake is over.
-var returning = recent{size: 1024}
+// maxReturning is how many origins a tunnel remembers at least, from which a peer has come
+// through its handshake and was authorized. In a flood of hellos from thousands of addresses
+// nothing else tells a peer from the strangers before its handshake is over. Each tunnel has
+// its own memory, as one tunnel may let in anybody whom another refuses.
+const maxReturning = 1024
 
 // reserve is how many handshakes of a returning origin don't give up their place for those
 // of strangers. It is small: strangers may have come through a handshake once, too.

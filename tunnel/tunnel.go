@@ -112,7 +112,8 @@ type Tunnel struct {
 	refusals *logLimiter
 	relayed  *logLimiter
 
-	live live
+	live      live
+	returning *recent // origins of peers that were here before
 
 	// rejected and answered are why [Tunnel.closeLingering] may wait.
 	rejected, answered lingering
@@ -146,15 +147,17 @@ type settings struct {
 
 // New returns a tunnel that does as s says once [Tunnel.Serve] is called.
 func New(s Settings) *Tunnel {
+	returning := &recent{size: maxReturning}
 	t := &Tunnel{
 		live: live{
 			conns:       make(map[uint64]*conn),
-			handshakes:  pending{groups: make(map[netip.Prefix]*group)},
+			handshakes:  pending{groups: make(map[netip.Prefix]*group), returning: returning},
 			countedFrom: make(map[netip.Prefix]int),
 		},
-		rejected: newLingering(lingerBytes),
-		answered: newLingering(maxDiscarded),
-		targets:  pool.New(time.Now),
+		returning: returning,
+		rejected:  newLingering(lingerBytes),
+		answered:  newLingering(maxDiscarded),
+		targets:   pool.New(time.Now),
 	}
 	t.setup, t.stopSetup = context.WithCancelCause(context.Background())
 	t.strange = newLogLimiter(ofStrangers, t.logSummaries)

@@ -26,8 +26,9 @@ type turns struct {
 
 // waiting is in a queue.
 type waiting struct {
-	granted chan struct{} // closed when it has a turn
-	gaveUp  bool          // its context is done: it takes no turn any more
+	granted   chan struct{} // closed when it has a turn
+	returning bool          // its origin, to the tunnel where it is
+	gaveUp    bool          // its context is done: it takes no turn any more
 }
 
 func newTurns(n int) *turns {
@@ -36,7 +37,7 @@ func newTurns(n int) *turns {
 
 // begin waits for a turn; end must follow, unless it returns an error, which is that
 // of ctx.
-func (t *turns) begin(ctx context.Context, origin netip.Prefix) error {
+func (t *turns) begin(ctx context.Context, origin netip.Prefix, returning bool) error {
 	t.mu.Lock()
 	if ctx.Err() != nil || t.free > 0 {
 		defer t.mu.Unlock()
@@ -45,11 +46,11 @@ func (t *turns) begin(ctx context.Context, origin netip.Prefix) error {
 		}
 		return ctx.Err()
 	}
-	w := &waiting{granted: make(chan struct{})}
-	if len(t.queues[origin]) == 0 {
+	w := &waiting{granted: make(chan struct{}), returning: returning}
+	t.queues[origin] = append(t.queues[origin], w)
+	if len(t.queues[origin]) == 1 {
 		t.line(origin)
 	}
-	t.queues[origin] = append(t.queues[origin], w)
 	t.mu.Unlock()
 
 	select {
@@ -99,10 +100,11 @@ func (t *turns) pass() {
 	t.free++
 }
 
-// line puts an origin at the end of its line. The caller holds t.mu.
+// line puts an origin at the end of the line of the first one in its queue. The caller
+// holds t.mu.
 func (t *turns) line(origin netip.Prefix) {
 	which := 0
-	if returning.has(origin) {
+	if t.queues[origin][0].returning {
 		which = 1
 	}
 	t.order[which] = append(t.order[which], origin)

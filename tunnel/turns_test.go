@@ -27,11 +27,11 @@ func queued(t *testing.T, turns *turns, n int) {
 func TestTurnsGoRound(t *testing.T) {
 	leakCheck(t)
 	turns := newTurns(1)
-	check(t, turns.begin(t.Context(), netip.Prefix{}))
+	check(t, turns.begin(t.Context(), netip.Prefix{}, false))
 	got := make(chan string)
 	for i, name := range []string{"a1", "a2", "a3", "b1", "c1", "c2"} {
 		go func() {
-			_ = turns.begin(context.Background(), netip.PrefixFrom(netip.AddrFrom4([4]byte{name[0]}), 32))
+			_ = turns.begin(context.Background(), netip.PrefixFrom(netip.AddrFrom4([4]byte{name[0]}), 32), false)
 			got <- name
 		}()
 		queued(t, turns, i+1)
@@ -45,7 +45,7 @@ func TestTurnsGoRound(t *testing.T) {
 		t.Errorf("got %v, want %v", order, want)
 	}
 	turns.end()
-	check(t, turns.begin(t.Context(), netip.Prefix{}))
+	check(t, turns.begin(t.Context(), netip.Prefix{}, false))
 }
 
 // Strangers of any number of addresses leave every second turn to those who were here before.
@@ -54,13 +54,11 @@ func TestTurnsOfReturningOrigins(t *testing.T) {
 	turns, address := newTurns(1), func(name string) netip.Prefix {
 		return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 9, 8, name[0]}), 32)
 	}
-	returning.add(address("y"))
-	returning.add(address("z"))
-	check(t, turns.begin(t.Context(), netip.Prefix{}))
+	check(t, turns.begin(t.Context(), netip.Prefix{}, false))
 	got := make(chan string)
 	for i, name := range []string{"a1", "b1", "c1", "d1", "y1", "y2", "z1"} {
 		go func() {
-			_ = turns.begin(context.Background(), address(name))
+			_ = turns.begin(context.Background(), address(name), name >= "y")
 			got <- name
 		}()
 		queued(t, turns, i+1)
@@ -79,14 +77,14 @@ func TestTurnsOfReturningOrigins(t *testing.T) {
 func TestTurnsOfThoseWhoLeave(t *testing.T) {
 	leakCheck(t)
 	turns := newTurns(1)
-	if err := turns.begin(stopNow(), netip.Prefix{}); !errors.Is(err, context.Canceled) {
+	if err := turns.begin(stopNow(), netip.Prefix{}, false); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v of a context that was over", err)
 	}
 	for range 200 {
-		check(t, turns.begin(t.Context(), netip.Prefix{}))
+		check(t, turns.begin(t.Context(), netip.Prefix{}, false))
 		ctx, cancel := context.WithCancel(t.Context())
 		left := make(chan error)
-		go func() { left <- turns.begin(ctx, netip.Prefix{}) }()
+		go func() { left <- turns.begin(ctx, netip.Prefix{}, false) }()
 		queued(t, turns, 1)
 		go cancel()
 		turns.end()
@@ -95,7 +93,7 @@ func TestTurnsOfThoseWhoLeave(t *testing.T) {
 		}
 		cancel()
 		within, stop := context.WithTimeout(t.Context(), patience)
-		check(t, turns.begin(within, netip.Prefix{}))
+		check(t, turns.begin(within, netip.Prefix{}, false))
 		stop()
 		turns.end()
 	}
