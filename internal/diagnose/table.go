@@ -128,7 +128,7 @@ var table = []section{
 		{"target.behind_speaks_tls", Target, warn, "the program behind the target speaks TLS itself: it answered plain bytes with an alert", "; " + plainPortThere},
 		{"target.closed_unanswered", Target, warn, "the target closed before it had sent a byte", "its own log knows why; if the target speaks TLS itself, " + plainPort},
 		{"target.behind_closed_unanswered", Target, warn, "the target closed before it had sent a byte", "its own log knows why; if the program behind the target speaks TLS itself, " + plainPortThere},
-		{"target.reset_unanswered", Target, warn, "{what} before it had sent a byte", "its own log knows why; if it is a tlstunnel, is the program behind that one running?{more}"},
+		{"target.reset_unanswered", Target, warn, "{what} before it had sent a byte", "its own log knows why; if it is a tlstunnel, does it let this machine in, and is the program behind it running?{more}"},
 		{"target.reset_without_certificate", Target, warn, "{what} before it had sent a byte, perhaps as it {wants}", ""},
 	}},
 	{"Time limits and stops", []row{
