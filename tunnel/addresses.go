@@ -12,13 +12,13 @@ import (
 	"tlstunnel/tunnel/pool"
 )
 
-// headStart is what an address of a name gets before the next one is tried beside it.
-// It is what RFC 8305 (Happy Eyeballs), section 5, says, rounded up as package net has it.
+// headStart is how long an address of a name is tried alone, before the next one is tried beside
+// it. RFC 8305 (Happy Eyeballs), section 5, says 250 ms; package net rounds it up too.
 const headStart = 300 * time.Millisecond
 
-// resolve finds the addresses of target, in the order in which to try them: as the
-// resolver has them, but those that failed of late last. A failure is forgotten with
-// the address.
+// resolve returns the addresses of target in the order in which to try them: the order of the
+// resolver, but addresses that failed lately come last. If the name loses an address, its
+// failure is forgotten.
 func (s *settings) resolve(ctx context.Context, target Target) ([]string, error) {
 	host, port, err := net.SplitHostPort(target.Address)
 	if err != nil {
@@ -37,26 +37,25 @@ func (s *settings) resolve(ctx context.Context, target Target) ([]string, error)
 	}
 	known := s.addresses[target.Address]
 	if len(addresses) == 1 {
-		known.Set(nil) // the target itself says whether it is down
+		known.Set(nil) // with one address, the state of the target is enough
 		return addresses, nil
 	}
 	known.Set(addresses)
 	return pool.Order(known, addresses, func(address string) string { return address }), nil
 }
 
-// slow is why an address of a name is down that another one was faster than.
+// slow is the reason why an address is down that didn't answer before another one did.
 var slow = diagnose.New("target.slow_address")
 
-// An attempt is what came of one address.
+// An attempt is the result of dialling one address.
 type attempt struct {
 	index int
 	conn  net.Conn
 	err   error
 }
 
-// dialFirst connects to the first of the addresses that answers. The next one is tried
-// when the one before has failed, or hasn't answered within headStart. It notes those
-// that were tried in vain.
+// dialFirst connects to the first of the addresses that answers. It tries the next address if
+// the one before has failed, or hasn't answered within headStart. It notes the failed ones.
 func (c *conn) dialFirst(ctx context.Context, target Target, addresses []string) (*sock.Conn, error) {
 	if len(addresses) == 1 {
 		return c.dialOnly(ctx, target, addresses[0])
@@ -87,7 +86,7 @@ func (c *conn) dialFirst(ctx context.Context, target Target, addresses []string)
 				a.conn.Close()
 			case won.conn != nil && a.index < won.index:
 				known.Failed(addresses[a.index], slow.Code, slow.String())
-			case won.conn != nil: // it had no time
+			case won.conn != nil: // this attempt had no time to succeed
 			case a.err == nil:
 				won = a
 				cancel()
@@ -99,13 +98,13 @@ func (c *conn) dialFirst(ctx context.Context, target Target, addresses []string)
 		}
 	}
 	if won.conn == nil {
-		return nil, cmp.Or(firstErr, ctx.Err()) // which ends what hasn't begun
+		return nil, cmp.Or(firstErr, ctx.Err()) // ctx may have ended before the first attempt
 	}
 	return sock.New(won.conn)
 }
 
-// dialOnly is dialFirst for one address: most targets have no more, and a goroutine costs
-// as much as all else that is done here.
+// dialOnly is dialFirst for one address. Most targets have only one, and a goroutine would cost
+// as much as the rest of the work here.
 func (c *conn) dialOnly(ctx context.Context, target Target, address string) (*sock.Conn, error) {
 	conn, err := c.settings.dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
@@ -120,8 +119,8 @@ func (s *settings) dialAddress(ctx context.Context, address string, index int, a
 	attempts <- attempt{index, conn, err}
 }
 
-// whyDown is why an address can't be reached. How long it was waited for depends on
-// the other addresses.
+// whyDown returns why an address can't be reached. For a timeout it leaves out the time, which
+// depends on the other addresses.
 func whyDown(err error) *ending {
 	if diagnose.IsTimeout(err) {
 		return &ending{dialFailed, slow, err}

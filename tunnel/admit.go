@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// admit says whether the peer may connect at all.
+// admit checks whether the peer may connect at all.
 func (t *Tunnel) admit(c *conn) *ending {
 	ip := c.peer.Addr()
 	switch {
@@ -28,8 +28,8 @@ func (t *Tunnel) admit(c *conn) *ending {
 	return nil
 }
 
-// enforceLimits makes c one of those that max_connections counts. Before, it has proved
-// nothing, and strangers mustn't take the places of others.
+// enforceLimits counts c for max_connections. It runs after the handshake: before, a peer has
+// proved nothing, and strangers must not use up the places of others.
 func (t *Tunnel) enforceLimits(c *conn) *ending {
 	l := &t.live
 	l.mu.Lock()
@@ -45,7 +45,7 @@ func (t *Tunnel) enforceLimits(c *conn) *ending {
 	return nil
 }
 
-// full says which limit leaves no room for c. The caller holds mu.
+// full returns which limit leaves no room for c. The caller holds mu.
 func (l *live) full(c *conn) *ending {
 	switch s := c.settings; {
 	case s.MaxConnections > 0 && l.counted >= s.MaxConnections:
@@ -66,9 +66,9 @@ func contains(prefixes []netip.Prefix, ip netip.Addr) bool {
 	return false
 }
 
-// origin is what counts as one address where strangers are kept apart. Of IPv6, a
-// customer has at least a /64, and so any number of addresses. Link-local ones are in
-// the same /64 for all.
+// origin returns the prefix that counts as one peer. For IPv6 it is the /64: a customer of a
+// provider has at least that, and so any number of addresses. Link-local addresses share one /64
+// on every network, so each of them counts by itself.
 func origin(ip netip.Addr) netip.Prefix {
 	bits := ip.BitLen()
 	if ip.Is6() && !ip.IsLinkLocalUnicast() {

@@ -14,28 +14,26 @@ import (
 	"tlstunnel/internal/quote"
 )
 
-// A Rule is one of those that say which peers may connect, by a name in their
-// certificate or by its key.
+// A Rule lets peers connect, by a name in their certificate or by its key.
 type Rule struct {
-	// Kind is what is looked at: cn, o and ou in the subject, dns, uri and email
-	// in the subject alternative names, and sha256, the key, as in [Pin].
+	// Kind is the compared part: cn, o and ou of the subject, dns, uri and email of the subject
+	// alternative names, and sha256, the key, as in [Pin].
 	Kind string
 
-	// Pattern is what it must be. A * stands for one label of a DNS name, in a uri
-	// for a segment of the path or a part of one, in an email for any run of
-	// characters but an @, and elsewhere for any run, even none. Letter case counts
-	// but in DNS names.
+	// Pattern is the expected value. A * stands for one label of a DNS name, in a uri for a
+	// segment of the path or a part of one, in an email for any characters without an @, and
+	// elsewhere for any characters, even none. Only DNS names ignore letter case.
 	Pattern string
 }
 
 func (r Rule) String() string { return r.Kind + ":" + r.Pattern }
 
-// wildcards are what a * stands for, as regular expressions. A wildcard certificate
-// isn't for any one host, so no * in a DNS name stands for its *. What is
-// percent-encoded in a URI may be a slash to whoever decodes it.
+// wildcards has the regular expressions that a * stands for. A * in a DNS name doesn't match the
+// * of a wildcard certificate, which isn't for a single host. In a URI it doesn't match percent
+// encoding: a program that decodes it may find a slash.
 var wildcards = map[string]string{"dns": `[a-z0-9_-]+`, "uri": `[^/?#%\\]+`, "email": `[^@]*`}
 
-// dotSegment is a part of a path by which it leads elsewhere (RFC 3986, section 5.2.4).
+// dotSegment matches a . or .. in a path, which leads elsewhere (RFC 3986, section 5.2.4).
 var dotSegment = regexp.MustCompile(`(/|\A)\.\.?([/?#]|\z)`)
 
 // rule is a Rule ready for use.
@@ -56,8 +54,8 @@ func newRule(r Rule) rule {
 	return rule{r, regexp.MustCompile(`(?s)\A` + strings.Join(parts, wildcard) + `\z`)}
 }
 
-// fold takes the letter case from a DNS name, and from ASCII alone: for Unicode,
-// the Kelvin sign is a "k".
+// fold lowers the ASCII letters of a DNS name. It ignores other letters: Unicode would fold the
+// Kelvin sign to "k".
 func fold(name Rule) Rule {
 	if name.Kind == "dns" {
 		name.Pattern = strings.Map(func(c rune) rune {
@@ -77,7 +75,7 @@ func (r rule) matches(name Rule) bool {
 	return r.Kind == name.Kind && r.pattern.MatchString(fold(name).Pattern)
 }
 
-// authorize says whether a peer that has proved its certificate may connect.
+// authorize checks whether a peer that has proved its certificate may connect.
 func (t *Tunnel) authorize(c *conn) *ending {
 	if c.settings.Front == nil {
 		return nil
@@ -91,7 +89,7 @@ func (t *Tunnel) authorize(c *conn) *ending {
 	}
 	own := len(offered) > 0 && c.settings.isOwn(c.session.PeerCertificates[0])
 	if own {
-		offered = offered[:1] // only its key: no other rule means ourselves
+		offered = offered[:1] // only the key: no other rule may let in our own certificate
 	} else if len(c.settings.allow) == 0 {
 		return nil
 	}
@@ -109,18 +107,18 @@ func (t *Tunnel) authorize(c *conn) *ending {
 	return refusal("peer.not_in_allow", "names", quoteRules(offered), "rules", quoteRules(c.settings.Allow))
 }
 
-// isOwn tells whether cert has the key of a certificate of ours. There may be several
-// encodings of one key.
+// isOwn reports whether cert has the key of a certificate of ours. It compares keys, not bytes:
+// a key may have several encodings.
 func (s *settings) isOwn(cert *x509.Certificate) bool {
 	key, ok := cert.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
 	return ok && slices.ContainsFunc(s.Own, func(own *x509.Certificate) bool { return key.Equal(own.PublicKey) })
 }
 
-// oidCN is X.520's commonName. Of several, [pkix.Name] has the last one only.
+// oidCN is commonName (X.520). [pkix.Name] keeps only the last of several.
 var oidCN = asn1.ObjectIdentifier{2, 5, 4, 3}
 
-// namesOf lists all that a rule can be about, each as the rule that would match
-// it. Empty names are none.
+// namesOf returns all values that a rule can compare, each as the rule that matches it. It
+// leaves out empty names.
 func namesOf(cert *x509.Certificate) []Rule {
 	names := []Rule{{"sha256", strings.TrimPrefix(pinOf(cert), "sha256:")}}
 	add := func(kind string, values ...string) {
@@ -150,7 +148,7 @@ func commonNames(subject pkix.Name) (names []string) {
 	return names
 }
 
-// quoteRules lists rules for a message, ten at the most.
+// quoteRules returns rules for a message, at most ten.
 func quoteRules(rules []Rule) string {
 	var all []string
 	for _, r := range rules {

@@ -177,14 +177,14 @@ func TestNoTurnForAHandshake(t *testing.T) {
 	r := p.tunnels[0]
 	turns := runtime.GOMAXPROCS(0)
 	for range turns {
-		check(t, handshakeTurns.begin(t.Context(), netip.Prefix{}, false))
+		check(t, handshakeTurns.acquire(t.Context(), netip.Prefix{}, false))
 	}
 	peer := mustDial(t, r.addr)
 	_, err := peer.Write(clientHello(clientTLS()))
 	check(t, err)
 	r.logs.expect(t, 0, slog.LevelWarn, "handshake failed", byTunnel, reasonNoTurn)
 	for range turns {
-		handshakeTurns.end()
+		handshakeTurns.release()
 	}
 	check(t, exchange(p.open(t)))
 }

@@ -38,15 +38,15 @@ func (t *Tunnel) logEnd(c *conn, end *ending) {
 	c.settings.log.LogAttrs(ctx, end.Level, end.outcome.message(), append(c.attrs(), end.attrs(skipped)...)...)
 }
 
-// summary is of c alone, which ended so.
+// summary returns the summary of the single connection c, which ended so.
 func (c *conn) summary(end *ending) summary {
 	return summary{
-		event{doer{c.origin, c.identity()}, end.outcome, end.Code, end.kind()},
+		event{peerKey{c.origin, c.identity()}, end.outcome, end.Code, end.reasonKind()},
 		tally{end.Level, clip(end.String()), 1, c.toBack.Load(), c.toFront.Load()},
 	}
 }
 
-// attrs are what is known of c, in the order in which it became known.
+// attrs returns what is known of c, in the order in which it became known.
 func (c *conn) attrs() []slog.Attr {
 	a := []slog.Attr{slog.String("peer", c.peer.String())}
 	if target := c.targetAddress(); target != "" {
@@ -75,7 +75,7 @@ func (c *conn) attrs() []slog.Attr {
 		slog.Duration("duration", time.Since(c.accepted).Round(time.Microsecond)))
 }
 
-// identity is the subject of the certificate that the peer proved, if any.
+// identity returns the subject of the certificate that the peer proved, or "".
 func (c *conn) identity() string {
 	if !c.hasProved() {
 		return ""
@@ -83,7 +83,7 @@ func (c *conn) identity() string {
 	return clip(dn.Text(c.session.PeerCertificates[0].Subject))
 }
 
-// hasProved reports whether the peer has a certificate of a CA that is trusted.
+// hasProved reports whether the peer has proved a certificate from a trusted CA.
 func (c *conn) hasProved() bool {
 	return c.front.tls != nil && c.session != nil && len(c.session.PeerCertificates) > 0
 }

@@ -24,7 +24,7 @@ type conn struct {
 	// See live.
 	id       uint64
 	step     atomic.Int32
-	setup    context.Context // until it relays; it ends with that of the tunnel, or by giveUp
+	setup    context.Context // until c relays; it ends with that of the tunnel, or by giveUp
 	giveUp   context.CancelCauseFunc
 	pending  *list.Element // in server mode, while its peer has proved nothing
 	relaying *relaying     // once it does
@@ -33,15 +33,15 @@ type conn struct {
 	back  *side // nil until dialled
 
 	target    atomic.Pointer[Target] // the one that was dialled last
-	failed    []string               // targets that were tried in vain, and why
+	failed    []string               // the targets that failed, and why
 	session   *tls.ConnectionState
-	allowedBy string // the rule, if it took one
+	allowedBy string // the rule that let the peer in, if any
 	handshake time.Duration
 
 	toBack, toFront atomic.Int64 // bytes relayed
 }
 
-// newConn is an accepted connection, which the caller gives to serveConn.
+// newConn returns the conn of an accepted connection. The caller passes it to serveConn.
 func (t *Tunnel) newConn(accepted *sock.Conn) *conn {
 	c := &conn{
 		settings: t.settings.Load(),
@@ -55,8 +55,8 @@ func (t *Tunnel) newConn(accepted *sock.Conn) *conn {
 	return c
 }
 
-// addrPort is the zero value if addr isn't of TCP. An IPv4 address that Go writes as one of
-// IPv6 comes out as IPv4.
+// addrPort returns the zero value if addr isn't a TCP address. It returns an IPv4-mapped IPv6
+// address as IPv4.
 func addrPort(addr net.Addr) netip.AddrPort {
 	tcp, ok := addr.(*net.TCPAddr)
 	if !ok {
@@ -66,7 +66,7 @@ func addrPort(addr net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
 
-// targetAddress is "" before c has dialled.
+// targetAddress returns the address of the last target, "" before c has dialled.
 func (c *conn) targetAddress() string {
 	if target := c.target.Load(); target != nil {
 		return target.Address
@@ -74,9 +74,9 @@ func (c *conn) targetAddress() string {
 	return ""
 }
 
-// steps are what happens to a connection before it relays. Each returns nil, or how the
-// connection ended there. A peer that isn't admitted, fails its handshake or isn't
-// authorized never reaches the target.
+// steps are the steps of a connection before it relays. Each returns nil, or how the connection
+// ended there. A peer that isn't admitted, fails its handshake or isn't authorized never reaches
+// the target.
 var steps = []struct {
 	step step
 	do   func(*Tunnel, *conn) *ending
@@ -88,8 +88,8 @@ var steps = []struct {
 	{stepDial, (*Tunnel).dial},
 }
 
-// serveConn is the way of a connection. It notes the step for the registry, and closes c,
-// now or when all is relayed.
+// serveConn takes a connection through its steps. It notes each step for the registry, and
+// closes c after the last one.
 func (t *Tunnel) serveConn(c *conn) {
 	for _, next := range steps {
 		c.step.Store(int32(next.step))

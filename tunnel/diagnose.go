@@ -10,7 +10,7 @@ import (
 	"tlstunnel/internal/diagnose"
 )
 
-// silentPeer is the code for a peer that never says a word, as health checks don't.
+// silentPeer is the code for a peer that never sends a byte, such as a health check.
 const silentPeer = "peer.silent"
 
 // explainFront says why the accepted connection's handshake failed.
@@ -43,7 +43,7 @@ func explainBack(back *side, err error) *ending {
 	return &ending{dialFailed, back.handshakeFacts().Explain(err), err}
 }
 
-// handshakeFacts are all that is known of a handshake with s that has failed.
+// handshakeFacts returns all that is known of a failed handshake with s.
 func (s *side) handshakeFacts() *diagnose.Handshake {
 	s.terms.First, s.terms.Received, s.terms.Sent = s.tls.First(), s.tls.Received(), s.tls.SentFirst()
 	return s.terms
@@ -69,11 +69,11 @@ func explainRelay(s *side, err error) *ending {
 	return &ending{interrupted, diagnose.New(code, "side", s.name), err}
 }
 
-// explainTarget says more of end if the program behind us hasn't understood what the
-// peer's has sent, perhaps as it speaks TLS itself and got plain bytes.
+// explainTarget adds to end that the target probably didn't understand the peer's bytes, for
+// example because it expects TLS and got plain bytes.
 func (r *relaying) explainTarget(end *ending) *ending {
 	chained := r.back.tls != nil
-	nested := diagnose.IsHello(r.up.first) // TLS within TLS is the business of both programs
+	nested := diagnose.IsHello(r.up.first) // both programs speak TLS inside the tunnel, which is fine
 	asked, silent := r.up.first != nil, r.down.first == nil
 	left := end.outcome == interrupted && end.By == byTarget && diagnose.IsGone(end.err)
 	switch {

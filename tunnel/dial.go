@@ -10,14 +10,14 @@ import (
 	"tlstunnel/tunnel/pool"
 )
 
-// dial opens the back to the first target that takes the connection. Those that are
-// known to be down come last, and are tried again in the background.
+// dial opens the back to the first target that accepts the connection. Targets that are down
+// come last, and are tried again in the background.
 func (t *Tunnel) dial(c *conn) *ending {
 	end := &ending{dialFailed, diagnose.New("tlstunnel.no_target"), nil}
 	for _, target := range pool.Order(t.targets, c.settings.Targets, addressOf) {
 		c.target.Store(&target)
 		if target.TLS != nil {
-			c.session = nil // the one before's
+			c.session = nil // that of the target before
 		}
 		if end = t.dialTarget(c, target, ""); end == nil || c.setup.Err() != nil {
 			break
@@ -30,9 +30,8 @@ func (t *Tunnel) dial(c *conn) *ending {
 	return end
 }
 
-// dialTarget opens the back to target, in client mode with TLS and full
-// verification, and notes whether it could. With only set, it takes only that one of
-// the target's addresses.
+// dialTarget opens the back to target, in client mode with TLS and full verification, and notes
+// the result. If only is set, it uses only that address of the target.
 func (t *Tunnel) dialTarget(c *conn, target Target, only string) *ending {
 	socket, end := t.dialTCP(c, target, only)
 	if end == nil {
@@ -45,12 +44,12 @@ func (t *Tunnel) dialTarget(c *conn, target Target, only string) *ending {
 	return end
 }
 
-// note tells p how it went with one of its places.
+// note records in p the result for one of its places.
 func (c *conn) note(p *pool.Pool, name string, end *ending) {
 	switch {
 	case end == nil:
 		p.Works(name)
-	case c.setup.Err() == nil && end.Side() != byTunnel: // else it is our own fault
+	case c.setup.Err() == nil && end.Side() != byTunnel: // otherwise we ourselves caused it
 		p.Failed(name, end.Code, clip(end.String()))
 	}
 }
@@ -58,7 +57,7 @@ func (c *conn) note(p *pool.Pool, name string, end *ending) {
 func (t *Tunnel) dialTCP(c *conn, target Target, only string) (*sock.Conn, *ending) {
 	s, timeout := c.settings, c.settings.ConnectTimeout
 	if only != "" {
-		timeout = min(timeout, headStart) // later, another one would win
+		timeout = min(timeout, headStart) // after that, another address would win
 	}
 	ctx, cancel := context.WithTimeout(c.setup, timeout)
 	defer cancel()

@@ -4,7 +4,7 @@ package tunnel
 
 import "syscall"
 
-// What the system says of a connection that fails.
+// The errors of the system for a failed connection.
 const (
 	errReset    = syscall.ECONNRESET
 	errPipe     = syscall.EPIPE

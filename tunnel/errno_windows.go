@@ -2,8 +2,8 @@ package tunnel
 
 import "golang.org/x/sys/windows"
 
-// What the system says of a connection that fails. The errors of package syscall with
-// the same names are inventions that no call returns.
+// The errors of the system for a failed connection. The errors of package syscall with
+// the same names are inventions of Go, which no call returns.
 const (
 	errReset    = windows.WSAECONNRESET
 	errPipe     = windows.WSAESHUTDOWN

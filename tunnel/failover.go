@@ -6,22 +6,22 @@ import (
 	"tlstunnel/tunnel/pool"
 )
 
-// A TargetState is whether connections can get to a target.
+// A TargetState says whether connections can reach a target.
 type TargetState struct {
 	Address   string    `json:"address"`
 	DownSince time.Time `json:"down_since,omitzero"`  // zero: it works, or was never tried
-	LastTried time.Time `json:"last_tried,omitzero"`  // when it couldn't be reached the last time
-	LastError string    `json:"last_error,omitempty"` // and why
-	Code      string    `json:"code,omitempty"`       // likewise, for programs
+	LastTried time.Time `json:"last_tried,omitzero"`  // the last failure to reach it
+	LastError string    `json:"last_error,omitempty"` // the reason of that failure
+	Code      string    `json:"code,omitempty"`       // the code of that failure, for programs
 
 	// Addresses are those of its host name that are down while another one works.
 	Addresses []TargetState `json:"addresses,omitempty"`
 }
 
-// Targets are how the targets do, in the order of the settings. It may be called at
-// any time. Nobody looks after a target but the connections that go there: without
-// any, what it says may be old. So it has those that are down tried in the background,
-// within their back-off, for the next call to know.
+// Targets returns the states of the targets, in the order of the settings. It may be called at
+// any time. Only connections find out the state of a target, so without connections the state
+// may be old. So Targets tries targets that are down in the background, within their back-off:
+// the next call has the result.
 func (t *Tunnel) Targets() []TargetState {
 	s := t.settings.Load()
 	var all []TargetState
@@ -44,9 +44,9 @@ func (t *Tunnel) Targets() []TargetState {
 	return all
 }
 
-// keepTargets makes the targets of next those whose state is known. What is known of
-// them outlives the settings. Those that are down may be tried again at once: what
-// they failed for, a certificate say, may be mended.
+// keepTargets replaces the known targets by those of next. The state of a target that stays
+// isn't lost. A target that is down may be tried again at once: the new settings may have
+// repaired it, for example with another certificate.
 func (t *Tunnel) keepTargets(next *settings) {
 	var last map[string]*pool.Pool
 	if s := t.settings.Load(); s != nil {
@@ -67,9 +67,9 @@ func (t *Tunnel) keepTargets(next *settings) {
 	t.targets.TryAll()
 }
 
-// tryDown tries what is down, in the background and within its back-off: targets, and
-// addresses of those that aren't. Connections and questions for the state start that and
-// don't wait for it. Without them nothing is tried.
+// tryDown tries targets that are down, and addresses of targets that aren't, in the background
+// and within their back-off. A new connection and a question for the state call it. They don't
+// wait for the result.
 func (t *Tunnel) tryDown(s *settings) {
 	for _, target := range s.Targets {
 		if t.targets.Try(target.Address) {
@@ -87,8 +87,8 @@ func (t *Tunnel) tryDown(s *settings) {
 	}
 }
 
-// tryPlace does with a target, or only one of its addresses, all that a connection
-// would do before the first byte.
+// tryPlace connects to a target, or to one of its addresses, as a connection does before its
+// first byte.
 func (t *Tunnel) tryPlace(s *settings, target Target, only string, p *pool.Pool, name string) {
 	defer t.running.Done()
 	defer p.Tried(name)

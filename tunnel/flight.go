@@ -16,29 +16,27 @@ import (
 	"tlstunnel/internal/diagnose"
 )
 
-// What a peer may say before it has proved anything. A real chain has some four
-// certificates, the largest that are known have ten. crypto/tls alone would take
-// 256 KiB of them and check 100 signatures, which takes 0.2 s with keys of P-521. The
-// largest of the other messages is a ClientHello with a session ticket, in which there
-// is the chain of the client, twice. There are some 350 cipher suites in the world, and no other
-// list is as long.
+// Limits for the handshake messages of a peer that has proved nothing yet. A real chain has
+// about four certificates; the largest known ones have ten. crypto/tls alone would accept
+// 256 KiB of certificates and check 100 signatures, which takes 0.2 s with P-521 keys. The
+// largest of the other messages is a ClientHello whose session ticket holds the client's chain
+// twice. About 350 cipher suites exist, and no other list is as long.
 const (
 	maxCertificates     = 16
 	maxCertificateBytes = 16 << 10
 	maxMessageBytes     = 40 << 10
 	maxListed           = 400 // in a list of a ClientHello: crypto/tls makes 24 bytes of memory of two
-	maxSignatureChecks  = 10  // one with a key of P-521 or a large one of RSA takes as long as some of others, and counts as 3
+	maxSignatureChecks  = 10  // a check with a P-521 key or a large RSA key is slow, and counts as 3
 )
 
-// flight is what the other side says in a handshake. It is looked at before crypto/tls
-// gets it, since that has no hook between a certificate message and its verification
-// (see [tlsio.Watch]).
-// It only refuses: all that is verified, crypto/tls verifies.
+// flight checks the handshake messages of the other side before crypto/tls gets them (see
+// [tlsio.Watch]): crypto/tls has no hook between a certificate message and its verification. It
+// only refuses messages. crypto/tls does all verification.
 type flight struct {
-	messages int // that were complete
+	messages int // how many messages were complete
 }
 
-// flightError is that the other side says more than a handshake needs.
+// flightError means that the other side sent more than a handshake needs.
 type flightError struct {
 	alert   tls.AlertError
 	refusal diagnose.Refusal
@@ -52,15 +50,15 @@ const (
 	alertBadCertificate   tls.AlertError = 42
 )
 
-// largeChain is for certificates that are too many.
+// largeChain returns the error for a chain with too many certificates.
 func largeChain(what string) *flightError {
 	return &flightError{alertBadCertificate, diagnose.Refusal{Code: "*.large_chain", Values: []string{"what", what}}}
 }
 
 const messageHeader = 4 // bytes: type, length
 
-// read goes through the messages that said, what comes next, is a part of. begun is what
-// came of the first one before. In TLS 1.3 those with certificates are encrypted.
+// read checks the messages in said, the next bytes of the handshake. begun has the part of the
+// first message that came before. In TLS 1.3 certificate messages are encrypted.
 func (f *flight) read(begun, said []byte, encrypted bool) error {
 	for len(said) > 0 {
 		var header [messageHeader]byte
@@ -120,8 +118,8 @@ func checkMessage(message []byte, encrypted bool) error {
 	return nil
 }
 
-// checkCertificates is for the content of a certificate message. One that can't be
-// read is for crypto/tls to refuse.
+// checkCertificates checks the content of a certificate message. It leaves a message that it
+// can't read to crypto/tls, which refuses it.
 func checkCertificates(message []byte, tls13 bool) error {
 	s := cryptobyte.String(message)
 	var context, list, der, extensions cryptobyte.String
@@ -138,7 +136,7 @@ func checkCertificates(message []byte, tls13 bool) error {
 	if len(all) > maxCertificates {
 		return largeChain(fmt.Sprintf("%d certificates, where %d are the most", len(all), maxCertificates))
 	}
-	if len(all) < 4 { // a leaf and two others: four checks
+	if len(all) < 4 { // a leaf and two other certificates need at most four checks
 		return nil
 	}
 	var chain []*x509.Certificate
@@ -155,10 +153,9 @@ func checkCertificates(message []byte, tls13 bool) error {
 	return nil
 }
 
-// signatureChecks counts the signatures that x509 would check to verify the first of
-// certs with the help of the others, if all of them were right, those with a slow key thrice.
-// It tries each way from a certificate to one with the name of its issuer. The count
-// ends above maxSignatureChecks.
+// signatureChecks counts the signatures that crypto/x509 would check to verify the first of
+// certs, if all signatures were right. It follows each way from a certificate to one with the
+// name of its issuer, and counts a slow key three times. It stops above maxSignatureChecks.
 func signatureChecks(certs []*x509.Certificate) (n int) {
 	used := make([]bool, len(certs))
 	used[0] = true
@@ -184,8 +181,8 @@ func signatureChecks(certs []*x509.Certificate) (n int) {
 	return n
 }
 
-// isSlow is for public keys with which a check takes some milliseconds. The exponent of
-// one of RSA may be as large as its owner likes.
+// isSlow reports whether a signature check with this public key takes milliseconds. The owner of
+// an RSA key can choose any exponent.
 func isSlow(public any) bool {
 	switch key := public.(type) {
 	case *ecdsa.PublicKey:

@@ -21,24 +21,24 @@ func (t *Tunnel) handshakeFront(c *conn) *ending {
 	}
 	if err := t.startTLS(c, c.front, tlsio.Server, c.settings.Front); err != nil {
 		var refused *tls.CertificateVerificationError
-		if errors.As(err, &refused) && handshakeTurns.begin(c.setup, c.origin, t.returning.has(c.origin)) == nil {
-			defer handshakeTurns.end() // to say what is wrong with a chain takes as long as to verify it
+		if errors.As(err, &refused) && handshakeTurns.acquire(c.setup, c.origin, t.returning.has(c.origin)) == nil {
+			defer handshakeTurns.release() // to explain a refused chain takes as long as to verify it
 		}
 		return cmp.Or(c.stopped(handshakeFailed), explainFront(c, err))
 	}
 	if c.session.NegotiatedProtocol == acmeProtocol {
-		_ = c.front.CloseWrite() // a CA that is gone already has seen what it wanted
+		_ = c.front.CloseWrite() // an error means that the CA has already closed
 		return &ending{completed, diagnose.New("tlstunnel.acme_check"), nil}
 	}
 	return nil
 }
 
-// acmeProtocol is what a CA asks for that wants to see a certificate and nothing
-// else (RFC 8737, section 4): it never reaches the target.
+// acmeProtocol is the application protocol of a CA that only looks at the certificate (RFC 8737,
+// section 4). Such a connection never reaches the target.
 const acmeProtocol = "acme-tls/1"
 
-// startTLS does a handshake on s within the handshake timeout and makes the
-// result its stream. On failure s stays open, but of no use.
+// startTLS does a handshake on s within the handshake timeout and makes the result its stream.
+// On failure s stays open, but can't be used any more.
 func (t *Tunnel) startTLS(c *conn, s *side, role func(*sock.Conn, *tls.Config) *tlsio.Conn, config *tls.Config) error {
 	ctx, cancel := context.WithTimeout(c.setup, c.settings.HandshakeTimeout)
 	defer cancel()
@@ -86,19 +86,18 @@ func (c *conn) secured(s *side) {
 	s.stream, s.handshake, s.terms.Hello = s.tls, nil, nil
 }
 
-// handshaking is what a side has while its handshake is under way, and when that has
-// failed. It looks at each record before crypto/tls gets it, which then works on it in a
-// turn of handshakeTurns. While it waits for the other side, to say something or to take
-// something, it has no turn.
+// handshaking is the state of a side during its handshake, and after a failed one. It checks
+// each record and waits for a turn of handshakeTurns, before crypto/tls gets the record. While
+// the handshake waits for the other side, it holds no turn.
 type handshaking struct {
 	ctx       context.Context
 	origin    netip.Prefix
 	returning bool
 	flight    flight
-	shows     bool // what is said, see [tlsio.Conn.ShowsMessages]
+	shows     bool // it sees the messages in plain text, see [tlsio.Conn.ShowsMessages]
 
-	turn    bool // it has one
-	starved bool // it waited for one in vain
+	turn    bool // it holds a turn
+	starved bool // it waited for a turn in vain
 }
 
 // record is for [tlsio.Watch].
@@ -121,15 +120,15 @@ func (h *handshaking) beginTurn() error {
 	if h.turn {
 		return h.ctx.Err()
 	}
-	err := handshakeTurns.begin(h.ctx, h.origin, h.returning)
+	err := handshakeTurns.acquire(h.ctx, h.origin, h.returning)
 	h.turn, h.starved = err == nil, err != nil
 	return err
 }
 
-// endTurn may be called without one.
+// endTurn releases the turn, if it holds one.
 func (h *handshaking) endTurn() {
 	if h.turn {
 		h.turn = false
-		handshakeTurns.end()
+		handshakeTurns.release()
 	}
 }

@@ -9,16 +9,16 @@ import (
 	"tlstunnel/internal/sock"
 )
 
-// Bounds for the connections that we close with care. Each of them costs a socket and a
-// goroutine with a small stack.
+// Limits for lingering connections. Each of them costs a socket and a goroutine with a small
+// stack.
 const (
 	maxLingering = 64          // at once, for each tunnel and each reason
-	lingerTime   = time.Second // without an acknowledgement of what is left to send
-	lingerBytes  = 1 << 20     // of a peer or target that was rejected
+	lingerTime   = time.Second // without an acknowledgement of unsent bytes
+	lingerBytes  = 1 << 20     // read from a rejected peer or target
 )
 
-// lingering is why a connection is closed with care. Each has its own places, so that
-// strangers who are rejected can't take those of others.
+// lingering is a reason to close a connection slowly, see closeLingering. Each reason has its
+// own places, so that rejected strangers can't use up those of other connections.
 type lingering struct {
 	places chan struct{}
 	bytes  int // that are read at most
@@ -26,8 +26,8 @@ type lingering struct {
 
 func newLingering(bytes int) lingering { return lingering{make(chan struct{}, maxLingering), bytes} }
 
-// hangUp closes s. Unless it has got all that was for it, with its end of stream, or
-// an alert, that is a reset: half a transfer must never look like a whole one.
+// hangUp closes s. If s hasn't got all its bytes with the end of stream, or an alert, the close
+// is a reset: half a transfer must never look like a whole one.
 func (t *Tunnel) hangUp(s *side) {
 	switch {
 	case s.rejected.Load():
@@ -39,10 +39,10 @@ func (t *Tunnel) hangUp(s *side) {
 	}
 }
 
-// mayBeReset reports whether a close of s can lose what s was sent last: bytes of the other
-// end are unread, or may still come before it has taken all. A plain side is read up to its
-// FIN. TLS ends with close_notify, and what comes after that is ignored (RFC 8446, section
-// 6.1).
+// mayBeReset reports whether a close of s can lose the bytes that we sent last. That is so if
+// bytes of the other end are unread, or can still come before it has received all. A plain side
+// is read up to its FIN. TLS ends with close_notify, and bytes after that are ignored (RFC 8446,
+// section 6.1).
 func (s *side) mayBeReset() bool {
 	if s.tls == nil || s.tls.EndedByFIN() {
 		return false

@@ -21,7 +21,7 @@ var helloLists = map[uint16]struct {
 	51: {"key shares", func(list *cryptobyte.String) bool { return number(list) && bytesOf16(list) }},
 }
 
-const preSharedKey = 41 // with which a client of TLS 1.3 shows its tickets
+const preSharedKey = 41 // the extension in which a TLS 1.3 client sends its tickets
 
 func number(list *cryptobyte.String) bool { return list.Skip(2) }
 

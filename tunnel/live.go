@@ -10,26 +10,24 @@ import (
 	"tlstunnel/internal/diagnose"
 )
 
-// live is the registry of a tunnel's connections. Each is there from accept to its log line.
-// The limits, the status, the look at those that relay, revocation and Shutdown find them
-// here, and nobody else keeps a list of connections.
+// live is the registry of a tunnel's connections, and the only list of them. A connection is in
+// it from accept to its log line. Limits, status, checkStates, revocation and Shutdown use it.
 type live struct {
-	mu    sync.Mutex // guards what follows, and setup, giveUp and relaying of each connection
+	mu    sync.Mutex // guards the fields below, and setup, giveUp and relaying of each connection
 	conns map[uint64]*conn
 
-	handshakes pending // those in server mode that are in their handshake
-
-	// How many there are that max_connections and max_connections_per_ip count.
+	handshakes pending // the connections that are in their handshake (server mode)
+	// How many connections max_connections and max_connections_per_ip count.
 	counted     int
 	countedFrom map[netip.Prefix]int // no origin has 0
 
-	toTarget, toPeer int64 // bytes of those that have ended
+	toTarget, toPeer int64 // bytes of ended connections
 }
 
 // lastID is the number of the newest connection of the process.
 var lastID atomic.Uint64
 
-// step is how far a connection has come.
+// step is the step that a connection has reached.
 type step int32
 
 const (
@@ -45,20 +43,20 @@ func (s step) String() string {
 	return [...]string{"accepted", "handshake", "authorize", "dial", "relay", "closing"}[s]
 }
 
-// A Connection is one that a tunnel has, as it was at the moment when it was listed.
+// A Connection describes an open connection of a tunnel at the moment of the call.
 type Connection struct {
-	ID       uint64         `json:"id"` // no other connection of this process has it
+	ID       uint64         `json:"id"` // unique within this process
 	Tunnel   string         `json:"tunnel"`
 	Step     string         `json:"step"` // accepted, handshake, authorize, dial, relay or closing
 	Peer     netip.AddrPort `json:"peer"`
-	Target   string         `json:"target,omitempty"` // that was dialled last
-	Since    time.Time      `json:"since"`            // it was accepted
+	Target   string         `json:"target,omitempty"` // the target that was dialled last
+	Since    time.Time      `json:"since"`            // the time of accept
 	ToTarget int64          `json:"to_target"`        // bytes
 	ToPeer   int64          `json:"to_peer"`          // bytes
 }
 
-// Connections lists those that the tunnel has, in no order. It may be called at any time,
-// and no connection waits for it.
+// Connections returns the tunnel's connections, in no order. It may be called at any time, and
+// no connection waits for it.
 func (t *Tunnel) Connections() []Connection {
 	t.live.mu.Lock()
 	defer t.live.mu.Unlock()
@@ -85,12 +83,12 @@ func (t *Tunnel) End(id uint64) bool {
 	return c != nil
 }
 
-// stopCause is why we ended a connection that could have gone on.
+// stopCause is the reason why tlstunnel ended a connection that could have gone on.
 type stopCause struct{ diagnose.Diagnosis }
 
 func (why *stopCause) Error() string { return why.String() }
 
-// stopped is how c, which doesn't relay yet, ends if it has to give up, or nil.
+// stopped returns how c ends if it was told to give up before it relays, otherwise nil.
 func (c *conn) stopped(at outcome) *ending {
 	if why, ok := context.Cause(c.setup).(*stopCause); ok {
 		return &ending{at, why.Diagnosis, nil}
@@ -98,7 +96,7 @@ func (c *conn) stopped(at outcome) *ending {
 	return nil
 }
 
-// end makes c give up what it is doing. If it is closing, there is nothing to do.
+// end makes c give up its present step or its relay. If c is closing, end does nothing.
 func (t *Tunnel) end(c *conn, why *stopCause) {
 	t.live.mu.Lock()
 	r := c.relaying
@@ -111,7 +109,7 @@ func (t *Tunnel) end(c *conn, why *stopCause) {
 	}
 }
 
-// register makes c one of the connections of the tunnel; unregister must follow.
+// register adds c to the registry. The caller must call unregister later.
 func (t *Tunnel) register(c *conn) {
 	t.running.Add(1)
 	c.id = lastID.Add(1)
@@ -141,8 +139,8 @@ func (t *Tunnel) unregister(c *conn) {
 	l.toPeer += c.toFront.Load()
 }
 
-// beginRelay makes r what its connection does from now on. Much may have changed since
-// that was admitted.
+// beginRelay registers r as the relay of its connection. It checks again what may have changed
+// since the connection was admitted.
 func (t *Tunnel) beginRelay(r *relaying) {
 	t.live.mu.Lock()
 	end := r.stopped(interrupted)
@@ -156,7 +154,7 @@ func (t *Tunnel) beginRelay(r *relaying) {
 	r.abortIfRevoked(t.settings.Load())
 }
 
-// endSetup frees what c needs until it relays. The caller holds mu.
+// endSetup frees what c needs only before it relays. The caller holds mu.
 func (l *live) endSetup(c *conn) {
 	l.handshakes.remove(c)
 	if c.giveUp != nil {
@@ -177,7 +175,7 @@ func (l *live) relays() (all []*relaying) {
 	return all
 }
 
-// sum counts the connections, and the bytes of these and of all before.
+// sum returns the number of connections, and the bytes of these and all earlier ones.
 func (l *live) sum() (conns, toTarget, toPeer int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

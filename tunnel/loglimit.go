@@ -12,72 +12,73 @@ import (
 	"time"
 )
 
-// logLimiter keeps the log readable, and its history long, whatever strangers do. Of what
-// those of one origin do alike, it lets some lines a minute through. That is enough for
-// an administrator who tries to mend a client. For all origins together there is a limit
-// too, and the more of it an origin has had, the more must be left for others. What goes
-// beyond, it counts and tells of in summaries.
+// logLimiter limits the log lines that strangers can cause, so that the log stays readable and
+// its history long. For each event of each origin it allows some lines a minute: enough for an
+// administrator who repairs a client. All origins together have a limit too. The more lines an
+// origin has had, the more must be left for others. The limiter counts the skipped lines and
+// reports them in summaries.
 type logLimiter struct {
 	limits
-	every   time.Duration // 0: everything is let through
+	every   time.Duration // the period of the limits; 0: no limit
 	summary func([]summary)
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	events map[event]*count
-	shares map[doer]share
-	lines  float64 // that may be let through now
+	shares map[peerKey]share
+	lines  float64 // how many lines are allowed now
 	since  time.Time
-	timer  *time.Timer // calls sum while there are events
+	timer  *time.Timer // calls writeSummaries while there are events
 }
 
-// limits are of a logLimiter.
+// limits are the limits of a logLimiter.
 type limits struct {
-	alike int     // lines of an event in a time of every
+	alike int     // lines of an event in a period
 	burst float64 // lines at once
-	rate  float64 // lines in a time of every, after that
+	rate  float64 // lines in a period after a burst
 
-	// A doer gets a line only if spare lines are left for each that it has had in this time
-	// of every. If it had any within rememberFor, that count begins with before. So lines are
-	// left for those that haven't been heard yet.
+	// A peer gets a line only if spare lines are left for each line that it has had in this
+	// period. If it had any within rememberFor, that count begins with before. So lines are left
+	// for peers that had none yet.
 	spare  float64
 	before int
 }
 
 // If a tunnel is attacked all the time, ofStrangers is 20 lines a minute with the summaries,
-// 12 MB of log a day. One doer alone can have 10 lines at once, and of ofRelayed 300.
+// 12 MB of log a day. A single peer can have 10 lines at once, and 300 of ofRelayed.
 var (
 	ofStrangers = limits{alike: 5, burst: 30, rate: 10, spare: 2, before: 3}
 	ofRelayed   = limits{alike: 300, burst: 700, rate: 300, spare: 1, before: 60}
 )
 
 const (
-	maxEvents   = 1024 // in a limiter, at some 300 bytes, and up to 1,000 for a reason
+	maxEvents   = 1024 // in a limiter; each takes some 300 bytes, with a long reason up to 1,000 more
 	maxSummed   = 5    // events with a summary of their own
 	sampleEvery = time.Minute
 	rememberFor = time.Hour
 )
 
-// event is what strangers do alike: the same outcome, for a reason of the same kind.
+// event is the same for connections of one peer with the same outcome and the same kind of
+// reason.
 type event struct {
-	doer    // zero for those that the limiter has no room for
+	peerKey // zero for events that the limiter has no room for
 	outcome outcome
 	code    string // of the diagnosis
-	kind    string // the same in words
+	kind    string // the part of the reason that such events have in common
 }
 
-// doer is somebody who has a share of the lines.
-type doer struct {
+// peerKey tells apart the peers that share the lines.
+type peerKey struct {
 	origin   netip.Prefix
 	identity string // of a peer with a good certificate
 }
 
-// share is what a doer has had of the lines.
+// share counts the lines of a peer.
 type share struct {
 	until time.Time
 	had   int // lines until then
 }
 
-// tally is what connections of an event come to.
+// tally adds up the connections of an event.
 type tally struct {
 	level            slog.Level // the highest
 	reason           string     // "" if there are several
@@ -99,14 +100,14 @@ func (t *tally) add(more tally) {
 	t.toPeer += more.toPeer
 }
 
-// count is what a limiter knows of an event.
+// count has the state of an event.
 type count struct {
-	tally // of those that were skipped
+	tally // of the skipped connections
 	until time.Time
-	lines int // that may be let through until then
+	lines int // how many more lines are allowed until then
 }
 
-// summary is how often an event was skipped. Its doer is zero if it is about several.
+// summary says how often an event was skipped. Its peerKey is zero if it is about several peers.
 type summary struct {
 	event
 	tally
@@ -114,15 +115,15 @@ type summary struct {
 
 func newLogLimiter(limits limits, summary func([]summary)) *logLimiter {
 	l := &logLimiter{limits: limits, every: sampleEvery, summary: summary,
-		events: make(map[event]*count), shares: make(map[doer]share), lines: limits.burst}
-	l.timer = time.AfterFunc(time.Hour, func() { l.sum(time.Now()) })
+		events: make(map[event]*count), shares: make(map[peerKey]share), lines: limits.burst}
+	l.timer = time.AfterFunc(time.Hour, func() { l.writeSummaries(time.Now()) })
 	l.timer.Stop()
 	return l
 }
 
-// allow reports whether one, which is of one connection, is let through. If it is, it may
-// report how many like it weren't before. Relayed ones are told of in summaries alone, as
-// these have their bytes.
+// allow reports whether one, the summary of a single connection, gets its line. If so, skipped
+// is how many connections like it got none before. For relayed connections it is 0: only
+// summaries report those, with their bytes.
 func (l *logLimiter) allow(now time.Time, one summary) (skipped int64, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -130,7 +131,7 @@ func (l *logLimiter) allow(now time.Time, one summary) (skipped int64, ok bool) 
 		return 0, true
 	}
 	c := l.count(now, one.event)
-	if c.lines == 0 || !l.line(now, one.doer) {
+	if c.lines == 0 || !l.spendLine(now, one.peerKey) {
 		c.add(one.tally)
 		return 0, false
 	}
@@ -141,7 +142,8 @@ func (l *logLimiter) allow(now time.Time, one summary) (skipped int64, ok bool) 
 	return skipped, true
 }
 
-// count is that of e, or of all that there is no room for.
+// count returns the count of e. If there is no room for e, it is the common count of all such
+// events.
 func (l *logLimiter) count(now time.Time, e event) *count {
 	c := l.events[e]
 	if c == nil && len(l.events) >= maxEvents {
@@ -153,7 +155,7 @@ func (l *logLimiter) count(now time.Time, e event) *count {
 			l.timer.Reset(l.every)
 		}
 		c = &count{}
-		e.kind = strings.Clone(e.kind) // a part of a longer text
+		e.kind = strings.Clone(e.kind) // so that the map doesn't hold the longer text
 		l.events[e] = c
 	}
 	if !now.Before(c.until) {
@@ -162,21 +164,21 @@ func (l *logLimiter) count(now time.Time, e event) *count {
 	return c
 }
 
-// linesFor is how many lines of e are let through in a time of every. Health checks that
-// wait in silence do so all the time.
+// linesFor returns how many lines of e are allowed in a period. Health checks that send nothing
+// come all the time, so they get fewer.
 func (l *logLimiter) linesFor(e event) int {
 	switch {
 	case e.code == silentPeer:
 		return 1
 	case e.kind == "":
-		return int(l.burst) // there is no room to tell those apart
+		return int(l.burst) // the common event of many peers
 	default:
 		return l.alike
 	}
 }
 
-// line takes one of the lines that may be written now, if there is any for d.
-func (l *logLimiter) line(now time.Time, d doer) bool {
+// spendLine uses up one of the allowed lines, if there is one for d.
+func (l *logLimiter) spendLine(now time.Time, d peerKey) bool {
 	l.lines = min(l.burst, l.lines+l.rate*float64(now.Sub(l.since))/float64(l.every))
 	l.since = now
 	s, known := l.shares[d]
@@ -192,14 +194,14 @@ func (l *logLimiter) line(now time.Time, d doer) bool {
 	l.lines--
 	s.had++
 	if !known && len(l.shares) >= maxEvents {
-		clear(l.shares) // all begin anew
+		clear(l.shares) // all peers begin again
 	}
 	l.shares[d] = s
 	return true
 }
 
-// sum tells of what was skipped, and forgets the events whose time is over.
-func (l *logLimiter) sum(now time.Time) {
+// writeSummaries reports what was skipped, and forgets events whose period is over.
+func (l *logLimiter) writeSummaries(now time.Time) {
 	l.mu.Lock()
 	var all []summary
 	for e, c := range l.events {
@@ -211,24 +213,24 @@ func (l *logLimiter) sum(now time.Time) {
 			delete(l.events, e)
 		}
 	}
-	maps.DeleteFunc(l.shares, func(_ doer, s share) bool { return now.Sub(s.until) > rememberFor })
+	maps.DeleteFunc(l.shares, func(_ peerKey, s share) bool { return now.Sub(s.until) > rememberFor })
 	if len(l.events) > 0 {
 		l.timer.Reset(l.every)
 	}
 	l.mu.Unlock()
-	l.summary(brief(all))
+	l.summary(mostFrequent(all))
 }
 
-// stop tells of all that was skipped. After it, the limiter must not be used.
+// stop reports all that was skipped. Don't use the limiter after it.
 func (l *logLimiter) stop() {
 	l.timer.Stop()
-	l.sum(time.Now().Add(2 * l.every))
+	l.writeSummaries(time.Now().Add(2 * l.every))
 	l.timer.Stop()
 }
 
-// brief has those with the highest counts first, and makes one for each outcome of the
-// rest.
-func brief(all []summary) []summary {
+// mostFrequent returns the summaries with the highest counts first, and adds up the rest to one
+// for each outcome.
+func mostFrequent(all []summary) []summary {
 	slices.SortFunc(all, func(a, b summary) int {
 		return cmp.Or(cmp.Compare(b.skipped, a.skipped), a.origin.Addr().Compare(b.origin.Addr()), cmp.Compare(a.kind, b.kind), cmp.Compare(a.identity, b.identity))
 	})
@@ -248,7 +250,7 @@ func brief(all []summary) []summary {
 	return all
 }
 
-// logSummaries writes a line for each.
+// logSummaries writes a line for each summary.
 func (t *Tunnel) logSummaries(all []summary) {
 	log := t.settings.Load().log
 	for _, s := range all {
@@ -264,7 +266,7 @@ func (s *summary) attrs() []slog.Attr {
 	if s.code != "" {
 		a = append(a, slog.String("code", s.code))
 	}
-	a = append(a, slog.String("reason", s.why()), slog.Int64("skipped", s.skipped))
+	a = append(a, slog.String("reason", s.commonReason()), slog.Int64("skipped", s.skipped))
 	if s.outcome >= interrupted {
 		a = append(a, slog.Int64("to_target", s.toTarget), slog.Int64("to_peer", s.toPeer))
 	}
@@ -282,8 +284,8 @@ func (s *summary) peer() string {
 	}
 }
 
-// why is the reason, or what the reasons have in common.
-func (s *summary) why() string {
+// commonReason returns the reason, or the part that the reasons have in common.
+func (s *summary) commonReason() string {
 	switch {
 	case s.reason != "":
 		return s.reason
@@ -294,10 +296,10 @@ func (s *summary) why() string {
 	}
 }
 
-// kind is what endings of the same kind have in common: what a reason says after a
-// colon or in quotes is about the one connection. There are so few kinds that those of
-// one origin don't fill a limiter.
-func (e *ending) kind() string {
+// reasonKind returns the part of the reason that is the same for similar endings: the text
+// before a colon or a quote. What follows is about the single connection. There are so few kinds
+// that one origin can't fill a limiter.
+func (e *ending) reasonKind() string {
 	reason := e.String()
 	if end := strings.IndexAny(reason, `:"`); end > 0 {
 		return strings.TrimSpace(reason[:end])
@@ -305,10 +307,10 @@ func (e *ending) kind() string {
 	return reason
 }
 
-// limiterFor is the limiter that counts c, which ended so; nil if it has its line in any case.
-// Peers that are refused in spite of a good certificate have one for themselves, so that
-// strangers can't keep their lines from the log. Peers that have proved nothing, but sent
-// something to the target, have another one: as a rule, such a tunnel is meant for them.
+// limiterFor returns the limiter for c, which ended so, or nil if c always gets its line. Peers
+// that are refused in spite of a good certificate have a limiter of their own: so strangers
+// can't keep their lines from the log. Peers without a certificate that sent something to the
+// target have another one: such a tunnel is usually meant for them.
 func (t *Tunnel) limiterFor(c *conn, end *ending) *logLimiter {
 	switch {
 	case c.hasProved() && end.outcome == refused:

@@ -17,7 +17,7 @@ import (
 
 // of is an event of a stranger, whose code is its kind.
 func of(ip string, o outcome, kind string) event {
-	return event{doer{origin: origin(netip.MustParseAddr(ip))}, o, kind, kind}
+	return event{peerKey{origin: origin(netip.MustParseAddr(ip))}, o, kind, kind}
 }
 
 // once is one connection of e, for the reason that its kind is.
@@ -81,13 +81,13 @@ func TestLogLimiterOfManyOrigins(t *testing.T) {
 			}
 		}
 		now = now.Add(sampleEvery)
-		limiter.sum(now)
+		limiter.writeSummaries(now)
 		if n := len(limiter.events); n > maxEvents+int(completed) {
 			t.Fatalf("%d events are kept", n)
 		}
 	}
 	now = now.Add(sampleEvery)
-	limiter.sum(now)
+	limiter.writeSummaries(now)
 	for _, s := range told {
 		skipped += s.skipped
 	}
@@ -138,13 +138,13 @@ func TestLogIsShared(t *testing.T) {
 					t.Errorf("minute %d: the first failure of another address isn't let through", minute)
 				}
 				now = now.Add(sampleEvery)
-				limiter.sum(now)
+				limiter.writeSummaries(now)
 			}
 			if len(limiter.shares) > maxEvents {
 				t.Errorf("%d shares are kept", len(limiter.shares))
 			}
 			now = now.Add(rememberFor + sampleEvery)
-			if limiter.sum(now); len(limiter.shares) > 0 {
+			if limiter.writeSummaries(now); len(limiter.shares) > 0 {
 				t.Errorf("%d shares are kept for ever", len(limiter.shares))
 			}
 		})
@@ -173,7 +173,7 @@ func TestLogLimiterOfRelayed(t *testing.T) {
 					lines++
 				}
 				if i%(60*each) == 0 {
-					limiter.sum(now)
+					limiter.writeSummaries(now)
 				}
 			}
 			limiter.stop()
@@ -200,7 +200,7 @@ func TestSummariesAreBrief(t *testing.T) {
 		}
 		all = append(all, n(of(fmt.Sprintf("192.0.2.%d", i), outcome(i%2), "noise"), int64(i+1), reason))
 	}
-	got := brief(all)
+	got := mostFrequent(all)
 	want := []summary{
 		n(of("192.0.2.9", handshakeFailed, "noise"), 10, "noise"),
 		n(of("192.0.2.8", refused, "noise"), 9, "noise"),
@@ -395,11 +395,11 @@ func TestReasonsInSummaries(t *testing.T) {
 		var kinds []string
 		var all tally
 		for _, reason := range test.reasons {
-			kinds = append(kinds, (&ending{Diagnosis: diagnose.Diagnosis{What: reason}}).kind())
+			kinds = append(kinds, (&ending{Diagnosis: diagnose.Diagnosis{What: reason}}).reasonKind())
 			all.add(tally{reason: reason, skipped: 1})
 		}
 		s := summary{event{kind: kinds[0]}, all}
-		if got := s.why(); got != test.want || len(slices.Compact(kinds)) != 1 {
+		if got := s.commonReason(); got != test.want || len(slices.Compact(kinds)) != 1 {
 			t.Errorf("%q: got %q of the kinds %q, want %q", test.reasons, got, kinds, test.want)
 		}
 	}

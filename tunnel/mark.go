@@ -11,44 +11,44 @@ import (
 	"tlstunnel/internal/tlsio"
 )
 
-// Two tlstunnels demand of each other that a stream ends with close_notify, as each
-// knows that the other always sends it. They recognize each other by two marks:
+// A tlstunnel always ends a stream with close_notify. So two tlstunnels demand it of each other.
+// They recognize each other by two marks:
 //
 //   - The last 8 of the 32 random bytes in the ClientHello of a client tunnel are a
-//     hash of the others. Any other server sees random bytes, as ever.
-//   - A server tunnel that sees this sends a word of its own along with its
-//     certificate, in the list of SCTs. Other clients get the list as it was.
+//     hash of the others. Any other server sees random bytes.
+//   - A server tunnel that sees this adds an entry of its own to the list of SCTs that goes
+//     with its certificate. Other clients get the list without it.
 //
-// Both are part of the handshake, which fails if somebody on the way adds or removes a
-// mark. Offering a protocol in ALPN instead would be simpler, but a server that
-// knows only others must then refuse us (RFC 7301, section 3.2).
+// Both are part of the handshake, which fails if somebody on the way adds or removes a mark. An
+// application protocol (ALPN) would be simpler, but a server that knows only other protocols
+// must refuse it (RFC 7301, section 3.2).
 
-// markLabel is what the marks are made of. It says what they promise.
+// markLabel is hashed into the marks. It says what they promise.
 const markLabel = "tlstunnel/1: ends every stream with close_notify"
 
-// markAnswer stands among the SCTs of a server tunnel. SCTs begin with their version,
-// and there is none of that number (RFC 6962, section 3.2).
+// markAnswer is the entry among the SCTs of a server tunnel. An SCT begins with its version, and
+// no version has that number (RFC 6962, section 3.2).
 var markAnswer = append([]byte{0xff}, markLabel...)
 
-// errNoCloseNotify is an end of stream without close_notify, where one had to come.
+// errNoCloseNotify is an end of stream without the close_notify that had to come.
 var errNoCloseNotify = errors.New("end of stream without close_notify")
 
-// helloSize is how much of a ClientHello there is up to the end of its random value,
-// which begins at helloRandom: the headers of record and message, and a version.
+// helloSize is the length of a ClientHello up to the end of its random value. Before helloRandom
+// are the headers of record and message, and a version.
 const (
 	helloRandom = tlsio.RecordHeader + 4 + 2
 	helloSize   = helloRandom + 32
 )
 
-// markHello returns config for one handshake of a client, with the mark in it.
+// markHello returns a config for one handshake of a client, whose hello has the mark.
 func markHello(config *tls.Config) *tls.Config {
 	config = config.Clone()
 	config.Rand = &helloMarker{config}
 	return config
 }
 
-// helloMarker gives crypto/tls the first random bytes that it asks for, which are
-// those of the ClientHello, and nothing else: keys never come from it.
+// helloMarker is the source of the first random bytes that crypto/tls asks for, those of the
+// ClientHello. All later bytes, from which keys come, are those of crypto/rand.
 type helloMarker struct{ config *tls.Config }
 
 func (m *helloMarker) Read(b []byte) (int, error) {
@@ -60,7 +60,7 @@ func (m *helloMarker) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// markOf is what the last bytes of a random value are in the hello of a client tunnel.
+// markOf returns the last 8 bytes of a random value in the hello of a client tunnel.
 func markOf(random []byte) []byte {
 	sum := sha256.Sum256(append([]byte(markLabel), random[:24]...))
 	return sum[:8]
@@ -71,7 +71,7 @@ func hasMark(hello []byte) bool {
 	return len(hello) >= helloSize && bytes.Equal(hello[helloSize-8:helloSize], markOf(hello[helloRandom:helloSize]))
 }
 
-// answerMark returns config, of a server, with the answer to the mark.
+// answerMark returns the config of a server with the answer to the mark.
 func answerMark(config *tls.Config) *tls.Config {
 	config = config.Clone()
 	config.Certificates = slices.Clone(config.Certificates)
@@ -96,8 +96,8 @@ func withAnswer(cert *tls.Certificate) *tls.Certificate {
 	return &answering
 }
 
-// hasAnswer reports whether the server of a session is a tlstunnel that has seen our
-// mark. A session that is resumed has the answer of the one that it began with.
+// hasAnswer reports whether the server of a session is a tlstunnel that has seen our mark. A
+// resumed session has the answer of its first handshake.
 func hasAnswer(session *tls.ConnectionState) bool {
 	return slices.ContainsFunc(session.SignedCertificateTimestamps, func(sct []byte) bool { return bytes.Equal(sct, markAnswer) })
 }

@@ -7,13 +7,13 @@ import (
 	"tlstunnel/internal/quote"
 )
 
-// outcome is how far a connection came.
+// outcome says how a connection ended, by the step that it reached.
 type outcome int
 
 const (
-	refused         outcome = iota // by an address rule, a limit, or as not authorized
+	refused         outcome = iota // by an address rule or a limit, or not authorized
 	handshakeFailed                // of the accepted connection
-	dialFailed                     // no target took it
+	dialFailed                     // no target accepted it
 	interrupted                    // relayed, and ended by an error, a timeout or a stop
 	completed                      // relayed to the end of both streams
 )
@@ -34,7 +34,7 @@ func (o outcome) message() string {
 	}
 }
 
-// Who ended a connection, as the log has it.
+// The values of the log attribute that says which side ended a connection.
 const (
 	byPeer   = diagnose.Peer
 	byTarget = diagnose.Target
@@ -45,15 +45,15 @@ const (
 type ending struct {
 	outcome outcome
 	diagnose.Diagnosis
-	err error // what the system or crypto/tls said, if anything
+	err error // the error of the system or of crypto/tls, or nil
 }
 
-// refusal is for a row of the diagnoses, as [diagnose.New] takes it.
+// refusal returns the ending for a code of the table of diagnoses, see [diagnose.New].
 func refusal(code string, values ...string) *ending {
 	return &ending{refused, diagnose.New(code, values...), nil}
 }
 
-// completion is the end of both streams, of which that of s came first.
+// completion returns the ending after both streams have ended, first that of s.
 func completion(s *side) *ending {
 	code := "*.end"
 	if s.truncated() {
@@ -62,13 +62,13 @@ func completion(s *side) *ending {
 	return &ending{completed, diagnose.New(code, "side", s.name), nil}
 }
 
-// truncated reports whether a TLS side ended without close_notify. Many programs
-// never send one, so it isn't treated as an error; but then nobody can tell a
-// whole stream from one that was cut (RFC 8446, section 6.1).
+// truncated reports whether a TLS side ended without close_notify. Many programs never send it,
+// so it is no error. But then a complete stream looks like one that was cut off (RFC 8446,
+// section 6.1).
 func (s *side) truncated() bool { return s.tls != nil && s.tls.EndedByFIN() }
 
-// maxText bounds what others can make us write into a line: the names in a
-// certificate, the protocols in a ClientHello.
+// maxText is the longest foreign text in a log line: the names in a certificate, the protocols
+// in a ClientHello.
 const maxText = 1000
 
 func clip(text string) string { return quote.Clip(text, maxText) }

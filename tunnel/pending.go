@@ -9,14 +9,13 @@ import (
 	"tlstunnel/internal/diagnose"
 )
 
-// maxHandshakes is how many peers of one tunnel may be between accept and the end of
-// their handshake. They have proved nothing yet, and so aren't counted among
-// max_connections. At some 20 KiB each, and 130 if they make an effort, that is 40 to
-// 260 MiB.
+// maxHandshakes is how many peers of one tunnel may be between accept and the end of their
+// handshake. They have proved nothing yet, so max_connections doesn't count them. Each takes
+// about 20 KiB, or 130 KiB if it sends as much as it may: together 40 to 260 MiB.
 const maxHandshakes = 2048
 
-// pending are the connections of a tunnel that are in their handshake, and so have proved
-// nothing yet, by origin. It isn't for several goroutines at once.
+// pending has the connections of a tunnel that are in their handshake, by origin. The caller
+// locks it.
 type pending struct {
 	groups    map[netip.Prefix]*group
 	order     groupHeap
@@ -27,7 +26,7 @@ type pending struct {
 // group is never empty.
 type group struct {
 	origin   netip.Prefix
-	reserved int       // how many of them count for nothing: see reserve
+	reserved int       // how many of them don't count: see reserve
 	conns    list.List // of *conn, the oldest first
 	index    int       // in the heap
 }
@@ -38,8 +37,8 @@ func (g *group) oldest() *conn { return g.conns.Front().Value.(*conn) }
 
 var crowded = &stopCause{diagnose.New("tlstunnel.made_room", "count", strconv.Itoa(maxHandshakes))}
 
-// add takes c in. If there is no room, the origin with the most connections gives up its
-// oldest one. If that is the origin of c, c isn't taken in.
+// add adds c. If there is no room, the origin with the most connections gives up its oldest one.
+// If that is the origin of c, c isn't added.
 func (p *pending) add(c *conn) (ok bool) {
 	g := p.groups[c.origin]
 	if p.size >= maxHandshakes {
@@ -66,7 +65,7 @@ func (p *pending) add(c *conn) (ok bool) {
 	return true
 }
 
-// remove undoes add. It may be called again, and for a c that wasn't taken in.
+// remove undoes add. It may be called again, and for a c that wasn't added.
 func (p *pending) remove(c *conn) {
 	if c.pending == nil {
 		return
@@ -83,7 +82,8 @@ func (p *pending) remove(c *conn) {
 	p.size--
 }
 
-// groupHeap has the largest group first, of several the one with the oldest connection.
+// groupHeap is a heap with the largest group first. Of equal groups the one with the oldest
+// connection is first.
 type groupHeap []*group
 
 func (h groupHeap) Len() int { return len(h) }

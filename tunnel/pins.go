@@ -14,16 +14,14 @@ import (
 	"tlstunnel/internal/dn"
 )
 
-// Pin makes config, that of a client, take only servers with one of the pinned
-// keys. A pin is "sha256:" and the SHA-256, in base64, of a public key as it
-// stands in a certificate (SubjectPublicKeyInfo, as in RFC 7469).
+// Pin makes the config of a client accept only servers with one of the pinned keys. A pin is
+// "sha256:" and the SHA-256, in base64, of a public key as it is in a certificate
+// (SubjectPublicKeyInfo, as in RFC 7469).
 //
-// With RootCAs set, certificate and name are verified as ever, and one
-// certificate of the verified chain, the CA included, must have a pinned key.
-// Without, the server's own key must be a pinned one, and is all that counts: who
-// has signed the certificate, its names and its dates aren't looked at. That the
-// server has the private key is proved by each handshake, or by the one that a
-// resumed session began with.
+// With RootCAs, certificate and name are verified as usual, and one certificate of the verified
+// chain, the CA included, must have a pinned key. Without RootCAs, the server's own key must be
+// pinned, and nothing else is checked: neither the signature of the certificate nor its names
+// and dates. Each full handshake proves that the server has the private key.
 func Pin(config *tls.Config, pins []string) {
 	config.InsecureSkipVerify = config.RootCAs == nil
 	config.VerifyConnection = func(state tls.ConnectionState) error {
@@ -54,8 +52,7 @@ func pinText(der []byte) string {
 	return "sha256:" + base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// notPinned is that none of the certificates has a key that is pinned: the leaf, or a
-// verified chain.
+// notPinned says that none of the certificates (the leaf, or a verified chain) has a pinned key.
 func notPinned(certs []*x509.Certificate, pins []string) error {
 	leaf, all := certs[0], strings.Join(pins, ", ")
 	refusal := &diagnose.Refusal{Text: "no pinned key: the server has " + pinOf(leaf)}

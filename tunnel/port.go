@@ -9,18 +9,17 @@ import (
 	"tlstunnel/internal/sock"
 )
 
-// port is one listening socket. It gives each connection that it accepts to the tunnel
-// that takes it: there is one.
+// port is one listening socket. It passes each accepted connection to its tunnel. Today each
+// port has one tunnel.
 type port struct {
 	listener net.Listener
 	tunnel   *Tunnel
-	failures sampler // of accept
+	failures sampler // of failed accepts
 }
 
-// Serve accepts connections from l until [Tunnel.Shutdown] and closes l. It may
-// be called for several listeners at once. A failed accept is logged and tried
-// again; the error is nil after Shutdown, and net.ErrClosed when somebody else
-// closed l.
+// Serve accepts connections from l until [Tunnel.Shutdown], and closes l. It may be called for
+// several listeners at once. It logs a failed accept and tries again. It returns nil after
+// Shutdown, and net.ErrClosed if somebody else closed l.
 func (t *Tunnel) Serve(l net.Listener) error {
 	defer l.Close()
 	p := &port{listener: l, tunnel: t}
@@ -77,11 +76,11 @@ func (p *port) accept() (*sock.Conn, error) {
 	return c, err
 }
 
-// acceptRetry is for failures of accept in a row.
+// acceptRetry is the wait after failed accepts in a row.
 var acceptRetry = backoff.Doubling{First: 5 * time.Millisecond, Most: time.Second}
 
-// wait gives the system time to recover after accept has failed, for example from too
-// many open files: to try again at once would take a whole core and change nothing.
+// wait gives the system time to recover after a failed accept, for example because of too many
+// open files. To try again at once would use a whole core and fail again.
 func (p *port) wait(err error, pause time.Duration) {
 	if skipped, ok := p.failures.allow(time.Now()); ok {
 		p.tunnel.settings.Load().log.Error("accept failed", "err", err, "retry_in", pause, "skipped", skipped)

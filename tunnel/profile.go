@@ -6,8 +6,8 @@ import (
 	"tlstunnel/internal/strength"
 )
 
-// SetProfile makes c accept what the profile of that name does: "modern", "default" or
-// "legacy". It takes any other name for the strictest.
+// SetProfile sets the versions and cipher suites in c to those of the profile "modern",
+// "default" or "legacy". Any other name counts as the strictest.
 func SetProfile(c *tls.Config, name string) {
 	switch name {
 	case "default":

@@ -5,18 +5,17 @@ import (
 	"sync"
 )
 
-// maxReturning is how many origins a tunnel remembers at least, from which a peer has come
-// through its handshake and was authorized. In a flood of hellos from thousands of addresses
-// nothing else tells a peer from the strangers before its handshake is over. Each tunnel has
-// its own memory, as one tunnel may let in anybody whom another refuses.
+// maxReturning is how many returning origins a tunnel remembers at least: those from which a
+// peer was authorized after its handshake. In a flood of hellos from thousands of addresses,
+// nothing else tells a peer from strangers before its handshake is over. Each tunnel has its own
+// memory: one tunnel may let in peers that another refuses.
 const maxReturning = 1024
 
-// reserve is how many handshakes of a returning origin don't give up their place for those
-// of strangers. It is small: strangers may have come through a handshake once, too.
+// reserve is how many handshakes of a returning origin keep their place in a flood of strangers.
+// It is small: an attacker may have completed a handshake once, too.
 const reserve = 8
 
-// recent remembers the origins that were added last: at least size of them, and at most twice
-// as many.
+// recent remembers the origins that were added last: at least size, and at most twice as many.
 type recent struct {
 	size int
 

@@ -12,27 +12,27 @@ import (
 	"tlstunnel/internal/dn"
 )
 
-// A RevocationList is what a CA says of certificates that are no longer good,
-// though they haven't expired. Its signature has been verified.
+// A RevocationList has the certificates that a CA has revoked before they expire. The caller
+// has verified its signature.
 type RevocationList struct {
 	Name    string // for messages: its file
 	Issuer  *x509.Certificate
-	Revoked map[string]string // from serial numbers, in decimal, to since when and why
+	Revoked map[string]string // the key is a serial number in decimal, the value says since when and why
 
 	NextUpdate    time.Time // after it, the list is out of date; zero: never
-	RefuseExpired bool      // who it is about, once it is out of date
+	RefuseExpired bool      // once it is out of date, refuse all certificates of its CA
 }
 
-// isAbout reports whether the CA of l issued cert. CAs of the same name are told
-// apart by their signature.
+// isAbout reports whether the CA of l issued cert. The signature tells CAs of the same name
+// apart.
 func (l *RevocationList) isAbout(cert *x509.Certificate) bool {
 	return bytes.Equal(cert.RawIssuer, l.Issuer.RawSubject) && cert.CheckSignatureFrom(l.Issuer) == nil
 }
 
-// revoked says why cert is no longer good, or nil.
+// revoked returns why cert is revoked, or nil.
 func (s *settings) revoked(cert *x509.Certificate) *diagnose.Refusal {
 	for _, l := range s.RevocationLists {
-		// The signature, which takes time, is looked at last.
+		// isAbout comes last: to check a signature takes time.
 		if why, ok := l.Revoked[cert.SerialNumber.String()]; ok && l.isAbout(cert) {
 			return &diagnose.Refusal{Code: "*.revoked", Values: []string{"since", why, "file", l.Name}}
 		}
@@ -40,7 +40,7 @@ func (s *settings) revoked(cert *x509.Certificate) *diagnose.Refusal {
 	return nil
 }
 
-// outOfDate is a list that is, and should say whether cert is revoked, or nil.
+// outOfDate returns a list about cert that is out of date, or nil.
 func (s *settings) outOfDate(cert *x509.Certificate, now time.Time) *RevocationList {
 	for _, l := range s.RevocationLists {
 		if !l.NextUpdate.IsZero() && now.After(l.NextUpdate) && l.isAbout(cert) {
@@ -50,8 +50,7 @@ func (s *settings) outOfDate(cert *x509.Certificate, now time.Time) *RevocationL
 	return nil
 }
 
-// whyRevoked says why the certificate that the TLS side of c showed can't be
-// relied on, or nil.
+// whyRevoked returns why the certificate of the TLS side of c is revoked, or nil.
 func (t *Tunnel) whyRevoked(c *conn) *diagnose.Refusal {
 	why := c.settings.whyRevoked(c.session)
 	if why != nil {
@@ -72,7 +71,7 @@ func (t *Tunnel) whyRevoked(c *conn) *diagnose.Refusal {
 	return nil
 }
 
-// warnOutOfDate warns once a second at the most.
+// warnOutOfDate warns at most once a second.
 func (t *Tunnel) warnOutOfDate(c *conn, l *RevocationList) {
 	if skipped, ok := t.outdated.allow(time.Now()); ok {
 		c.settings.log.Warn("a CRL is out of date, get a new one from the CA: certificates that were revoked since are accepted",
@@ -80,8 +79,8 @@ func (t *Tunnel) warnOutOfDate(c *conn, l *RevocationList) {
 	}
 }
 
-// whyRevoked says what is revoked in all the chains of a session, or nil if one
-// of them is good.
+// whyRevoked returns nil if a chain of the session has no revoked certificate. Otherwise it says
+// what is revoked.
 func (s *settings) whyRevoked(session *tls.ConnectionState) (why *diagnose.Refusal) {
 	for _, chain := range chainsOf(session) {
 		if why = s.revokedIn(chain); why == nil {
@@ -103,8 +102,8 @@ func (s *settings) revokedIn(chain []*x509.Certificate) *diagnose.Refusal {
 	return nil
 }
 
-// chainsOf are the chains that were verified. Where a pinned key alone counted,
-// there are none, and what was shown stands for them.
+// chainsOf returns the verified chains. If only a pinned key was checked, there are none, and it
+// returns the certificates that were sent.
 func chainsOf(session *tls.ConnectionState) [][]*x509.Certificate {
 	if len(session.VerifiedChains) == 0 && len(session.PeerCertificates) > 0 {
 		return [][]*x509.Certificate{session.PeerCertificates}
@@ -112,7 +111,7 @@ func chainsOf(session *tls.ConnectionState) [][]*x509.Certificate {
 	return session.VerifiedChains
 }
 
-// abortRevoked ends the connections that s makes those of revoked certificates.
+// abortRevoked ends the connections whose certificate is revoked in s.
 func (t *Tunnel) abortRevoked(s *settings) {
 	if len(s.RevocationLists) == 0 {
 		return

@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// sampler lets one event a second through, so that a flood of them doesn't
-// become a flood of log lines. The zero value is ready for use.
+// sampler allows one event a second, so that a flood of events doesn't become a flood of log
+// lines. The zero value is ready for use.
 type sampler struct {
 	mu      sync.Mutex // guards what follows
 	next    time.Time
 	skipped int64
 }
 
-// allow reports whether this event is let through, and how many weren't since
-// the last one that was.
+// allow reports whether this event is allowed, and how many were skipped since the last allowed
+// one.
 func (s *sampler) allow(now time.Time) (skipped int64, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

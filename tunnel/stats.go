@@ -7,12 +7,12 @@ import (
 // Stats are a tunnel's counts since it was made.
 type Stats struct {
 	Active          int64 `json:"active"`  // connections now
-	Refused         int64 `json:"refused"` // by an address rule, a limit, or as not authorized
+	Refused         int64 `json:"refused"` // by an address rule or a limit, or not authorized
 	HandshakeFailed int64 `json:"handshake_failed"`
 	TargetFailed    int64 `json:"target_failed"`
 	Interrupted     int64 `json:"interrupted"`
 	Completed       int64 `json:"completed"`
-	NoCloseNotify   int64 `json:"no_close_notify"` // of the completed, those that a TLS side ended without close_notify
+	NoCloseNotify   int64 `json:"no_close_notify"` // completed connections whose TLS side sent no close_notify
 	ToTarget        int64 `json:"to_target"`       // bytes
 	ToPeer          int64 `json:"to_peer"`         // bytes
 }
@@ -29,8 +29,8 @@ func (n *counters) count(c *conn, end *ending) {
 	}
 }
 
-// Stats may be called at any time. Connections are counted at their end, but for
-// Active and the bytes, which count as they move.
+// Stats may be called at any time. A connection counts at its end. Active and the bytes include
+// open connections.
 func (t *Tunnel) Stats() Stats {
 	n := &t.stats
 	active, toTarget, toPeer := t.live.sum()

@@ -10,8 +10,8 @@ import (
 	"tlstunnel/internal/strength"
 )
 
-// demandStrength makes config, of either side, refuse weak keys. Of what is verified
-// otherwise, crypto/tls takes RSA from 1,024 bits.
+// demandStrength makes config, of either side, refuse weak keys. By itself crypto/tls accepts
+// RSA keys from 1,024 bits.
 func demandStrength(config *tls.Config) {
 	verify := config.VerifyConnection
 	config.VerifyConnection = func(state tls.ConnectionState) error {
@@ -24,11 +24,11 @@ func demandStrength(config *tls.Config) {
 	}
 }
 
-// verifyStrength wants one chain whose keys are all strong.
+// verifyStrength returns an error unless one chain has strong keys only.
 func verifyStrength(state tls.ConnectionState) (err error) {
 	chains := state.VerifiedChains
 	if len(chains) == 0 && len(state.PeerCertificates) > 0 {
-		chains = [][]*x509.Certificate{state.PeerCertificates[:1]} // the pinned one: nobody vouches for it
+		chains = [][]*x509.Certificate{state.PeerCertificates[:1]} // the pinned certificate, which has no verified chain
 	}
 	for _, chain := range chains {
 		if err = strengthOf(chain); err == nil {

@@ -2,10 +2,10 @@ package tunnel
 
 import "time"
 
-// checkStates finds what no read and no write tells of the connections that relay: the end of
-// a side that nobody reads from, as its stream has ended or the other side takes
-// nothing, and a side that has vanished and owes us an acknowledgement. It asks the
-// system only about these, and looks again for as long as there are connections.
+// checkStates asks the kernel for the TCP state of relaying connections where no read and no
+// write would notice the end: a side that we don't read from, because its stream has ended or
+// the other side is blocked, and a side that has vanished and owes us an acknowledgement. It
+// asks only about these, and again as long as there are connections.
 func (t *Tunnel) checkStates() {
 	for _, r := range t.live.relays() {
 		r.checkState(&r.up)
@@ -16,7 +16,7 @@ func (t *Tunnel) checkStates() {
 	}
 }
 
-// stateInterval is a second, or an eighth of what it is about.
+// stateInterval returns a second, or an eighth of the shortest timeout that it serves.
 func (t *Tunnel) stateInterval() time.Duration {
 	s := t.settings.Load()
 	interval := min(time.Second, s.HalfCloseTimeout/checksPerLimit)
@@ -26,10 +26,10 @@ func (t *Tunnel) stateInterval() time.Duration {
 	return max(interval, 10*time.Millisecond)
 }
 
-// checkState is for the side that f comes from.
+// checkState checks the side that f reads from.
 func (r *relaying) checkState(f *flow) {
 	s, writing := f.src, f.writing.Load()
-	unread := writing || f.stage.Load() != stageOpen // if it is read, its reader sees its end
+	unread := writing || f.stage.Load() != stageOpen // otherwise the reader sees the end of the side
 	waiting := s.socket.OwesAnswer(r.to(s).writing.Load())
 	if !unread && !waiting {
 		return
@@ -55,8 +55,8 @@ func (r *relaying) checkState(f *flow) {
 	case state.Ended && writing:
 		r.limitHalfClose()
 	case f.stage.Load() == stageEnded && s.tls != nil:
-		// If it closed, its system resets the connection when something more comes. A
-		// ticket is the one thing that we have to say by ourselves.
+		// If the side has closed, its system answers any further bytes with a reset. A session
+		// ticket is the only thing that we can send by ourselves.
 		s.tls.SendTicket()
 	}
 }

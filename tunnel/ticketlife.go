@@ -8,20 +8,20 @@ import (
 	"time"
 )
 
-// ticketLife is how long after a full handshake its session can be resumed, however often it is
-// used meanwhile. crypto/tls has 7 days for that, and says so to clients of TLS 1.3: they
-// may come later, and then make a full handshake.
+// ticketLife is how long after a full handshake its session can be resumed, even if it is used
+// often. The limit of crypto/tls is 7 days, which it also announces to TLS 1.3 clients. A client
+// that comes later than ticketLife makes a full handshake.
 const ticketLife = 24 * time.Hour
 
-// stampName begins the part of a session's Extra that has the time of the full handshake.
-// A session of TLS 1.3 that is resumed gets a new ticket, with the stamp of the old one.
+// stampName is the prefix of our entry in a session's Extra. The entry, the stamp, has the time
+// of the full handshake. A resumed TLS 1.3 session gets a new ticket with the old stamp.
 var stampName = []byte("tlstunnel session began at ")
 
 func newStamp(now time.Time) []byte {
 	return binary.BigEndian.AppendUint64(bytes.Clone(stampName), uint64(now.Unix()))
 }
 
-// stampOf is nil if session has none.
+// stampOf returns the stamp of session, or nil.
 func stampOf(session *tls.SessionState) []byte {
 	for _, extra := range session.Extra {
 		if bytes.HasPrefix(extra, stampName) && len(extra) == len(stampName)+8 {
@@ -31,20 +31,21 @@ func stampOf(session *tls.SessionState) []byte {
 	return nil
 }
 
-// freshStamp is the stamp of a session that began less than ticketLife ago, or nil.
+// freshStamp returns the stamp of session if it began less than ticketLife ago, otherwise nil.
 func freshStamp(session *tls.SessionState, now time.Time) []byte {
 	stamp := stampOf(session)
 	if stamp == nil {
 		return nil
 	}
 	age := now.Sub(time.Unix(int64(binary.BigEndian.Uint64(stamp[len(stampName):])), 0))
-	if age <= -time.Minute || age >= ticketLife { // the clock may have been set back a little
+	if age <= -time.Minute || age >= ticketLife { // a minute: the clock may have been set back a little
 		return nil
 	}
 	return stamp
 }
 
-// limitTickets makes config, of a server that is complete, take tickets for ticketLife.
+// limitTickets makes the config of a server accept tickets for ticketLife. The config must be
+// complete.
 func limitTickets(config *tls.Config, now func() time.Time) {
 	tickets := &tickets{keys: config, now: now}
 	tickets.serve(config)
@@ -58,14 +59,14 @@ func limitTickets(config *tls.Config, now func() time.Time) {
 		if !slices.Contains(hello.Extensions, preSharedKey) {
 			return nil, nil
 		}
-		// crypto/tls doesn't tell from which ticket a new one comes.
+		// crypto/tls doesn't say which ticket a new one replaces, so note the stamps here.
 		one := config.Clone()
 		tickets.serveOne(one)
 		return one, nil
 	}
 }
 
-// tickets makes and takes those of a server.
+// tickets makes and reads the session tickets of a server.
 type tickets struct {
 	keys *tls.Config
 	now  func() time.Time
@@ -75,8 +76,8 @@ type tickets struct {
 func (t *tickets) serve(config *tls.Config) {
 	config.WrapSession = func(state tls.ConnectionState, session *tls.SessionState) ([]byte, error) {
 		if state.DidResume && state.Version == tls.VersionTLS12 {
-			// It would have the old secret, for another day. An empty ticket says
-			// that there is none (RFC 5077, section 3.3): the old one may go on.
+			// A new ticket would hold the old secret for another day. An empty ticket means
+			// that there is no new one (RFC 5077, section 3.3): the client may keep the old one.
 			return []byte{}, nil
 		}
 		return t.wrap(state, session, newStamp(t.now()))
@@ -89,7 +90,7 @@ func (t *tickets) serve(config *tls.Config) {
 
 // serveOne is for a connection of TLS 1.3 that may resume a session.
 func (t *tickets) serveOne(config *tls.Config) {
-	var began []byte // the stamp of the last one that was unwrapped: that is resumed, if any is
+	var began []byte // the stamp of the last unwrapped ticket: crypto/tls resumes that one or none
 	config.UnwrapSession = func(ticket []byte, state tls.ConnectionState) (session *tls.SessionState, err error) {
 		session, began = t.unwrap(ticket, state)
 		return session, nil
@@ -107,7 +108,7 @@ func (t *tickets) wrap(state tls.ConnectionState, session *tls.SessionState, sta
 	return t.keys.EncryptTicket(state, session)
 }
 
-// unwrap gives nil for what can't be resumed: a full handshake does.
+// unwrap returns nil for a ticket that can't be resumed: a full handshake follows.
 func (t *tickets) unwrap(ticket []byte, state tls.ConnectionState) (session *tls.SessionState, stamp []byte) {
 	session, err := t.keys.DecryptTicket(ticket, state)
 	if err != nil || session == nil {
@@ -119,26 +120,26 @@ func (t *tickets) unwrap(ticket []byte, state tls.ConnectionState) (session *tls
 	return session, stamp
 }
 
-// limitSessions makes config, of one connection of a client, resume sessions for ticketLife.
+// limitSessions makes the config for one connection of a client resume sessions for ticketLife.
 func limitSessions(config *tls.Config, now func() time.Time) {
 	if config.ClientSessionCache != nil {
 		config.ClientSessionCache = &freshSessions{ClientSessionCache: config.ClientSessionCache, now: now}
 	}
 }
 
-// freshSessions is a cache, for one connection, whose sessions live for ticketLife.
+// freshSessions is a session cache for one connection. Its sessions live for ticketLife.
 type freshSessions struct {
 	tls.ClientSessionCache
 	now func() time.Time
 
-	// began is the stamp of the session that was offered. If the server didn't take it, the
-	// next one ends with it all the same: that is but a full handshake more.
+	// began is the stamp of the session that was offered. If the server refused it, the next
+	// session gets this stamp too, and ends earlier: that costs only one more full handshake.
 	began []byte
 }
 
 func (c *freshSessions) Put(key string, cached *tls.ClientSessionState) {
-	// A nil one means that crypto/tls removes what there is. An empty ticket says that
-	// there is no new one: see tickets.
+	// With nil, crypto/tls removes the session. An empty ticket means that there is no new one:
+	// see tickets.
 	ticket, session, err := cached.ResumptionState()
 	if err == nil && session != nil {
 		if len(ticket) == 0 {

@@ -1,18 +1,16 @@
 // Package tunnel is the data plane: it accepts connections, speaks TLS on one
 // side and plain TCP on the other, and moves the bytes.
 //
-// It knows nothing of files, certificates on disk or the configuration: it is
-// given addresses, limits and [tls.Config] values, and it opens no listener
-// itself.
+// It knows nothing of files, certificates on disk or the configuration: the caller passes it
+// addresses, limits, [tls.Config] values and listeners.
 //
 //	t := tunnel.New(tunnel.Settings{Name: "pacs", Front: cfg, Targets: ...})
 //	go t.Serve(listener)
 //	...
 //	t.Shutdown(ctx)
 //
-// The accepted connection is the front, the dialled one the back, whichever of
-// the two has the TLS. conn.go shows the way of a connection. This is the way of a
-// byte in server mode, there and back:
+// The accepted connection is the front, the dialled one the back, in both modes. conn.go shows
+// the way of a connection. This is the way of a byte in server mode, there and back:
 //
 //	peer     sends records of TLS
 //	 sock    reads all that has come into a chunk from a pool, up to 192 KiB
@@ -43,46 +41,45 @@ import (
 	"tlstunnel/tunnel/pool"
 )
 
-// Settings are what a tunnel does. They aren't changed once given to [New].
+// Settings say what a tunnel does. Don't change them after [New].
 type Settings struct {
 	Name string
 
-	// Front, when set, is the TLS that accepted connections must speak
-	// (server mode); nil means that they are plain (client mode).
+	// Front is the TLS config for accepted connections (server mode). With nil they are plain
+	// (client mode).
 	Front *tls.Config
 
-	// Allow are the peers that may connect, by their certificate; each rule is
-	// enough. Empty: all that Front lets in.
+	// Allow says which peers may connect, by their certificate. A peer needs to match one rule.
+	// Without rules, all peers that Front accepts may connect.
 	Allow []Rule
 
-	// Own are the certificates by which this machine is a server. A peer with the key
-	// of one of them may not connect, unless a rule of Allow names the key: it is on
-	// this machine for another purpose, and may be in each of its backups.
+	// Own has the server certificates of this machine. A peer with the key of one of them may not
+	// connect, unless a rule of Allow names the key: the key is on this machine for another
+	// purpose, and may be in each of its backups.
 	Own []*x509.Certificate
 
-	// Trusted are the CAs that Front or Targets trust, for the log to say what is
-	// wrong with a certificate that was refused: a pool can't be listed. Empty if they
-	// are those of the operating system.
+	// Trusted has the CAs that Front or Targets trust. The log needs them to explain a refused
+	// certificate: an x509.CertPool can't be listed. It is empty for the operating system's CAs.
 	Trusted []*x509.Certificate
 
 	// RevocationLists are for the certificates of peers in server mode, and of
 	// targets in client mode.
 	RevocationLists []*RevocationList
 
-	// Targets are tried in order until one takes the connection, but those last that
-	// are known to be down.
+	// Targets are tried in order until one accepts the connection. Targets that are down come
+	// last.
 	Targets []Target
 
 	AllowFrom []netip.Prefix // empty: anybody
 	DenyFrom  []netip.Prefix // wins over AllowFrom
 
-	// RequireCloseNotify makes an end of the TLS stream without close_notify an
-	// error. Of another tlstunnel, it is one anyway.
+	// RequireCloseNotify makes an end of the TLS stream without close_notify an error. From
+	// another tlstunnel it always is one.
 	RequireCloseNotify bool
 
-	// In server mode, these are about connections after the handshake. 0: no limit.
+	// In server mode, these limits count connections after the handshake. 0: no limit.
 	MaxConnections      int
-	MaxConnectionsPerIP int // of IPv6, from one /64
+	MaxConnectionsPerIP int // for IPv6, from one /64
 
 	HandshakeTimeout time.Duration // for each handshake, front or back
 	ConnectTimeout   time.Duration // for each target
@@ -97,8 +94,8 @@ type Settings struct {
 type Target struct {
 	Address string // host:port, resolved anew for each connection
 
-	// TLS, when set, is spoken to the target (client mode). It must be
-	// complete, with ServerName.
+	// TLS is the TLS config for the target (client mode), complete with ServerName. With nil the
+	// connection is plain.
 	TLS *tls.Config
 }
 
@@ -115,17 +112,16 @@ type Tunnel struct {
 	live      live
 	returning *recent // origins of peers that were here before
 
-	// rejected and answered are why [Tunnel.closeLingering] may wait.
+	// rejected and answered are the reasons of [Tunnel.closeLingering].
 	rejected, answered lingering
 
-	// setup ends when the tunnel begins to stop: what has relayed nothing yet
-	// is given up.
+	// setup ends when the tunnel begins to stop: then connections that don't relay yet give up.
 	setup     context.Context
 	stopSetup context.CancelCauseFunc
 
 	stateTimer *time.Timer // calls checkStates
 
-	targets *pool.Pool // those of the settings
+	targets *pool.Pool // the targets of the settings
 
 	running sync.WaitGroup // Serve calls, connections and attempts to reach a target
 
@@ -134,15 +130,14 @@ type Tunnel struct {
 	ports   []*port
 }
 
-// settings are Settings ready for use. A connection keeps those that it began
-// with.
+// settings are Settings ready for use. A connection keeps the settings that it began with.
 type settings struct {
 	Settings
 	allow  []rule
 	log    *slog.Logger
 	dialer net.Dialer
 
-	addresses map[string]*pool.Pool // of each target, if its host name has several
+	addresses map[string]*pool.Pool // the addresses of each target whose host name has several
 }
 
 // New returns a tunnel that does as s says once [Tunnel.Serve] is called.
@@ -164,15 +159,14 @@ func New(s Settings) *Tunnel {
 	t.refusals = newLogLimiter(ofStrangers, t.logSummaries)
 	t.relayed = newLogLimiter(ofRelayed, t.logSummaries)
 	t.stateTimer = time.AfterFunc(time.Hour, t.checkStates)
-	t.stateTimer.Stop() // until there is a connection
+	t.stateTimer.Stop() // the first connection starts it
 	t.Apply(s)
 	return t
 }
 
-// Apply makes the tunnel do as s says with the connections that it accepts from
-// now on. Session tickets and sessions live in the TLS configs of s: none
-// outlives the trust that it was made under, if s comes with new ones. Of the
-// connections that there are, it ends those whose certificate s has as revoked.
+// Apply makes s the settings of new connections. It ends open connections whose certificate is
+// revoked in s. Session tickets and sessions belong to the TLS configs of s. So if s has new TLS
+// configs, no session outlives the trust that it was made under.
 func (t *Tunnel) Apply(s Settings) {
 	next := &settings{
 		Settings: s,
@@ -201,11 +195,11 @@ func (t *Tunnel) Apply(s Settings) {
 	t.abortRevoked(next)
 }
 
-// Shutdown closes the listeners and the connections that haven't begun to
-// relay, waits for the others until ctx is done, then closes those too. It
-// returns ctx's error when there were any left, after they are gone.
+// Shutdown closes the listeners and the connections that don't relay yet. It waits for the
+// others until ctx is done, then closes those too. It returns after the last connection has
+// ended, with ctx's error if it had to close any.
 func (t *Tunnel) Shutdown(ctx context.Context) error {
-	t.stopSetup(&stopCause{diagnose.New("tlstunnel.stopping")}) // first: by it a port knows who closed its listener
+	t.stopSetup(&stopCause{diagnose.New("tlstunnel.stopping")}) // first: so a port knows that we closed its listener
 	t.mu.Lock()
 	t.stopped = true
 	for _, p := range t.ports {

@@ -7,37 +7,36 @@ import (
 	"sync"
 )
 
-// handshakeTurns are those of the whole process, as its processors are. While all
-// are taken, what is relayed still gets its share of them from Go's scheduler.
+// handshakeTurns limits the handshakes of the whole process to one for each processor. While all
+// turns are taken, Go's scheduler still gives relaying connections their share.
 var handshakeTurns = newTurns(runtime.GOMAXPROCS(0))
 
-// turns lets a number of goroutines compute at a time. The others wait in a queue
-// for each origin, and the origins take turns (fair queueing). If a peer comes from one
-// address with thousands of connections, these wait for each other alone. If strangers come
-// from thousands of addresses, returning origins don't wait for all of them: every second
-// turn is theirs.
+// turns is a semaphore with fair queueing: each origin has a queue, and the origins take turns.
+// Thousands of connections from one address wait only for each other. If strangers come from
+// thousands of addresses, returning origins don't wait for all of them: they get every second
+// turn.
 type turns struct {
 	mu     sync.Mutex // guards what follows
 	free   int
 	queues map[netip.Prefix][]*waiting
-	order  [2][]netip.Prefix // the origins that have a queue, the next one first: strangers, and returning
-	last   int               // which of the two had its turn last
+	order  [2][]netip.Prefix // the origins with a queue, the next one first: of strangers, of returning origins
+	last   int               // the index in order that had the last turn
 }
 
-// waiting is in a queue.
+// waiting is a goroutine in a queue.
 type waiting struct {
 	granted   chan struct{} // closed when it has a turn
-	returning bool          // its origin, to the tunnel where it is
-	gaveUp    bool          // its context is done: it takes no turn any more
+	returning bool          // its origin is a returning one for its tunnel
+	gaveUp    bool          // its context is done: it needs no turn any more
 }
 
 func newTurns(n int) *turns {
 	return &turns{free: n, queues: make(map[netip.Prefix][]*waiting)}
 }
 
-// begin waits for a turn; end must follow, unless it returns an error, which is that
-// of ctx.
-func (t *turns) begin(ctx context.Context, origin netip.Prefix, returning bool) error {
+// acquire waits for a turn. The caller must call release, unless acquire returns an error,
+// which is that of ctx.
+func (t *turns) acquire(ctx context.Context, origin netip.Prefix, returning bool) error {
 	t.mu.Lock()
 	if ctx.Err() != nil || t.free > 0 {
 		defer t.mu.Unlock()
@@ -49,7 +48,7 @@ func (t *turns) begin(ctx context.Context, origin netip.Prefix, returning bool) 
 	w := &waiting{granted: make(chan struct{}), returning: returning}
 	t.queues[origin] = append(t.queues[origin], w)
 	if len(t.queues[origin]) == 1 {
-		t.line(origin)
+		t.queueOrigin(origin)
 	}
 	t.mu.Unlock()
 
@@ -62,22 +61,22 @@ func (t *turns) begin(ctx context.Context, origin netip.Prefix, returning bool) 
 	defer t.mu.Unlock()
 	select {
 	case <-w.granted:
-		t.pass()
+		t.grantNext()
 	default:
 		w.gaveUp = true
 	}
 	return ctx.Err()
 }
 
-// end gives the turn to the next one.
-func (t *turns) end() {
+// release gives the turn to the next goroutine.
+func (t *turns) release() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.pass()
+	t.grantNext()
 }
 
-// pass is for the caller to hold t.mu.
-func (t *turns) pass() {
+// grantNext gives the turn to the next goroutine that still waits. The caller holds t.mu.
+func (t *turns) grantNext() {
 	for len(t.queues) > 0 {
 		if t.last = 1 - t.last; len(t.order[t.last]) == 0 {
 			t.last = 1 - t.last
@@ -88,7 +87,7 @@ func (t *turns) pass() {
 		t.order[t.last] = t.order[t.last][1:]
 		if queue = queue[1:]; len(queue) > 0 {
 			t.queues[origin] = queue
-			t.line(origin)
+			t.queueOrigin(origin)
 		} else {
 			delete(t.queues, origin)
 		}
@@ -100,9 +99,9 @@ func (t *turns) pass() {
 	t.free++
 }
 
-// line puts an origin at the end of the line of the first one in its queue. The caller
-// holds t.mu.
-func (t *turns) line(origin netip.Prefix) {
+// queueOrigin puts an origin at the end of one of the two orders. The first waiting in its queue
+// decides which. The caller holds t.mu.
+func (t *turns) queueOrigin(origin netip.Prefix) {
 	which := 0
 	if t.queues[origin][0].returning {
 		which = 1

@@ -27,25 +27,25 @@ func queued(t *testing.T, turns *turns, n int) {
 func TestTurnsGoRound(t *testing.T) {
 	leakCheck(t)
 	turns := newTurns(1)
-	check(t, turns.begin(t.Context(), netip.Prefix{}, false))
+	check(t, turns.acquire(t.Context(), netip.Prefix{}, false))
 	got := make(chan string)
 	for i, name := range []string{"a1", "a2", "a3", "b1", "c1", "c2"} {
 		go func() {
-			_ = turns.begin(context.Background(), netip.PrefixFrom(netip.AddrFrom4([4]byte{name[0]}), 32), false)
+			_ = turns.acquire(context.Background(), netip.PrefixFrom(netip.AddrFrom4([4]byte{name[0]}), 32), false)
 			got <- name
 		}()
 		queued(t, turns, i+1)
 	}
 	var order []string
 	for range 6 {
-		turns.end()
+		turns.release()
 		order = append(order, <-got)
 	}
 	if want := []string{"a1", "b1", "c1", "a2", "c2", "a3"}; !slices.Equal(order, want) {
 		t.Errorf("got %v, want %v", order, want)
 	}
-	turns.end()
-	check(t, turns.begin(t.Context(), netip.Prefix{}, false))
+	turns.release()
+	check(t, turns.acquire(t.Context(), netip.Prefix{}, false))
 }
 
 // Strangers of any number of addresses leave every second turn to those who were here before.
@@ -54,18 +54,18 @@ func TestTurnsOfReturningOrigins(t *testing.T) {
 	turns, address := newTurns(1), func(name string) netip.Prefix {
 		return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 9, 8, name[0]}), 32)
 	}
-	check(t, turns.begin(t.Context(), netip.Prefix{}, false))
+	check(t, turns.acquire(t.Context(), netip.Prefix{}, false))
 	got := make(chan string)
 	for i, name := range []string{"a1", "b1", "c1", "d1", "y1", "y2", "z1"} {
 		go func() {
-			_ = turns.begin(context.Background(), address(name), name >= "y")
+			_ = turns.acquire(context.Background(), address(name), name >= "y")
 			got <- name
 		}()
 		queued(t, turns, i+1)
 	}
 	var order []string
 	for range 7 {
-		turns.end()
+		turns.release()
 		order = append(order, <-got)
 	}
 	if want := []string{"y1", "a1", "z1", "b1", "y2", "c1", "d1"}; !slices.Equal(order, want) {
@@ -77,25 +77,25 @@ func TestTurnsOfReturningOrigins(t *testing.T) {
 func TestTurnsOfThoseWhoLeave(t *testing.T) {
 	leakCheck(t)
 	turns := newTurns(1)
-	if err := turns.begin(stopNow(), netip.Prefix{}, false); !errors.Is(err, context.Canceled) {
+	if err := turns.acquire(stopNow(), netip.Prefix{}, false); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v of a context that was over", err)
 	}
 	for range 200 {
-		check(t, turns.begin(t.Context(), netip.Prefix{}, false))
+		check(t, turns.acquire(t.Context(), netip.Prefix{}, false))
 		ctx, cancel := context.WithCancel(t.Context())
 		left := make(chan error)
-		go func() { left <- turns.begin(ctx, netip.Prefix{}, false) }()
+		go func() { left <- turns.acquire(ctx, netip.Prefix{}, false) }()
 		queued(t, turns, 1)
 		go cancel()
-		turns.end()
+		turns.release()
 		if <-left == nil {
-			turns.end()
+			turns.release()
 		}
 		cancel()
 		within, stop := context.WithTimeout(t.Context(), patience)
-		check(t, turns.begin(within, netip.Prefix{}, false))
+		check(t, turns.acquire(within, netip.Prefix{}, false))
 		stop()
-		turns.end()
+		turns.release()
 	}
 }
 

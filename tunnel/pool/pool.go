@@ -18,14 +18,14 @@ import (
 	"tlstunnel/internal/backoff"
 )
 
-// retry is how long a place that is down is left alone before somebody may try it again.
+// retry is the wait before a place that is down may be tried again.
 var retry = backoff.Doubling{
 	First: time.Second,
-	Most:  30 * time.Second, // so long at most a place that is back isn't used
+	Most:  30 * time.Second, // a place that works again is used after this time at the latest
 }
 
-// A Pool is a list of places. Its methods may be called by several goroutines. It has
-// no more places than the last Set gave it: what is said of others is forgotten.
+// A Pool is a list of places. Its methods may be called by several goroutines. It has the
+// places of the last Set, and ignores results for others.
 type Pool struct {
 	now func() time.Time
 
@@ -36,20 +36,19 @@ type Pool struct {
 type place struct {
 	name   string
 	since  time.Time // when it went down; zero: it is up, or was never tried
-	failed time.Time // when it couldn't be reached the last time
-	code   string    // of the last failure
-	reason string    // likewise
-
-	tries  int       // in vain since it went down; what failed together counts once
-	again  time.Time // when it may be tried
+	failed time.Time // the time of the last failure
+	code   string    // the code of the last failure
+	reason string    // the reason of the last failure
+	tries  int       // failures since it went down; simultaneous ones count once
+	again  time.Time // when it may be tried again
 	trying bool
 }
 
-// New returns a pool without places. The function now is [time.Now], but in tests.
+// New returns a pool without places. now is [time.Now], except in tests.
 func New(now func() time.Time) *Pool { return &Pool{now: now} }
 
-// Set makes names the places, in this order of preference. What is known of those
-// that the pool has already stays known.
+// Set makes names the places, in this order of preference. Places that the pool has already keep
+// their state.
 func (p *Pool) Set(names []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -64,9 +63,8 @@ func (p *Pool) Set(names []string) {
 	p.places = next
 }
 
-// Order sorts items, each of which is at the place with that name, into the order in
-// which to try them: first those that work, as they are, then those that are down. Of
-// these, the one that worked last is first.
+// Order sorts items into the order in which to try their places: first the places that work, in
+// the order of items, then those that are down, beginning with the one that worked last.
 func Order[T any](p *Pool, items []T, name func(T) string) []T {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -80,7 +78,7 @@ func Order[T any](p *Pool, items []T, name func(T) string) []T {
 	slices.SortStableFunc(sorted, func(a, b T) int {
 		sinceA, sinceB := down(a), down(b)
 		if sinceA.IsZero() || sinceB.IsZero() {
-			return sinceA.Compare(sinceB) // the zero time is before all others
+			return sinceA.Compare(sinceB) // a place that is up has the zero time
 		}
 		return sinceB.Compare(sinceA)
 	})
@@ -109,14 +107,14 @@ func (p *Pool) Failed(name, code, reason string) {
 	if at.since.IsZero() {
 		at.since = now
 	}
-	if !now.Before(at.again) { // else many have failed together, which counts once
+	if !now.Before(at.again) { // otherwise many failed at the same time, which counts once
 		at.tries++
 		at.again = now.Add(retry.After(at.tries))
 	}
 }
 
-// Try tells whether the caller is to try a place that is down. If it is, nobody else
-// is until the caller has called Tried, after Works or Failed.
+// Try reports whether the caller must try a place that is down. If so, it returns false to all
+// others until the caller calls Tried, after Works or Failed.
 func (p *Pool) Try(name string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -128,7 +126,7 @@ func (p *Pool) Try(name string) bool {
 	return true
 }
 
-// Tried ends what Try has begun.
+// Tried ends an attempt that Try has allowed.
 func (p *Pool) Tried(name string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -137,8 +135,8 @@ func (p *Pool) Tried(name string) {
 	}
 }
 
-// TryAll lets each place that is down be tried at once, for example as the settings
-// have changed that it failed with.
+// TryAll ends the wait of each place that is down, for example because new settings may have
+// repaired it.
 func (p *Pool) TryAll() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -147,16 +145,16 @@ func (p *Pool) TryAll() {
 	}
 }
 
-// State is how a place does.
+// State is the state of a place.
 type State struct {
 	Name   string
 	Since  time.Time // when it went down; zero: it works, or was never tried
-	Failed time.Time // when it couldn't be reached the last time
-	Code   string    // why it couldn't be reached the last time
-	Reason string    // likewise, in words
+	Failed time.Time // the time of the last failure
+	Code   string    // the code of the last failure
+	Reason string    // the reason of the last failure
 }
 
-// States are those of all places, in the order of preference.
+// States returns the states of all places, in the order of preference.
 func (p *Pool) States() []State {
 	p.mu.Lock()
 	defer p.mu.Unlock()

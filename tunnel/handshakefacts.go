@@ -7,12 +7,12 @@ import (
 	"tlstunnel/internal/diagnose"
 )
 
-// A handshake's context has the side under sideKey{}. The callbacks note there what may
-// explain why the handshake failed.
+// The callbacks of crypto/tls note facts that may explain why a handshake failed. They find the
+// side in the handshake's context, under sideKey{}.
 type sideKey struct{}
 
-// noteHello is for crypto/tls to call when a ClientHello is complete. It gives out what
-// front does now.
+// noteHello returns a GetConfigForClient, which crypto/tls calls when a ClientHello is complete.
+// It notes the hello, and returns the config that front would return.
 func noteHello(front *tls.Config) func(*tls.ClientHelloInfo) (*tls.Config, error) {
 	get := front.GetConfigForClient
 	return func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
@@ -32,9 +32,8 @@ func noteHello(front *tls.Config) func(*tls.ClientHelloInfo) (*tls.Config, error
 	}
 }
 
-// noteRequest makes a client's config note in the terms what it shows to a server that
-// asks for a certificate. If none of ours is one that the server takes, crypto/tls sends
-// none, and says nothing.
+// noteRequest makes a client's config note which certificate it presents if a server asks for
+// one. If the server accepts none of ours, crypto/tls sends none and reports nothing.
 func noteRequest(config *tls.Config) *tls.Config {
 	noting := config.Clone()
 	noting.GetClientCertificate = func(asked *tls.CertificateRequestInfo) (*tls.Certificate, error) {
@@ -53,7 +52,7 @@ func noteRequest(config *tls.Config) *tls.Config {
 	return noting
 }
 
-// certificateFor chooses as crypto/tls does.
+// certificateFor chooses a certificate as crypto/tls does.
 func certificateFor(asked *tls.CertificateRequestInfo, config *tls.Config) (*tls.Certificate, error) {
 	if config.GetClientCertificate != nil {
 		return config.GetClientCertificate(asked)
