@@ -23,7 +23,7 @@ func IsCA(cert *x509.Certificate) bool { return cert.BasicConstraintsValid && ce
 // SelfSigned reports whether cert is signed with its own key.
 func SelfSigned(cert *x509.Certificate) bool { return SignedBy(cert, cert) }
 
-// SignedBy also says so of a signer that isn't a CA.
+// SignedBy reports whether signer has signed cert, even if signer isn't a CA.
 func SignedBy(cert, signer *x509.Certificate) bool {
 	return bytes.Equal(signer.RawSubject, cert.RawIssuer) && signedWithKeyOf(cert, signer)
 }
@@ -33,8 +33,8 @@ func signedWithKeyOf(cert, signer *x509.Certificate) bool {
 }
 
 // Order puts the leaf first, then the certificates of the CA that has signed it, and so on,
-// level by level, even if a CA is there twice, cross-signed. The others have no part in
-// the chain. None is there twice.
+// level by level. A cross-signed CA has two certificates on one level. others has the
+// certificates that aren't part of the chain. Order removes duplicates.
 func Order(certs []*x509.Certificate, leaf int) (ordered, others []*x509.Certificate) {
 	ordered = []*x509.Certificate{certs[leaf]}
 	for _, cert := range certs {
@@ -54,8 +54,8 @@ func Order(certs []*x509.Certificate, leaf int) (ordered, others []*x509.Certifi
 	return ordered, others
 }
 
-// Signer names the CA that would have to be trusted for the leaf, the first of
-// chain, to be: the last one that can be reached from it, whatever else is in chain.
+// Signer names the CA that must be trusted so that the leaf, the first of chain, is accepted:
+// the last CA that can be reached from the leaf.
 func Signer(chain []*x509.Certificate) string {
 	ordered, _ := Order(chain, 0)
 	switch top := ordered[len(ordered)-1]; {
@@ -68,7 +68,7 @@ func Signer(chain []*x509.Certificate) string {
 	}
 }
 
-// FalseSigner finds a certificate that signed another and isn't a CA's.
+// FalseSigner returns an error if a certificate in certs signed another one and isn't a CA's.
 func FalseSigner(certs []*x509.Certificate) error {
 	for _, signer := range certs {
 		if IsCA(signer) {
@@ -91,14 +91,14 @@ func falseSigner(cert, signer *x509.Certificate) *Fault {
 	return newFault(code, "cert", subject(cert), "signer", subject(signer))
 }
 
-// maySign is what crypto/x509 asks of a signer, but for its dates.
+// maySign reports whether crypto/x509 accepts ca as a signer, apart from its dates.
 func maySign(ca *x509.Certificate) bool {
 	old := ca.Version < 3 && !ca.BasicConstraintsValid
 	return (old || IsCA(ca)) && (ca.KeyUsage == 0 || ca.KeyUsage&x509.KeyUsageCertSign != 0)
 }
 
-// Refused says why crypto/x509 refuses the signature of cert, from any CA; "" if it
-// doesn't. It goes on after "is signed with".
+// Refused says why crypto/x509 refuses the signature of cert, from any CA; "" if it doesn't. The
+// text continues a sentence after "is signed with".
 func Refused(cert *x509.Certificate) string {
 	switch cert.SignatureAlgorithm {
 	case x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1:
@@ -116,7 +116,7 @@ func selfIssued(cert *x509.Certificate) bool { return bytes.Equal(cert.RawIssuer
 func subject(cert *x509.Certificate) string { return fmt.Sprintf("%q", dn.Text(cert.Subject)) }
 func issuer(cert *x509.Certificate) string  { return fmt.Sprintf("%q", dn.Text(cert.Issuer)) }
 
-// keyID tells apart CAs of one name, if cert says which it is from.
+// keyID returns the key ID of the CA that cert names, which tells CAs of the same name apart.
 func keyID(cert *x509.Certificate) string {
 	if len(cert.AuthorityKeyId) == 0 {
 		return ""

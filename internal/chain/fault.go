@@ -6,7 +6,7 @@ import (
 	"tlstunnel/internal/quote"
 )
 
-// A Fault is what is wrong with a chain, and what would mend it. Its code is that of a [Kind].
+// A Fault says what is wrong with a chain and what to do. Its code is that of a [Kind].
 type Fault struct{ Code, What, Remedy string }
 
 func (f *Fault) Error() string {
@@ -16,7 +16,7 @@ func (f *Fault) Error() string {
 	return f.What + ": " + f.Remedy
 }
 
-// A Kind is what can be wrong with chains, with words in braces that are filled in.
+// A Kind is a row in the table of faults. newFault fills in the words in braces.
 type Kind struct{ Code, What, Remedy string }
 
 const (
@@ -25,7 +25,7 @@ const (
 	isValid   = "{cert} is valid from {from} to {to}, and here it is {now}"
 )
 
-// Kinds are those for which a chain of others is refused.
+// Kinds are the faults for which we refuse the chain of another program.
 var Kinds = []Kind{
 	{"missing_intermediate", wasntSent, addsIt + ", or you add it to {list}"},
 	{"stale_intermediate", wasntSent + ", but one of the same name with another key, as from before a renewal", addsIt + " in its place, or you add it to {list}"},
@@ -49,7 +49,7 @@ var Kinds = []Kind{
 	{"unverifiable", "its chain can't be verified", "{err}"},
 }
 
-// ownKinds are others, of what our own file shows.
+// ownKinds are the faults in the chain of our own certificate file.
 var ownKinds = []Kind{
 	{"own_old_signature", "{cert} is signed with {with}, which others refuse", "have it issued anew, with SHA-256 or better"},
 	{"own_stale_intermediate", "the certificate of {issuer} in the chain has another key than the one that signed {cert}, as from before a renewal", "get the present chain from the CA"},
@@ -67,7 +67,7 @@ var kinds = func() map[string]Kind {
 	return all
 }()
 
-// newFault fills in the words of a kind.
+// newFault returns the Fault of a kind with its words filled in.
 func newFault(code string, values ...string) *Fault {
 	k := kinds[code]
 	return &Fault{code, quote.Fill(k.What, values...), quote.Fill(k.Remedy, values...)}

@@ -13,10 +13,10 @@ import (
 	"tlstunnel/internal/dn"
 )
 
-// A Judge verifies the chains of others.
+// A Judge verifies the chains of other programs.
 type Judge struct {
 	Roots   *x509.CertPool      // nil: the CAs of the operating system
-	Trusted []*x509.Certificate // those of Roots, as far as known: a pool can't be listed
+	Trusted []*x509.Certificate // the CAs in Roots, if they are known: a pool can't be listed
 	Usage   x509.ExtKeyUsage    // what the leaf must be for
 	Now     time.Time
 
@@ -25,8 +25,8 @@ type Judge struct {
 	Whose, List string
 }
 
-// Verify verifies a chain as it was sent, the leaf first. Nil says that it is
-// accepted, for whatever name.
+// Verify verifies a chain as it was sent, the leaf first. It returns nil if the chain is
+// accepted. It doesn't check the name.
 func (j Judge) Verify(sent []*x509.Certificate) *Fault {
 	options := x509.VerifyOptions{Roots: j.Roots, Intermediates: x509.NewCertPool(), CurrentTime: j.Now, KeyUsages: []x509.ExtKeyUsage{j.Usage}}
 	for _, cert := range sent[1:] {
@@ -38,15 +38,15 @@ func (j Judge) Verify(sent []*x509.Certificate) *Fault {
 	return nil
 }
 
-// Explain says what err, with which crypto/x509 refused a chain, means. "Signed by
-// unknown authority" stands for much that isn't the trust in a CA.
+// Explain returns the fault behind err, with which crypto/x509 refused a chain. For many faults
+// crypto/x509 says only "signed by unknown authority", so Explain searches the chain.
 func (j Judge) Explain(sent []*x509.Certificate, err error) *Fault {
 	var unknown x509.UnknownAuthorityError
 	var invalid x509.CertificateInvalidError
 	switch {
 	case errors.As(err, &unknown):
 		return j.unknown(sent)
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired: // or not yet valid
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired: // also means not yet valid
 		return j.outOfDate(sent[0], invalid.Cert)
 	case errors.As(err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
 		return j.misused(sent)
@@ -58,13 +58,13 @@ func (j Judge) Explain(sent []*x509.Certificate, err error) *Fault {
 	return newFault("unverifiable", "err", err.Error())
 }
 
-// What a stranger can make us compute for a message.
+// Limits for the work that a stranger's chain can cause only for a message.
 const (
 	maxLength = 10 // of a chain; a real one has three or four
 	maxChecks = 6  // of signatures
 )
 
-// unknown follows the chain from the leaf to where it breaks.
+// unknown follows the chain from the leaf to the place where it breaks.
 func (j Judge) unknown(sent []*x509.Certificate) *Fault {
 	leaf := sent[0]
 	known := slices.Concat(sent[1:min(len(sent), maxLength)], j.Trusted)
@@ -93,8 +93,8 @@ func (j Judge) unknown(sent []*x509.Certificate) *Fault {
 	return j.untrusted(leaf, false)
 }
 
-// signerIn finds a signer of cert that isn't in path, by its name, or by its key if
-// the names are written in different ways.
+// signerIn returns a signer of cert that isn't in path. It finds the signer by its name, or by
+// its key ID if the two names are encoded differently.
 func signerIn(known []*x509.Certificate, cert *x509.Certificate, path []*x509.Certificate, checks *int) *x509.Certificate {
 	for _, ca := range known {
 		named := bytes.Equal(ca.RawSubject, cert.RawIssuer) ||
@@ -110,7 +110,8 @@ func signerIn(known []*x509.Certificate, cert *x509.Certificate, path []*x509.Ce
 	return nil
 }
 
-// missing is that the issuer of cert is neither among the sent nor the trusted ones.
+// missing returns the fault of a chain that has no certificate of cert's issuer, neither sent
+// nor trusted.
 func (j Judge) missing(sent []*x509.Certificate, cert *x509.Certificate) *Fault {
 	isNamesake := func(ca *x509.Certificate) bool { return bytes.Equal(ca.RawSubject, cert.RawIssuer) }
 	values := []string{"issuer", issuer(cert), "cert", subject(cert), "owner", j.Whose, "list", j.List}
@@ -127,7 +128,7 @@ func (j Judge) missing(sent []*x509.Certificate, cert *x509.Certificate) *Fault 
 	}
 }
 
-// isTrusted reports whether ca is, or was issued by one that is.
+// isTrusted reports whether ca is trusted, or was issued by a trusted CA.
 func (j Judge) isTrusted(ca *x509.Certificate) bool {
 	if j.Trusted != nil {
 		return slices.ContainsFunc(j.Trusted, ca.Equal)
@@ -136,7 +137,7 @@ func (j Judge) isTrusted(ca *x509.Certificate) bool {
 	return err == nil
 }
 
-// untrusted is that the chain is whole, but nobody here trusts its end.
+// untrusted returns the fault of a complete chain whose last CA isn't trusted here.
 func (j Judge) untrusted(top *x509.Certificate, alone bool) *Fault {
 	code, more := "unknown_ca", ""
 	if alone {
@@ -165,7 +166,7 @@ func (j Judge) outOfDate(leaf, cert *x509.Certificate) *Fault {
 		"owner", j.Whose, "list", j.List)
 }
 
-// misused finds the certificate that isn't for j.Usage.
+// misused returns the fault of the certificate that isn't for j.Usage.
 func (j Judge) misused(sent []*x509.Certificate) *Fault {
 	ordered, _ := Order(sent[:min(len(sent), maxLength)], 0)
 	for _, cert := range slices.Concat(ordered, j.Trusted) {

@@ -10,15 +10,15 @@ import (
 	"tlstunnel/internal/date"
 )
 
-// An Own is the chain that a program of ours sends, as it stands in a file.
+// An Own is a chain in a certificate file of ours, which tlstunnel sends.
 type Own struct {
 	Chain []*x509.Certificate // the leaf first
-	Usage x509.ExtKeyUsage    // what it is shown for
+	Usage x509.ExtKeyUsage    // the use for which it is sent
 	Now   time.Time
 }
 
-// Faults are why others would refuse it, as far as it shows without knowing whom they
-// trust. What is wrong with the leaf comes first.
+// Faults returns the reasons why peers would refuse the chain, except that they may not trust
+// its CA. Faults of the leaf come first.
 func (o Own) Faults() (faults []*Fault) {
 	if fault := wrongUse(o.Chain[0], o.Usage); fault != nil {
 		faults = append(faults, fault)
@@ -29,12 +29,12 @@ func (o Own) Faults() (faults []*Fault) {
 	ordered, others := Order(o.Chain, 0)
 	for i, cert := range ordered {
 		switch with := Refused(cert); {
-		case with != "" && !selfIssued(cert): // nobody looks at how a root is signed
+		case with != "" && !selfIssued(cert): // no peer checks the signature of a root
 			faults = append(faults, newFault("own_old_signature", "cert", subject(cert), "with", with))
 		case i > 0 && o.isOutOfDate(cert) && !o.isReplaced(cert):
 			faults = append(faults, o.outOfDate(cert))
 		case i > 0:
-			if fault := wrongUse(cert, o.Usage); fault != nil && !selfIssued(cert) { // nor for what
+			if fault := wrongUse(cert, o.Usage); fault != nil && !selfIssued(cert) { // nor its usage
 				faults = append(faults, fault)
 			}
 		}
@@ -46,8 +46,8 @@ func (o Own) Faults() (faults []*Fault) {
 	return faults
 }
 
-// Missing is that the chain ends before a root that everybody has, or nil. That is no
-// fault if the others have its issuer, as with a CA of one's own.
+// Missing returns a fault if the chain ends before a public root, otherwise nil. It is no fault
+// if the peers have the issuer, for example a private CA.
 func (o Own) Missing() *Fault {
 	ordered, _ := Order(o.Chain, 0)
 	top := ordered[len(ordered)-1]
@@ -73,8 +73,8 @@ func (o Own) isReplaced(cert *x509.Certificate) bool {
 	})
 }
 
-// OutOfDate is that the leaf isn't valid now, or nil. It isn't among the Faults: time
-// alone brings it about.
+// OutOfDate returns a fault if the leaf isn't valid now, otherwise nil. It isn't among the
+// Faults, because a good certificate gets it by time alone.
 func (o Own) OutOfDate() *Fault {
 	if !o.isOutOfDate(o.Chain[0]) {
 		return nil

@@ -10,8 +10,8 @@ import (
 	"tlstunnel/internal/dn"
 )
 
-// Unreadable says in words why crypto/x509 can't read a certificate. The text goes on
-// after the certificate, or its place. der may be nil if only the error is known.
+// Unreadable says why crypto/x509 can't read a certificate. The text continues a sentence after
+// the certificate, or its place. der may be nil if only the error is known.
 func Unreadable(der []byte, err error) string {
 	text := err.Error()
 	says := func(part string) bool { return strings.Contains(text, part) }
@@ -34,8 +34,8 @@ func Unreadable(der []byte, err error) string {
 	return "is damaged or of an unknown kind (" + why + ")"
 }
 
-// outline is the part of a certificate (RFC 5280, section 4.1) that can be read whatever is
-// wrong with the rest. What follows, package asn1 passes over.
+// outline is the first part of a certificate (RFC 5280, section 4.1), which can be read even if
+// the rest is broken. Package asn1 skips the rest.
 type outline struct {
 	TBS struct {
 		Version   int `asn1:"optional,explicit,default:0,tag:0"`
@@ -56,14 +56,14 @@ func outlineOf(der []byte) (o outline, ok bool) {
 	return o, err == nil
 }
 
-// IsOne tells whether der has the outline of a certificate, which crypto/x509 may not be
-// able to read.
-func IsOne(der []byte) bool {
+// IsCertificate reports whether der has the outline of a certificate, even if crypto/x509 can't
+// read it.
+func IsCertificate(der []byte) bool {
 	_, ok := outlineOf(der)
 	return ok
 }
 
-// SubjectOf is the subject of a certificate that crypto/x509 can't read, "" if nobody can.
+// SubjectOf returns the subject of a certificate that crypto/x509 can't read, or "".
 func SubjectOf(der []byte) string {
 	o, ok := outlineOf(der)
 	if !ok {

@@ -40,7 +40,7 @@ func isFor(cert *x509.Certificate, usage x509.ExtKeyUsage) bool {
 		slices.Contains(cert.ExtKeyUsage, usage) || slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageAny)
 }
 
-// wrongUse is that cert isn't for usage, or nil. cert is a leaf or the CA of one.
+// wrongUse returns a fault if cert isn't for usage, otherwise nil. cert is a leaf or its CA.
 func wrongUse(cert *x509.Certificate, usage x509.ExtKeyUsage) *Fault {
 	if isFor(cert, usage) {
 		return nil

@@ -1,6 +1,6 @@
-// Package dn writes what people know a certificate by: the distinguished names of its
-// subject and issuer, and its fingerprint. They look the same wherever the program shows
-// them, in its log, its messages and its commands. It doesn't compare them.
+// Package dn writes the parts by which people recognize a certificate: the distinguished names
+// of subject and issuer, and the fingerprint. They look the same in log, messages and commands.
+// The package doesn't compare names.
 //
 //	dn.Text(cert.Subject)   // C=KR, O="Example Co., Ltd.", CN=host, emailAddress=a@b.example
 //	dn.Fingerprint(cert)    // 5F:0A:…
@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// keys are those of OpenSSL.
+// keys are the short names that OpenSSL writes for attributes, by OID.
 var keys = map[string]string{
 	"2.5.4.3":                    "CN",
 	"2.5.4.5":                    "serialNumber",
@@ -30,10 +30,9 @@ var keys = map[string]string{
 	"1.2.840.113549.1.9.1":       "emailAddress",
 }
 
-// Text writes the fields of a name that was read from a certificate, in the order
-// that they have there. The String of pkix.Name reverses them and shows an email
-// address as hex. The result can be printed as it is: a foreign certificate can't
-// send control characters to a terminal.
+// Text returns the fields of a name from a certificate, in the certificate's order.
+// pkix.Name.String would reverse them and write an email address in hex. The result is safe to
+// print: a foreign certificate can't send control characters to a terminal.
 func Text(name pkix.Name) string {
 	var fields []string
 	for _, field := range name.Names {
@@ -43,7 +42,7 @@ func Text(name pkix.Name) string {
 	return strings.Join(fields, ", ")
 }
 
-// Quote quotes what would be misread in a list of names, or can't be printed.
+// Quote quotes a text that would be misread in a list of names, or that can't be printed.
 func Quote(s string) string {
 	if s == "" || strings.ContainsAny(s, `,=+"\`) || strings.TrimSpace(s) != s || strconv.Quote(s) != `"`+s+`"` {
 		return strconv.Quote(s)

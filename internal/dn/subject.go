@@ -10,9 +10,9 @@ import (
 	"unicode/utf8"
 )
 
-// Subject holds the fields of a certificate's subject. An empty one is left
-// out. The CA gets all but CommonName, for which it has its own; an empty
-// CommonName stands for the name of the machine.
+// Subject holds the fields of a certificate's subject. Empty fields are left out. The CA gets
+// all fields except CommonName, because it has its own. An empty CommonName stands for the name
+// of the machine.
 type Subject struct {
 	Country            string // two letters
 	State              string
@@ -34,8 +34,7 @@ type attribute struct {
 	value func(*Subject) *string
 }
 
-// attributes are in the order that they have in a certificate, which is that
-// of `openssl req`.
+// attributes has the fields in the order of a certificate, which is that of `openssl req`.
 var attributes = []attribute{
 	{"country", asn1.ObjectIdentifier{2, 5, 4, 6}, 2, func(s *Subject) *string { return &s.Country }},
 	{"state", asn1.ObjectIdentifier{2, 5, 4, 8}, 128, func(s *Subject) *string { return &s.State }},
@@ -48,7 +47,7 @@ var attributes = []attribute{
 
 var oidEmail = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 1}
 
-// Validate says what of s can't be in a certificate.
+// Validate returns an error if a field of s can't be in a certificate.
 func (s Subject) Validate() error {
 	for _, a := range attributes {
 		value := *a.value(&s)
@@ -68,9 +67,8 @@ func (s Subject) Validate() error {
 	return nil
 }
 
-// Marshal encodes the subject with each field in an RDN of its own. It isn't
-// left to pkix.Name, which sorts the fields in another order and knows no
-// email address.
+// Marshal encodes the subject with each field in an RDN of its own. pkix.Name would use another
+// order and has no email address.
 func (s Subject) Marshal() ([]byte, error) {
 	var rdns pkix.RDNSequence
 	for _, a := range attributes {
@@ -87,8 +85,9 @@ func (s Subject) Marshal() ([]byte, error) {
 	return asn1.Marshal(rdns)
 }
 
-// SubjectOf is name as a Subject. It leaves out the fields that [Subject] doesn't know, and
-// all but the first of a kind: two common names could be read in two ways.
+// SubjectOf returns name as a Subject, and the fields that it left out: those that [Subject]
+// doesn't have, and all but the first of a kind, because readers disagree about two common
+// names.
 func SubjectOf(name pkix.Name) (s Subject, left []pkix.AttributeTypeAndValue) {
 	for _, field := range name.Names {
 		i := slices.IndexFunc(attributes, func(a attribute) bool { return a.oid.Equal(field.Type) })

@@ -1,6 +1,6 @@
-// Package ownpki does to the PKI that a config describes what a command, the installer or
-// the service asks for: it makes the PKI, renews its server certificate, rotates its CA.
-// Package pki does the work and knows no config.
+// Package ownpki makes the PKI that a config describes, renews its server certificate and
+// rotates its CA, for the commands, the installer and the service. Package pki does the work and
+// knows no config.
 //
 //	store, created, err := ownpki.First(ctx, cfg)
 package ownpki
@@ -14,8 +14,8 @@ import (
 	"tlstunnel/service/compile"
 )
 
-// Make makes what is missing of the PKI that cfg describes and opens it. It
-// returns the files that it made.
+// Make makes the missing files of the PKI that cfg describes, and opens it. It returns the paths
+// of the files that it made.
 func Make(ctx context.Context, cfg *config.Config) (store *pki.Store, created []string, err error) {
 	if err := cfg.Err(); err != nil {
 		return nil, nil, err
@@ -27,8 +27,8 @@ func Make(ctx context.Context, cfg *config.Config) (store *pki.Store, created []
 	return store, created, err
 }
 
-// First is Make if nobody has asked for a new CA: it makes none in the place of one
-// that is gone.
+// First is Make for a caller that wasn't asked for a new CA. If a CA existed and is gone, First
+// returns an error instead of making another one.
 func First(ctx context.Context, cfg *config.Config) (store *pki.Store, created []string, err error) {
 	if err := pki.Lost(cfg.PKI.Dir, compile.Marks(cfg)); err != nil {
 		return nil, nil, err
@@ -36,7 +36,7 @@ func First(ctx context.Context, cfg *config.Config) (store *pki.Store, created [
 	return Make(ctx, cfg)
 }
 
-// Marks are the paths of the marks that First and Make leave, see [pki.Mark].
+// Marks returns the paths of the marks that First and Make leave, see [pki.Mark].
 func Marks(cfg *config.Config) []string { return compile.Marks(cfg) }
 
 // Renew renews the server certificate and opens the PKI.

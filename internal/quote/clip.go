@@ -5,16 +5,15 @@ import (
 	"strings"
 )
 
-// Clip is text, of which it leaves out what goes beyond most bytes: others can make us
-// write long names.
+// Clip shortens text to at most most bytes and "...": a peer may send long names.
 func Clip(text string, most int) string {
 	if len(text) <= most {
 		return text
 	}
-	return strings.ToValidUTF8(text[:most], "") + "..." // no half of a character
+	return strings.ToValidUTF8(text[:most], "") + "..." // without half a character at the end
 }
 
-// Few has at most so many of the items, as they are, and counts the others.
+// Few joins at most most of the items, and says how many others there are.
 func Few(items []string, most int) string {
 	if n := len(items) - most; n > 0 {
 		return fmt.Sprintf("%s and %d others", strings.Join(items[:most], ", "), n)
@@ -22,8 +21,8 @@ func Few(items []string, most int) string {
 	return strings.Join(items, ", ")
 }
 
-// Fill replaces what is in braces in a sentence. values are the words there, each followed
-// by what takes its place.
+// Fill replaces the words in braces in a sentence. values are pairs of a word and its
+// replacement.
 func Fill(sentence string, values ...string) string {
 	pairs := make([]string, len(values))
 	for i, value := range values {

@@ -6,9 +6,8 @@ import (
 	"syscall"
 )
 
-// FileError strips the path that package os puts into its errors, and says the
-// common ones in the same words on every system. Our messages quote the path
-// themselves.
+// FileError removes the path from an error of package os, because our messages quote the path
+// themselves. Common errors get the same text on every system.
 func FileError(err error) error {
 	for _, common := range []error{fs.ErrNotExist, fs.ErrPermission} {
 		if errors.Is(err, common) {

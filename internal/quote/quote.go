@@ -1,9 +1,8 @@
 // Package quote makes text that comes from outside safe to show: a peer's, a CA's,
 // a service's answer, a name in a certificate or of a file. A character that can't
 // be printed could move the cursor of a terminal, recolour it, hide text or make a
-// line that looks like one of ours. Each becomes an escape, as JSON has them. The
-// package doesn't put text between quotation marks: that is what %q is for, which
-// escapes the same characters.
+// line that looks like one of ours. Each becomes a JSON escape. The package doesn't put text
+// between quotation marks: %q does that, and escapes the same characters.
 //
 //	fmt.Errorf("the CA says %s", quote.Text(detail))
 package quote
@@ -17,15 +16,14 @@ import (
 	"unicode/utf8"
 )
 
-// Text is s on one line: line breaks and tabs are escaped, too.
+// Text returns s on one line: it escapes line breaks and tabs, too.
 func Text(s string) string { return escape(s, "") }
 
-// Lines is s with its line breaks and tabs as they are.
+// Lines returns s with its line breaks and tabs unchanged.
 func Lines(s string) string { return escape(s, "\n\t") }
 
-// Writer does what [Lines] does with everything that is written to w. It is for what
-// leads to a terminal, so that no command can forget it. Each Write must have whole
-// characters.
+// Writer returns a writer that escapes like [Lines] and writes to w. All output to a terminal
+// goes through it, so that no command can forget it. Each Write must have complete characters.
 func Writer(w io.Writer) io.Writer { return writer{w} }
 
 type writer struct{ io.Writer }

@@ -1,6 +1,6 @@
-// Package strength has the one rule of which public keys prove anything: those of
-// certificates that we show and that others show us, of their CAs, of requests, and
-// those that are pinned. It also has the cipher suites that are accepted.
+// Package strength decides which public keys are strong enough. The rule is the same for our
+// certificates and those of peers, for CAs, requests and pinned keys. The package also has the
+// accepted cipher suites.
 //
 //	if err := strength.Check(cert.PublicKey); err != nil {
 //		return fmt.Errorf("certificate %q has %w", file, err)
@@ -17,12 +17,12 @@ import (
 
 const (
 	minRSABits   = 2048 // what the CA/Browser Forum and NIST SP 800-131A demand
-	maxRSABits   = 8192 // what crypto/tls takes of a peer; a million would keep us busy for minutes
+	maxRSABits   = 8192 // the limit of crypto/tls for a peer; a million bits would keep us busy for minutes
 	minCurveBits = 256
 )
 
-// Check says why no certificate should have the public key. The error goes on after
-// "has".
+// Check returns an error if no certificate should have this public key. The error continues a
+// sentence after "has".
 func Check(public any) error {
 	switch key := public.(type) {
 	case *rsa.PublicKey:
@@ -41,7 +41,7 @@ func Check(public any) error {
 	return nil
 }
 
-// CheckSize is Check for keys that are only looked at: it says why a key would keep us
+// CheckSize is Check for keys that are only shown: it returns an error if a key would keep us
 // busy for too long.
 func CheckSize(public any) error {
 	if key, ok := public.(*rsa.PublicKey); ok && key.N.BitLen() > maxRSABits {

@@ -108,7 +108,7 @@ func openDER(der []byte) ([]*pem.Block, error) {
 		blockType = "CERTIFICATE REQUEST"
 	case parses(x509.ParseRevocationList(der)):
 		blockType = "X509 CRL"
-	case chain.IsOne(der):
+	case chain.IsCertificate(der):
 		blockType = "CERTIFICATE"
 	default:
 		return nil, errors.New("is binary (DER), but cut off, damaged or of an unknown kind: copy it again, in binary mode")
