@@ -99,8 +99,8 @@ func (h host) userStep() Step {
 	}
 }
 
-// removeAccountStep removes what groupStep and userStep have made, or a package, and
-// keeps the account of somebody else with that name.
+// removeAccountStep removes the account that groupStep and userStep, or a package, have made. It
+// keeps an account of that name that belongs to somebody else.
 func (h host) removeAccountStep() Step {
 	foreign := h.foreignAccount()
 	return Step{
@@ -169,8 +169,7 @@ func (h host) removeUser() error {
 	return h.run("deluser", accountName)
 }
 
-// removeGroup has nothing to do when the group has gone with its user, as on
-// most systems.
+// removeGroup removes the group. On most systems the group is gone together with its user.
 func (h host) removeGroup() error {
 	if _, err := user.LookupGroup(accountName); err != nil {
 		return nil

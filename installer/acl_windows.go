@@ -46,9 +46,9 @@ func folderStep(path, account string) Step {
 	}
 }
 
-// keysStep lets the service's account use the CA and the keys: an administrator
-// has just made them, for administrators. Those in the service's own folder are
-// meant; what lies elsewhere is its owner's to give.
+// keysStep lets the service's account use the CA and the keys in the service's own folder: an
+// administrator has just made them, for administrators. It doesn't touch files in other places:
+// their owner must give access.
 func keysStep(dir string) Step {
 	want := fileSDDL(osservice.AccountSID(), mayModify)
 	before := map[string]string{}
@@ -127,9 +127,9 @@ func descriptorOf(path string) (sddl string, err error) {
 	return descriptor.String(), nil
 }
 
-// trustedAccess is the security descriptor of a folder that no stranger has made.
-// Every user may make folders in ProgramData: one could have left a config or a
-// CA of his own there before us, or a link.
+// trustedAccess returns the security descriptor of a folder, and an error if another user has
+// made it. Every user may make folders in ProgramData, and could have left a config, a CA or a
+// link there before us.
 func trustedAccess(path string) (sddl string, err error) {
 	info, err := os.Lstat(path)
 	if err != nil {

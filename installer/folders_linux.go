@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// setting is what a step has changed about a file, to be taken back.
+// setting has the earlier owner and mode of a file, to undo a step.
 type setting struct {
 	path string
 	mode os.FileMode
@@ -107,8 +107,8 @@ func (h host) folderStep(f folder) Step {
 	}
 }
 
-// place is where the folder is, or will be: root may have put that of the config
-// elsewhere by a link. For StateDirectory and LogsDirectory systemd takes none.
+// place returns where the folder is, or will be. Root may have put the config's folder elsewhere
+// by a symbolic link. For StateDirectory and LogsDirectory systemd accepts none.
 func (h host) place(f folder) (string, error) {
 	path := h.root + f.path
 	info, err := os.Lstat(path)
@@ -180,7 +180,7 @@ func (h host) readableStep(config string) Step {
 			}
 			info, err := os.Stat(path)
 			if errors.Is(err, fs.ErrNotExist) {
-				return true, nil // in a dry run: the step before would make it so
+				return true, nil // only in a dry run: the step before would have done it
 			}
 			if err != nil {
 				return false, err

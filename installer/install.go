@@ -17,15 +17,14 @@ type Options struct {
 	Purge bool
 }
 
-// InstallSteps is what `tlstunnel install` does, in this order. An error means
-// that it can't be done on this machine.
+// InstallSteps returns the steps of `tlstunnel install`, in their order. An error means that this
+// machine can't have the service.
 func InstallSteps(ctx context.Context, o Options) ([]Step, error) { return installSteps(ctx, o) }
 
-// UninstallSteps is what `tlstunnel uninstall` does. There is no way back from
-// any of them.
+// UninstallSteps returns the steps of `tlstunnel uninstall`. None of them can be undone.
 func UninstallSteps(ctx context.Context, o Options) ([]Step, error) { return uninstallSteps(ctx, o) }
 
-// Kept says what an uninstallation without purge leaves on the machine.
+// Kept returns what an uninstallation without purge leaves on the machine.
 func Kept(o Options) []string {
 	paths := config.DefaultPaths()
 	paths.Config = o.Config

@@ -11,12 +11,11 @@ import (
 // it where it lies.
 const installedProgram = "/usr/local/bin/tlstunnel"
 
-// hidden are the folders that the unit hides from the service (ProtectHome,
-// PrivateTmp).
+// hidden has the folders that the unit hides from the service (ProtectHome, PrivateTmp).
 var hidden = []string{"/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/"}
 
-// programPlace is where the service finds the program: where it lies, if the
-// account can execute it there and nobody but root can change it.
+// programPlace returns where the service runs the program: its present place, if the account can
+// execute it there and only root can change it.
 func (h host) programPlace(program string) (string, error) {
 	program, err := filepath.EvalSymlinks(program)
 	if err != nil {

@@ -77,11 +77,11 @@ func uninstallSteps(ctx context.Context, o Options) ([]Step, error) {
 		h.removeAccountStep()), nil
 }
 
-// unitCopy is not for systemd, which goes by the end of the name.
+// unitCopy has a name that systemd ignores: a unit's name ends with .service.
 const unitCopy = osservice.UnitFile + ".old"
 
-// unitCopyStep keeps the unit that a new one takes the place of. Nobody can tell
-// whether an administrator has edited it or an earlier version has written it so.
+// unitCopyStep keeps a copy of the unit that a new one replaces: an administrator may have edited
+// it.
 func unitCopyStep(file string, text []byte) Step {
 	return Step{
 		Name: fmt.Sprintf("copy %q of the unit that is replaced, in case it was edited: `systemctl edit tlstunnel` is for that", file),

@@ -136,8 +136,8 @@ func (s trustStore) ours() []string {
 	return append(files, left...)
 }
 
-// current is whether the bundle was made since an anchor has come or gone last: a
-// killed run of ours may have left out what comes after that.
+// current reports whether the bundle is newer than the last change of an anchor. If a run of ours
+// was killed in between, it isn't.
 func (s trustStore) current() bool {
 	anchors, err1 := os.Stat(s.anchors)
 	bundle, err2 := os.Stat(s.bundle)

@@ -182,8 +182,8 @@ func withRoots(flags uint32, do func(store windows.Handle) error) error {
 	return do(store)
 }
 
-// save writes the changes of a store out, whether or not somebody still holds a
-// part of it: wine does so at the very end of its last user only.
+// save writes the changes of a store. wine would otherwise write them only when the last handle
+// is closed.
 func save(store windows.Handle) error {
 	if ok, _, err := control.Call(uintptr(store), 0, commit, 0); ok == 0 {
 		return fmt.Errorf("saving %s: %w", rootStore, err)

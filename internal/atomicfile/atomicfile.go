@@ -59,7 +59,7 @@ var TestOnlyStep = func(step string) {}
 // it as a dangling symlink, it is left alone and the error wraps
 // [fs.ErrExist]. After an error nothing is left behind.
 func Create(path string, data []byte, access Access) error {
-	// Publish finds it out as well, but comes to it only with the right to write.
+	// Publish checks it too, but needs the right to write first.
 	if _, err := os.Lstat(path); err == nil {
 		return fmt.Errorf("creating %q: %w", path, fs.ErrExist)
 	}
@@ -81,7 +81,7 @@ func Replace(path string, data []byte, access Access) error {
 	return pending.Replace()
 }
 
-// follow is what path leads to when it is a symlink, and path itself otherwise.
+// follow returns the target of path if it is a symbolic link, otherwise path itself.
 func follow(path string) string {
 	if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 {
 		if target, err := filepath.EvalSymlinks(path); err == nil {
@@ -95,13 +95,13 @@ func follow(path string) string {
 // End it with Publish, Replace or Discard.
 type Pending struct {
 	path  string
-	named string // what leads to path; whose folder that is in, is who works
+	named string // the name that the caller gave, which may be a link to path; the owner of its folder does the work
 	temp  string
 }
 
 func (p *Pending) asOwner(work func() error) error { return filerights.AsOwner(p.named, work) }
 
-// Prepare does all of [Create] that can fail for want of space or permission. A caller
+// Prepare does the part of [Create] that can fail because of missing space or rights. A caller
 // with several files prepares all of them before it publishes any.
 // After an error nothing is left behind.
 func Prepare(path string, data []byte, access Access) (*Pending, error) {
@@ -130,9 +130,8 @@ func (p *Pending) prepare(data []byte, access Access) error {
 	})
 }
 
-// Resume takes up what a killed process left of path after [Prepare]: one of
-// the [Leftovers], under the lock that they need. The caller has made sure that
-// it is whole.
+// Resume returns the Pending of a killed process for path: temp is one of its [Leftovers]. The
+// caller holds the lock that Leftovers needs, and has made sure that the file is complete.
 func Resume(leftover, path string) (*Pending, error) {
 	p := &Pending{path: follow(path), named: path, temp: leftover}
 	return p, p.asOwner(func() error {
@@ -140,7 +139,7 @@ func Resume(leftover, path string) (*Pending, error) {
 		if err != nil {
 			return fmt.Errorf("opening %q: %w", leftover, cause(err))
 		}
-		if err := errors.Join(f.Sync(), f.Close()); err != nil { // the process may not have come to it
+		if err := errors.Join(f.Sync(), f.Close()); err != nil { // the killed process may not have synced it
 			return fmt.Errorf("syncing %q: %w", leftover, cause(err))
 		}
 		TestOnlyStep("leftover synced")

@@ -82,7 +82,7 @@ func move(from, to string, flags uint32) error {
 	return windows.MoveFileEx(fromName, toName, flags)
 }
 
-// syncDir has nothing to do: see publish. Windows can't sync a folder.
+// syncDir does nothing: see publish. Windows can't sync a folder.
 func syncDir(string) error { return nil }
 
 // securityAttributes is nil for Public: the parent folder decides.

@@ -56,7 +56,7 @@ func (a *app) certRenew(ctx context.Context, newKey bool) error {
 	return errors.Join(failed, a.refreshService(ctx, cfg.File))
 }
 
-// revokeFormer ends what the old key is good for, for a server and for a client.
+// revokeFormer revokes the server's earlier certificates, so that nobody can use the old key.
 func (a *app) revokeFormer(ctx context.Context, dir string) error {
 	revoked, doubtful, err := pki.RevokeFormerServers(ctx, dir, time.Now())
 	for _, cert := range revoked {

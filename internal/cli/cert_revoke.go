@@ -59,7 +59,7 @@ func (a *app) certRevoke(ctx context.Context, nameOrSerial, reason string) error
 	return errors.Join(failed, err)
 }
 
-// applyRevocation makes a running service refuse what was revoked, also what isn't on
+// applyRevocation makes a running service refuse revoked certificates, also those that aren't on
 // the CRL yet.
 func (a *app) applyRevocation(ctx context.Context, configFile string) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)

@@ -49,7 +49,7 @@ which CAs would make it trusted, or why none does.`,
 				return a.showServer(cmd.Context(), query)
 			}
 			if filepath.Base(what) != what || filepath.Ext(what) != "" && a.tunnelNamed(what) == nil {
-				return a.showFile(what, passwordFile) // which says that it isn't there
+				return a.showFile(what, passwordFile) // its error says that the file doesn't exist
 			}
 			return a.showTunnel(what)
 		},

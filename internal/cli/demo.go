@@ -26,8 +26,8 @@ import (
 	"tlstunnel/service"
 )
 
-// demoBytes go there and back: enough to give a speed, little enough for a
-// slow machine.
+// demoBytes is how many bytes go there and back: enough to measure a speed, few enough for a slow
+// machine.
 const demoBytes = 64 << 20
 
 func (a *app) demoCommand() *cobra.Command {

@@ -77,7 +77,7 @@ connections: see ` + "`tlstunnel reload`" + `.`,
 	}
 }
 
-// managed makes a command of what an administrator does with the service.
+// managed returns a command that manages the service.
 func (a *app) managed(do func(context.Context, *osservice.Manager) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, _ []string) error {
 		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
@@ -109,7 +109,7 @@ func (a *app) started(ctx context.Context, m *osservice.Manager, err error) erro
 	case !errors.As(err, &failed):
 		return err
 	case failed.Reason == "":
-		// It has left no reason behind; the same checks may find it.
+		// The service left no reason. The checks that it makes may find it.
 		if mistakes := a.configMistakes(m.Config); mistakes != nil {
 			err = mistakes
 		}
@@ -140,15 +140,15 @@ func (a *app) showRunning(ctx context.Context, configFile string) error {
 	return errReported
 }
 
-// restartMistakes is what a service that runs would lose by a restart. A tunnel that
-// is left out already can't be lost.
+// restartMistakes returns the mistakes that would leave out a tunnel after a restart which runs
+// now.
 func (a *app) restartMistakes(ctx context.Context, m *osservice.Manager) error {
 	if state, err := m.State(); err == nil && state != osservice.Running {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	st, _ := service.AskStatus(ctx, m.Config) // one that doesn't answer has left out none
+	st, _ := service.AskStatus(ctx, m.Config) // on an error all tunnels count as running
 	cfg, problems, err := loadFile(m.Config)
 	if err != nil {
 		return err
@@ -171,9 +171,8 @@ func (a *app) configMistakes(file string) error {
 	return append(problems, access.Check(cfg, time.Now())...).Err()
 }
 
-// serviceConfig is the config of the service that a command is about: the one
-// that the user names, else the user's own if there is one, else that of the
-// installed service.
+// serviceConfig returns the config of the service that a command works on: the one that the user
+// names, otherwise the user's own if it exists, otherwise that of the installed service.
 func (a *app) serviceConfig() (string, error) {
 	if _, err := os.Stat(a.configFile); !a.configGiven && err != nil {
 		return config.SystemConfig(), nil

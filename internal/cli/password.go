@@ -39,15 +39,15 @@ func (a *app) newPassword(f issueFlags) (string, error) {
 	return password, nil
 }
 
-// showGenerated shows a password that nobody knows yet.
+// showGenerated shows a generated password.
 func (a *app) showGenerated(f issueFlags, file string) {
 	if f.generate {
 		fmt.Fprintf(a.stdout, "password of %s, shown only now: %s\n", file, f.password)
 	}
 }
 
-// askPassword reads a line from the terminal, which doesn't show it. Ctrl-C there
-// ends the process, but not before the terminal is as it was.
+// askPassword reads a line from the terminal without echo. Ctrl-C restores the terminal and ends
+// the process.
 func (a *app) askPassword(prompt string) (string, error) {
 	terminal := int(os.Stdin.Fd())
 	before, err := term.GetState(terminal)

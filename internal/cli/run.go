@@ -31,12 +31,12 @@ and to stderr if that is a terminal.`,
 	return cmd
 }
 
-// runForeground runs until a signal. A Windows service takes none: there SIGTERM
-// is also that some user has logged off.
+// runForeground runs until a signal. A Windows service doesn't use it: there Go reports it as
+// SIGTERM if any user logs off.
 func (a *app) runForeground(ctx context.Context) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// A reader of our stderr that goes away must not take the tunnels along.
+	// If the reader of our stderr ends, the tunnels must go on: ignore SIGPIPE.
 	signal.Ignore(syscall.SIGPIPE)
 	// A second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
@@ -49,7 +49,7 @@ func (a *app) run(ctx context.Context, host service.Host, console io.Writer, eve
 	tuning.Apply()
 	cfg, problems, err := a.loadConfig()
 	if cfg == nil {
-		// Its defaults say where the log is, which must tell why we didn't start.
+		// The defaults say where the log is. It must say why we didn't start.
 		cfg, _ = config.Parse(a.configFile, nil)
 	}
 	host.Log = new(logging.Control)

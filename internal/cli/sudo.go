@@ -9,9 +9,9 @@ import (
 	"tlstunnel/internal/config"
 )
 
-// forgotSudo is an error if a command would go by a config of this user's own, which isn't
-// there, on a machine whose service has one. Most have only forgotten sudo; a second config
-// and a second CA would puzzle them for long.
+// forgotSudo returns an error if a command would use this user's config, which doesn't exist, on
+// a machine where the service has a config. The user has probably forgotten sudo. Without the
+// error the command would work on a second config and a second CA.
 func (a *app) forgotSudo() error {
 	if a.configGiven {
 		return nil

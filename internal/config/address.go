@@ -122,7 +122,7 @@ func (a address) ip() netip.Addr {
 
 func (a address) loopback() bool { return a.ip().IsLoopback() }
 
-// canonicalHost is equal for two texts of the same address or the same name.
+// canonicalHost returns the same text for different spellings of an address or a name.
 func (a address) canonicalHost() string {
 	if ip := a.ip(); ip.IsValid() {
 		return ip.String()
@@ -130,12 +130,12 @@ func (a address) canonicalHost() string {
 	return strings.ToLower(withoutDot(a.host))
 }
 
-// withoutDot is a DNS name without the dot at its end, by which it is written in full:
-// no search domain is put behind it. Certificates and TLS have it without.
+// withoutDot returns a DNS name without the dot at its end. The dot keeps the resolver from
+// adding a search domain. Certificates and TLS have names without it.
 func withoutDot(name string) string { return strings.TrimSuffix(name, ".") }
 
-// reaches tells whether a connection to a arrives at the listener b on this
-// machine, as far as the texts show.
+// reaches reports whether a connection to a arrives at the listener b on this machine, as far as
+// the texts show.
 func (a address) reaches(b address) bool {
 	l := listeners{}
 	l.add(b, 0)
@@ -143,8 +143,8 @@ func (a address) reaches(b address) bool {
 	return ok
 }
 
-// checkDNSName tells what is wrong with a host name. Underscores are let
-// through: they are common inside company networks.
+// checkDNSName returns what is wrong with a host name. It accepts underscores: they are common
+// inside company networks.
 func checkDNSName(name string) error {
 	if len(name) > 253 {
 		return fmt.Errorf("is longer than the 253 characters of a DNS name")

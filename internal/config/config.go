@@ -38,12 +38,12 @@ type Config struct {
 	wrong     map[string]bool // the paths of the values with an error
 }
 
-// Err is what [Problems.Err] of the loaded file was: if it isn't nil, the config is there
-// to look for more mistakes, and nothing may be made of it.
+// Err returns the [Problems.Err] of the loaded file. If it isn't nil, use the config only to look
+// for more mistakes.
 func (c *Config) Err() error { return c.problems.Err() }
 
-// IsBroken tells whether a value of a tunnel, by its index, has an error, or one that
-// counts for all tunnels. Some other value, perhaps a weaker one, is in its place then.
+// IsBroken reports whether a value of the tunnel with this index, or a value that counts for all
+// tunnels, has an error. Then another value, perhaps a weaker one, is in its place.
 func (c *Config) IsBroken(tunnel int) bool {
 	for path := range c.wrong {
 		if i := tunnelIndex(path); i == tunnel || i < 0 {
@@ -53,8 +53,8 @@ func (c *Config) IsBroken(tunnel int) bool {
 	return false
 }
 
-// IsWrong tells whether the value of a key, as for [Config.Problem], or a part of it has
-// an error. Nobody needs to look for more errors there.
+// IsWrong reports whether the value of a key, as for [Config.Problem], or a part of it has an
+// error. Then further errors there would only confuse.
 func (c *Config) IsWrong(tunnel int, key string) bool {
 	at := tunnelKey(tunnel, key)
 	for path := range c.wrong {
@@ -134,9 +134,9 @@ const (
 // Words that decide what a tunnel demands of TLS.
 const (
 	ClientAuthRequire = "require" // a client certificate
-	CRLExpiredRefuse  = "refuse"  // who it is about, once a CRL is out of date
+	CRLExpiredRefuse  = "refuse"  // all certificates of the CA, once its CRL is out of date
 
-	CloseNotifyRequire = "require" // of every side that ends a stream of TLS
+	CloseNotifyRequire = "require" // close_notify at the end of each TLS stream
 )
 
 // Own, in a list of CA files, stands for our own CA, and as a certificate for our
@@ -150,9 +150,9 @@ type Tunnel struct {
 	Listen string   `toml:"listen"` // host:port, the host may be empty
 	Target []string `toml:"target"` // host:port; tried in this order
 
-	// All are absolute paths or empty. An empty Cert stands in server mode for our
-	// own server certificate; in client mode, Cert is Own for that. An empty Key
-	// beside a Cert means that this has both (PKCS#12).
+	// All are absolute paths or empty. In server mode an empty Cert means our own server
+	// certificate; in client mode Cert must be Own for that. With a Cert and no Key, the file of
+	// Cert has both (PKCS#12).
 	Cert            string `toml:"cert"`
 	Key             string `toml:"key"`
 	KeyPasswordFile string `toml:"key_password_file"`

@@ -23,7 +23,7 @@ func (r *report) table(path string, from map[string]any, into reflect.Value) {
 	}
 }
 
-// set sets a field from the value at path, or reports why it can't.
+// set sets a field from the value at path, or reports the error.
 func (r *report) set(path string, value any, field reflect.Value) {
 	switch field := field.Addr().Interface().(type) {
 	case *string:
@@ -55,7 +55,7 @@ func (r *report) set(path string, value any, field reflect.Value) {
 	}
 }
 
-// durationUnit is what a user means who leaves the unit of the key at path out.
+// durationUnit returns the unit that a user probably means who left it out at path.
 func durationUnit(path string) string {
 	switch path {
 	case "log.max_age", "pki.ca_validity", "pki.cert_validity":

@@ -8,11 +8,11 @@ const (
 	year = 365 * day
 )
 
-// mib is what a size's "MB" stands for.
+// mib is the value of "MB" in a size.
 const mib = 1 << 20
 
-// defaults is what an empty file means. Values that depend on the machine or
-// on other keys are filled in by validation.
+// defaults returns the config of an empty file. Validation fills in values that depend on the
+// machine or on other keys.
 func defaults() *Config {
 	return &Config{
 		ShutdownGrace: 10 * time.Second,
@@ -32,7 +32,7 @@ func defaults() *Config {
 	}
 }
 
-// defaultTunnel is what an empty [[tunnel]] means.
+// defaultTunnel returns the tunnel of an empty [[tunnel]].
 func defaultTunnel() Tunnel {
 	return Tunnel{
 		ClientAuth:       "none",

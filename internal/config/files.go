@@ -5,13 +5,13 @@ type File struct {
 	Tunnel  int    // its index in [Config.Tunnels]; -1: the key is in no tunnel
 	Key     string // as [Config.Problem] takes it: "log.file", "cert", "crl[1]"
 	Path    string // absolute, unless the value has an error
-	Folder  bool   // what is in it is the program's own
+	Folder  bool   // a folder whose files belong to the program
 	Secret  bool   // it holds a private key or a password
 	Written bool   // by the program; all others it only reads
 }
 
-// Files lists all that the keys of the config name: those of the tunnels first. A word
-// that stands for something else than a file, as [Own] and [Console] do, isn't in it.
+// Files returns all files that keys of the config name, those of the tunnels first. It leaves
+// out words that aren't files, such as [Own] and [Console].
 func (c *Config) Files() (files []File) {
 	c.eachFile(addTo(&files))
 	return files
@@ -30,8 +30,8 @@ func addTo(files *[]File) func(f File, path *string) {
 	}
 }
 
-// eachFile calls visit for each value that names a file. There are no others: validation
-// and all who ask for Files rely on it.
+// eachFile calls visit for each value that names a file. It must know all of them: validation,
+// watch, check and access warnings rely on it.
 func (c *Config) eachFile(visit func(f File, path *string)) {
 	for i := range c.Tunnels {
 		c.Tunnels[i].eachFile(i, visit)

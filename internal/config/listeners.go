@@ -2,9 +2,8 @@ package config
 
 import "net/netip"
 
-// listeners says which tunnel listens where. It holds the first tunnel for each
-// port and host, and for each port with the groups below as the host. An empty host
-// is every address, of IPv4 and of IPv6.
+// listeners knows which tunnel listens where. It holds the first tunnel for each port and host,
+// and for each port and group of hosts below. An empty host means all IPv4 and IPv6 addresses.
 type listeners map[address]int
 
 // Groups of listeners on one port, by characters that no host has.

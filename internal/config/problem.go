@@ -102,12 +102,12 @@ func tunnelIndex(path string) int {
 	return i
 }
 
-// maxProblems is how many errors, and how many warnings, are told: more than
-// anybody reads, and what a file of another kind would be full of.
+// maxProblems is how many errors, and how many warnings, are reported. A file that isn't a config
+// could have very many.
 const maxProblems = 100
 
-// finding is what may become a problem. Its text is made then: it may be long,
-// and there may be very many.
+// finding is a problem whose text is not written yet: there may be very many, and only the first
+// are reported.
 type finding struct {
 	offset  int
 	path    string
@@ -125,8 +125,8 @@ type report struct {
 	wrong map[string]bool
 }
 
-// errorf reports an error in the value at path, unless it has one. The text
-// starts with the name of the key, so the format starts behind it.
+// errorf reports an error in the value at path, unless it has one already. The text begins with
+// the name of the key; format is the rest.
 func (r *report) errorf(path, format string, args ...any) {
 	if r.wrong[path] {
 		return
@@ -160,8 +160,8 @@ func (r *report) add(path string, warning bool, text func() string) {
 	r.found = append(r.found, finding{r.cfg.positions.offset(path), path, text, warning})
 }
 
-// problems are the first ones that were found, by their place in the file, with
-// a line that counts the others.
+// problems returns the first problems, by their place in the file, and a line that counts the
+// others.
 func (r *report) problems() (told Problems) {
 	slices.SortStableFunc(r.found, func(a, b finding) int { return cmp.Compare(a.offset, b.offset) })
 	count := map[bool]int{}
@@ -194,7 +194,7 @@ func (r *report) spoil(path string) {
 	r.wrong[trimIndex(path)] = true
 }
 
-// keyName is what a user calls the key at path: listen, log.level.
+// keyName returns the name of the key at path as a user writes it: listen, log.level.
 func keyName(path string) string {
 	if tunnelIndex(path) >= 0 {
 		_, key, _ := strings.Cut(path, "].")

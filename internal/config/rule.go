@@ -10,9 +10,8 @@ import (
 	"unicode"
 )
 
-// Rule is one of those that say which peers may connect: the part of their
-// certificate that is looked at, and what it must be. See the rules of package
-// tunnel for what a * in it stands for.
+// Rule lets peers connect. It has the part of the certificate to compare, and the expected value.
+// tunnel.Rule explains a * in it.
 type Rule struct {
 	Kind    string // one of ruleKinds
 	Pattern string // of sha256: base64
@@ -70,8 +69,8 @@ func (r Rule) check() error {
 
 var manyStars = regexp.MustCompile(`\*{2,}`)
 
-// checkURIPattern wants a * in the path alone: a host or a query that may be anything
-// says nothing of who the peer is.
+// checkURIPattern allows a * only in the path: a * in the host or the query would let in peers of
+// anybody.
 func checkURIPattern(pattern string) error {
 	_, path, _ := strings.Cut(pattern, ":")
 	if behind, ok := strings.CutPrefix(path, "//"); ok {
@@ -93,7 +92,7 @@ func checkDNSPattern(pattern string) error {
 	labels := strings.Split(pattern, ".")
 	for i, label := range labels {
 		if label == "*" {
-			labels[i] = "x" // what it stands for
+			labels[i] = "x" // an example of what a * matches
 		} else if strings.Contains(label, "*") {
 			return fmt.Errorf("has a * beside other characters: in a DNS name it stands for a whole label, as in %q", "dns:*.clinic.example")
 		}

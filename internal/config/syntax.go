@@ -17,8 +17,8 @@ const backslashes = `in double quotes a backslash starts an escape such as \n; `
 const (
 	saveAsUTF8 = "save it as UTF-8 (in Notepad: Save as, Encoding)"
 
-	// onlyThis follows what keeps the file from being read: the user may be
-	// used to getting all mistakes at once.
+	// onlyThis is added to an error that stops the reading of the file: usually the user gets all
+	// mistakes at once.
 	onlyThis = "; the rest of the file is looked at once this is right"
 )
 
@@ -76,8 +76,7 @@ func syntaxProblem(p *positions, err error) Problem {
 	return problem
 }
 
-// explain turns the library's message about a line into one for somebody who
-// doesn't know TOML.
+// explain turns the library's message about a line into one for users who don't know TOML.
 func explain(message, line string) string {
 	says := func(parts ...string) bool {
 		for _, part := range parts {

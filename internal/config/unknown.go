@@ -133,7 +133,7 @@ func nearest(word string, words []string) (string, bool) {
 	best, found := "", allowed+1
 	for _, w := range words {
 		if len(w)-len(word) >= found || len(word)-len(w) >= found {
-			continue // so many letters at least
+			continue // the distance is at least the difference of the lengths
 		}
 		if d := distance(word, strings.ReplaceAll(w, "-", "_")); d < found {
 			best, found = w, d
@@ -145,7 +145,7 @@ func nearest(word string, words []string) (string, bool) {
 // distance is how many letters have to be added, left out or replaced to get
 // from a to b (Levenshtein).
 func distance(a, b string) int {
-	var short [64]int // room for all that we know; it is asked for very often in a file of another kind
+	var short [64]int // enough for all our words: a file that isn't a config calls this very often
 	row := short[:0]  // the distance of a[:i] to each b[:j]
 	if len(b) >= len(short) {
 		row = make([]int, 0, len(b)+1)

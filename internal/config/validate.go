@@ -48,8 +48,7 @@ func (r *report) logFile(l *Log, c *Config) {
 	}
 }
 
-// uses tells what a file is to the config, beside its log. It is empty for one
-// that is nothing.
+// uses returns what the config uses a file for, besides its log; "" for nothing.
 func (c *Config) uses(file string) string {
 	if samePath(file, c.File) {
 		return "this config"
@@ -124,7 +123,7 @@ func (r *report) subject(s *Subject) {
 
 func isUnprintable(c rune) bool { return !unicode.IsPrint(c) } // the blank is the only space that can be
 
-// word reports a value that isn't one of the words.
+// word reports an error if a value isn't one of the words.
 func (r *report) word(path, value string, words ...string) {
 	if slices.Contains(words, value) {
 		return

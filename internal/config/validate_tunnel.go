@@ -51,7 +51,7 @@ func (r *report) name(i int, t *Tunnel, names map[string]int) {
 	r.errorf(path, "is the same as that of the tunnel in line %d: each needs its own%s", r.line(j, "name"), copied(t, &r.cfg.Tunnels[j]))
 }
 
-// copied asks about two tunnels that are one, pasted twice.
+// copied reports two tunnels that look like one tunnel pasted twice.
 func copied(a, b *Tunnel) string {
 	if a.Name == b.Name && a.Listen == b.Listen && a.Listen != "" {
 		return "; is this tunnel in the file twice?"
@@ -176,7 +176,7 @@ func (r *report) authorization(i int, t *Tunnel) {
 // TCP_KEEPIDLE.
 const maxKeepalive = 9 * time.Hour
 
-// settings checks the keys of both modes that stand for themselves.
+// settings checks the keys of both modes that don't depend on other keys.
 func (r *report) settings(i int, t *Tunnel) {
 	r.word(tunnelKey(i, "profile"), t.Profile, "default", "modern", "legacy")
 	r.word(tunnelKey(i, "close_notify"), t.CloseNotify, "auto", CloseNotifyRequire)

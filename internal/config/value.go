@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A unit is a suffix and how much it stands for.
+// A unit is a suffix and its value.
 type unit struct {
 	name string
 	size int64

@@ -11,7 +11,7 @@ package filerights
 
 import "fmt"
 
-// Refused is what the owner of a folder may not do, though root could.
+// Refused is the error if the owner of a folder may not do what root could.
 type Refused struct {
 	error
 	owner string

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// User is who may do something with a file.
+// User is a user with its groups, whose rights to files are used.
 type User struct {
 	UID, GID int
 	Groups   []int // beside GID
@@ -57,9 +57,10 @@ func As(u User, work func() error) error {
 	return <-done
 }
 
-// workAs keeps its thread to itself if that gets other rights than root's. The runtime
-// ends such a thread with this goroutine, and starts no other thread from it: the
-// rights never get to another goroutine. A new goroutine has root's rights, even if this one starts it.
+// workAs locks its goroutine to the thread (runtime.LockOSThread) if the thread gets other rights
+// than root's, and never unlocks it. So the runtime ends the thread with this goroutine, and
+// starts no new thread from it: no other goroutine gets the rights. A goroutine that the work
+// starts has root's rights.
 func workAs(u User, work func() error, done chan<- error) {
 	err := errors.New("the work was given up")
 	defer func() { done <- err }()
@@ -72,13 +73,14 @@ func workAs(u User, work func() error, done chan<- error) {
 	err = work()
 }
 
-// become is for the calling thread alone. The kernel takes from it what root may do
-// with the files of others (capabilities(7), "Effect of user ID changes").
+// become changes the file rights of the calling thread only. The kernel then takes away the
+// capabilities by which root may use other users' files (capabilities(7), "Effect of user ID
+// changes").
 func become(u User) error {
 	if err := unix.Setgroups(u.Groups); err != nil {
 		return fmt.Errorf("working as the user %q: %w", u.Name(), err)
 	}
-	// Both tell of no failure, but -1 changes nothing and says what holds.
+	// Both calls report no failure. A call with -1 changes nothing and returns the present value.
 	for _, set := range []struct {
 		id  int
 		set func(int) (int, error)
@@ -93,9 +95,9 @@ func become(u User) error {
 
 const maxLinks = 40 // as the kernel
 
-// ownerOf goes along path as the kernel does. A link that isn't root's alone ends the
-// way: a user who can make it, move it or rename it decides where it leads. A file that
-// isn't there yet will be in the last folder that is.
+// ownerOf follows path as the kernel does, up to the first symbolic link that a user other than
+// root can make, move or rename: that user decides where it leads. A file that doesn't exist yet
+// belongs to the last folder that exists.
 func ownerOf(path string) (User, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
