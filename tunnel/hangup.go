@@ -57,12 +57,12 @@ func (s *side) mayBeReset() bool {
 	return ok && !state.Ended
 }
 
-// closeLingering closes a connection so that the other end gets what it was sent last. If bytes
-// of the other end are unread at a close, or come after it, the system resets the connection.
-// Then it throws away what the other end hasn't got yet, and many programs see the
-// reset before what they have got. So closeLingering ends our stream and reads on
-// for a moment, and longer while the other end takes what is left. A flood of such connections mustn't cost much: those above
-// maxLingering are closed at once.
+// closeLingering closes a connection so that the other end gets what it was sent last. If
+// bytes of the other end are unread at a close, or come after it, the system resets the
+// connection. Then it throws away what it still had to send, and many programs see the reset
+// before the bytes that have arrived. So closeLingering first ends our stream, and then reads
+// for a moment, or for longer while the other end takes what is left. A flood of such
+// connections must not cost much: those above maxLingering are closed at once.
 func (t *Tunnel) closeLingering(c *sock.Conn, why lingering) {
 	c.ResetOnClose(false)
 	select {

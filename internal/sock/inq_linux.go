@@ -11,9 +11,9 @@ import (
 // inqReader reads, and learns by TCP_INQ whether the receive queue is empty. That saves the
 // read that would return EAGAIN, a third of the system calls of a connection with many
 // small messages. It asks for TCP_INQ once a connection has shown that it is one of these.
-// The end of the stream counts as something in the queue. A reset does not count, and old kernels
-// forget the end. If such an end comes together with the last bytes, the next call of
-// Receive sees it.
+// The kernel counts the end of the stream as something in the queue. It doesn't count a
+// reset, and old kernels don't count the end either. If such an end comes together with the
+// last bytes, the next call of Receive sees it.
 type inqReader struct {
 	empty bool // the queue is empty, after the last read; not by mistake
 

@@ -5,10 +5,10 @@ import (
 	"unsafe"
 )
 
-// These are for sockets that don't wait. They don't tell Go's scheduler of the
-// system call: it would take this for one that may wait, and hand what else there
-// is to do to another thread whenever it takes over 20 µs, as a large read or write
-// does. To look for that took an eighth of the processor's time.
+// These are for non-blocking sockets. They use RawSyscall, which doesn't tell Go's scheduler
+// of the system call. After a usual Syscall of more than 20 µs, as a large read or write is,
+// sysmon takes the P from its thread and hands it to another thread, which looks for
+// goroutines to run. That took an eighth of the processor's time.
 
 func readNow(fd uintptr, b []byte) (int, error) {
 	return rawIO(syscall.SYS_READ, fd, unsafe.Pointer(unsafe.SliceData(b)), len(b))

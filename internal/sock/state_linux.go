@@ -68,7 +68,8 @@ func (c *Conn) takeError() (err error) {
 	return err
 }
 
-// PeekLast is the last bytes of those that have come and weren't read, at most n. ok is false if none have come, or the kernel doesn't tell.
+// PeekLast returns the last n bytes, or fewer, of those that have come and weren't read. ok is
+// false if none have come, or if the kernel doesn't tell.
 func (c *Conn) PeekLast(n int) (last []byte, ok bool) {
 	c.control(func(fd int) {
 		waiting, _ := unix.IoctlGetInt(fd, unix.SIOCINQ)
