@@ -31,6 +31,8 @@ func example() []byte {
 	return data
 }
 
+func init() { time.Local = time.UTC } // messages have local time
+
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"tlstunnel": func() { os.Exit(Main(os.Args[1:], example(), os.Stdout, os.Stderr)) },

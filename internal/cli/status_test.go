@@ -11,8 +11,6 @@ import (
 
 // TestStatusText has everything in it that a service tells of itself.
 func TestStatusText(t *testing.T) {
-	defer func(zone *time.Location) { time.Local = zone }(time.Local)
-	time.Local = time.UTC
 	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 	day := func(n int) time.Time { return now.AddDate(0, 0, n) }
 	s := &service.Status{
