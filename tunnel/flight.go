@@ -33,7 +33,8 @@ const (
 // [tlsio.Watch]): crypto/tls has no hook between a certificate message and its verification. It
 // only refuses messages. crypto/tls does all verification.
 type flight struct {
-	messages int // how many messages were complete
+	trusted  []*x509.Certificate // the trusted CAs, as far as known
+	messages int                 // how many messages were complete
 }
 
 // flightError means that the other side sent more than a handshake needs.
@@ -82,7 +83,7 @@ func (f *flight) read(begun, said []byte, encrypted bool) error {
 		if len(begun) > 0 {
 			message = slices.Concat(begun, message)
 		}
-		if err := checkMessage(message, encrypted); err != nil {
+		if err := f.checkMessage(message, encrypted); err != nil {
 			return err
 		}
 		begun, said = nil, said[end:]
@@ -107,20 +108,20 @@ func checkSize(kind byte, size int) error {
 	return nil
 }
 
-func checkMessage(message []byte, encrypted bool) error {
+func (f *flight) checkMessage(message []byte, encrypted bool) error {
 	content := message[messageHeader:]
 	switch message[0] {
 	case typeClientHello:
 		return checkHello(content)
 	case typeCertificate:
-		return checkCertificates(content, encrypted)
+		return checkCertificates(content, encrypted, f.trusted)
 	}
 	return nil
 }
 
 // checkCertificates checks the content of a certificate message. It leaves a message that it
 // can't read to crypto/tls, which refuses it.
-func checkCertificates(message []byte, tls13 bool) error {
+func checkCertificates(message []byte, tls13 bool, trusted []*x509.Certificate) error {
 	s := cryptobyte.String(message)
 	var context, list, der, extensions cryptobyte.String
 	if tls13 && !s.ReadUint8LengthPrefixed(&context) || !s.ReadUint24LengthPrefixed(&list) {
@@ -136,7 +137,7 @@ func checkCertificates(message []byte, tls13 bool) error {
 	if len(all) > maxCertificates {
 		return largeChain(fmt.Sprintf("%d certificates, where %d are the most", len(all), maxCertificates))
 	}
-	if len(all) < 4 { // a leaf and two other certificates need at most four checks
+	if len(all) < 4 { // a leaf and two other certificates need at most four checks, and those of trusted CAs
 		return nil
 	}
 	var chain []*x509.Certificate
@@ -147,7 +148,7 @@ func checkCertificates(message []byte, tls13 bool) error {
 		}
 		chain = append(chain, cert)
 	}
-	if signatureChecks(chain) > maxSignatureChecks {
+	if signatureChecks(chain, trusted) > maxSignatureChecks {
 		return largeChain("several certificates for one CA, so that there are too many ways to build a chain")
 	}
 	return nil
@@ -155,22 +156,35 @@ func checkCertificates(message []byte, tls13 bool) error {
 
 // signatureChecks counts the signatures that crypto/x509 would check to verify the first of
 // certs, if all signatures were right. It follows each way from a certificate to one with the
-// name of its issuer, and counts a slow key three times. It stops above maxSignatureChecks.
-func signatureChecks(certs []*x509.Certificate) (n int) {
+// name of its issuer, and goes on from there unless that is trusted. A slow key counts more than
+// once. It stops above maxSignatureChecks.
+func signatureChecks(certs, trusted []*x509.Certificate) (n int) {
 	used := make([]bool, len(certs))
 	used[0] = true
+	check := func(child, parent *x509.Certificate, slow int) bool {
+		switch {
+		case !bytes.Equal(parent.RawSubject, child.RawIssuer):
+			return false
+		case isSlow(parent.PublicKey):
+			n += slow
+		default:
+			n++
+		}
+		return true
+	}
 	var tryAbove func(child *x509.Certificate)
 	tryAbove = func(child *x509.Certificate) {
+		for _, ca := range trusted {
+			if !slices.ContainsFunc(certs, ca.Equal) {
+				check(child, ca, 2) // not 3: two CAs of one name are trusted while one is renewed
+			}
+		}
 		for i, parent := range certs {
 			if n > maxSignatureChecks {
 				return
 			}
-			if used[i] || !bytes.Equal(parent.RawSubject, child.RawIssuer) {
+			if used[i] || !check(child, parent, 3) {
 				continue
-			}
-			n++
-			if isSlow(parent.PublicKey) {
-				n += 2
 			}
 			used[i] = true
 			tryAbove(parent)

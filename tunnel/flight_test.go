@@ -159,6 +159,38 @@ func TestCertificateFloods(t *testing.T) {
 	}
 }
 
+// What is trusted has to be checked too. A usual chain has room for that, even if all of it has
+// slow keys and the CA at its top is there twice, as while it is renewed.
+func TestSignatureChecksWithTrusted(t *testing.T) {
+	p521, err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+	check(t, err)
+	key := testkit.NewKey()
+	issued := func(name, issuer string, public crypto.Signer) *x509.Certificate {
+		cert, err := x509.ParseCertificate(certificate(name, issuer, key, public, nil))
+		check(t, err)
+		return cert
+	}
+	leaf, root, renewed := issued("leaf", "CA 1", key), issued("root", "root", p521), issued("root", "root", p521)
+	usual := []*x509.Certificate{leaf, issued("CA 1", "CA 2", p521), issued("CA 2", "root", p521)}
+	flood := []*x509.Certificate{leaf}
+	for range 5 {
+		flood = append(flood, issued("CA 1", "root", key))
+	}
+	for name, test := range map[string]struct {
+		certs, trusted []*x509.Certificate
+		want           int
+	}{
+		"without the root":      {usual, []*x509.Certificate{root, renewed}, 10},
+		"with the root":         {append(usual[:3:3], root), []*x509.Certificate{root}, 9},
+		"ways of unknown CAs":   {flood, nil, 5},
+		"ways to a trusted one": {flood, []*x509.Certificate{root}, maxSignatureChecks + 2},
+	} {
+		if got := signatureChecks(test.certs, test.trusted); got != test.want {
+			t.Errorf("%s: got %d, want %d", name, got, test.want)
+		}
+	}
+}
+
 // A certificate message is looked at however it is cut, and what that takes grows with its
 // size alone.
 func TestCertificateInPieces(t *testing.T) {

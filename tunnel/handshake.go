@@ -51,6 +51,7 @@ func (t *Tunnel) startTLS(c *conn, s *side, role func(*sock.Conn, *tls.Config) *
 	s.tls = role(s.socket, config)
 	ctx = context.WithValue(ctx, sideKey{}, s)
 	h := &handshaking{ctx: ctx, origin: origin(addrPort(s.socket.RemoteAddr()).Addr()), shows: s.tls.ShowsMessages()}
+	h.flight.trusted = c.settings.Trusted
 	h.returning = s.name == byTarget || t.returning.has(h.origin) // nobody but the config chooses targets
 	s.handshake = h
 	defer h.endTurn()

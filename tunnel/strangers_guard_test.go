@@ -5,6 +5,10 @@ package tunnel
 import (
 	"bytes"
 	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"fmt"
 	"runtime"
@@ -47,13 +51,34 @@ func TestGuardCostOfStrangers(t *testing.T) {
 	cost(withCert(other))
 	usual := cost(withCert(other))
 	t.Logf("a usual chain of an unknown CA: %v", usual)
-	for what, flood := range floods() {
+	all := floods()
+	all["the slowest that is verified"] = slowestChain()
+	for what, flood := range all {
 		took := cost(withCert(flood))
 		t.Logf("%s: %v", what, took)
 		if took > 10*usual {
 			t.Errorf("%s: %v, and %v for a usual chain", what, took, usual)
 		}
 	}
+}
+
+// slowestChain takes all the checks of signatures that a peer may ask for: those of three CAs
+// with keys of P-521, each of which has issued the one before.
+func slowestChain() tls.Certificate {
+	p521 := func() crypto.Signer {
+		key, err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+		if err != nil {
+			panic(err)
+		}
+		return key
+	}
+	leafKey, keys := testkit.NewKey(), []crypto.Signer{p521(), p521(), p521()}
+	return tls.Certificate{PrivateKey: leafKey, Certificate: [][]byte{
+		certificate("leaf", "CA 0", keys[0], leafKey, nil),
+		certificate("CA 0", "CA 1", keys[1], keys[0], nil),
+		certificate("CA 1", "CA 2", keys[2], keys[1], nil),
+		certificate("CA 2", "CA 3", keys[2], keys[2], nil),
+	}}
 }
 
 // TestGuardLatencyBesideStrangers: silent hellos of one address don't make the peer of

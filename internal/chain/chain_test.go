@@ -134,6 +134,21 @@ func TestJudgeIsBounded(t *testing.T) {
 	}
 }
 
+// What crypto/x509 has verified isn't verified again, so that a long chain costs no more to
+// explain, and is followed to its end.
+func TestJudgeOfLongChain(t *testing.T) {
+	top := issue(nil, "Root", asCA)
+	sent := []*x509.Certificate{top.Certificate}
+	for i := range 7 {
+		top = issue(top, fmt.Sprint("CA ", i), asCA)
+		sent = append([]*x509.Certificate{top.Certificate}, sent...)
+	}
+	judge := Judge{Roots: x509.NewCertPool(), Usage: x509.ExtKeyUsageClientAuth, Now: now, Whose: "the peer", List: "client_ca"}
+	if fault := judge.Verify(sent); fault == nil || !strings.HasPrefix(fault.What, `the CA "CN=Root"`) {
+		t.Error(fault)
+	}
+}
+
 func TestOwn(t *testing.T) {
 	root := issue(nil, "Root", asCA)
 	issuing := issue(root, "Issuing", asCA)

@@ -2,6 +2,7 @@ package chain
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -45,7 +46,7 @@ func (j Judge) Explain(sent []*x509.Certificate, err error) *Fault {
 	var invalid x509.CertificateInvalidError
 	switch {
 	case errors.As(err, &unknown):
-		return j.unknown(sent)
+		return j.unknown(sent, cmp.Or(unknown.Cert, sent[0]))
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired: // also means not yet valid
 		return j.outOfDate(sent[0], invalid.Cert)
 	case errors.As(err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
@@ -61,16 +62,16 @@ func (j Judge) Explain(sent []*x509.Certificate, err error) *Fault {
 // Limits for the work that a stranger's chain can cause only for a message.
 const (
 	maxLength = 10 // of a chain; a real one has three or four
-	maxChecks = 6  // of signatures
+	maxChecks = 3  // of signatures, beside those of crypto/x509
 )
 
-// unknown follows the chain from the leaf to the place where it breaks.
-func (j Judge) unknown(sent []*x509.Certificate) *Fault {
+// unknown follows the chain to the place where it breaks. crypto/x509 has verified the chain
+// up to cert.
+func (j Judge) unknown(sent []*x509.Certificate, cert *x509.Certificate) *Fault {
 	leaf := sent[0]
 	known := slices.Concat(sent[1:min(len(sent), maxLength)], j.Trusted)
 	checks := maxChecks
-	for path := []*x509.Certificate{leaf}; len(path) < maxLength; {
-		cert := path[len(path)-1]
+	for path := []*x509.Certificate{cert}; len(path) < maxLength; path = append(path, cert) {
 		if selfIssued(cert) {
 			return j.untrusted(cert, cert == leaf)
 		}
@@ -88,7 +89,7 @@ func (j Judge) unknown(sent []*x509.Certificate) *Fault {
 		case j.Now.Before(signer.NotBefore), j.Now.After(signer.NotAfter):
 			return j.outOfDate(leaf, signer)
 		}
-		path = append(path, signer)
+		cert = signer
 	}
 	return j.untrusted(leaf, false)
 }
