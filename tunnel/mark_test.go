@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	reasonCut    = " was cut off on the way, by a proxy or a firewall say: its stream ended without the close_notify that a tlstunnel sends"
+	reasonCut    = " was cut off on the way, for example by a proxy or a firewall: its stream ended without the close_notify that a tlstunnel sends"
 	reasonNoWord = ` ended its stream without close_notify, and close_notify is "require": it may be cut off; if the `
 )
 

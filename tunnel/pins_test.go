@@ -25,7 +25,7 @@ func TestPins(t *testing.T) {
 	const refused = "tlstunnel refused the target's certificate: "
 	otherKey := func(c tls.Certificate) string {
 		return refused + "its key is " + pinOf(c.Leaf) + ", which isn't pinned: either it has a new key or this is another machine; " +
-			"if its administrator confirms this key, by phone say, write it in pins, which has " + none
+			"if its administrator confirms this key, for example by phone, write it in pins, which has " + none
 	}
 	tests := []struct {
 		name   string
@@ -49,7 +49,7 @@ func TestPins(t *testing.T) {
 		{"with ca, the leaf's", testCA(), []string{leaf}, good, ""},
 		{"with ca, the CA's", testCA(), []string{ca}, good, ""},
 		{"with ca, another one", testCA(), []string{none}, good,
-			refused + fmt.Sprintf(`its CA is trusted, but no key in its chain is pinned: it has %s of "CN=pacs.clinic.example", %s of "CN=Clinic CA"; if its administrator confirms one of them, by phone say, write that in pins, which has %s`, leaf, ca, none)},
+			refused + fmt.Sprintf(`its CA is trusted, but no key in its chain is pinned: it has %s of "CN=pacs.clinic.example", %s of "CN=Clinic CA"; if its administrator confirms one of them, for example by phone, write that in pins, which has %s`, leaf, ca, none)},
 		{"with ca, a fingerprint of the CA", testCA(), []string{pinText(testCA().Raw)}, good,
 			refused + `pins has the fingerprint of the whole certificate "CN=Clinic CA", but must have that of its key: write ` + ca},
 		{"with another ca, the leaf's", strangers, []string{leaf}, good,

@@ -16,13 +16,13 @@ import (
 )
 
 // maxFile is far above any real config (1 MiB is some 3,000 tunnels) and far
-// below what a wrong file, a log say, could be.
+// below the size of a wrong file, for example a log.
 const maxFile = 1 << 20
 
 // Load reads the config in file. It returns an error only if the file can't be
 // read; whatever is wrong with its text is in the problems, all at once and
-// sorted, up to 100 errors and 100 warnings. Of a file that isn't TOML it is only the first mistake. The config can
-// be used if [Problems.Err] is nil.
+// sorted, up to 100 errors and 100 warnings. If the file isn't TOML, they have only the
+// first mistake. The config can be used if [Problems.Err] is nil.
 func Load(file string) (*Config, Problems, error) {
 	data, err := read(file)
 	if err != nil {
