@@ -2,7 +2,7 @@ package installer
 
 import "strings"
 
-// What the service's account may do, as masks of a Windows access list.
+// The rights of the service's account, as masks of a Windows access list.
 const (
 	mayRead   = "0x1200a9" // FILE_GENERIC_READ and FILE_GENERIC_EXECUTE
 	mayModify = "0x1301bf" // and FILE_GENERIC_WRITE and DELETE; not change the access list

@@ -76,12 +76,11 @@ func IsEmpty(dir string) bool {
 // Ensure makes what is missing of the PKI in s.Dir, the folder included, and then opens it as
 // [Open] does. It returns the paths of the files that it made: none after the first run.
 //
-// No file is ever overwritten, but for a server certificate that has expired, or was
-// made while the clock was ahead: it is renewed, and if that fails, opened as it is. A
-// pair is made whole or not at all. What an Ensure or [Renew] that was killed left is
-// finished by the next Ensure.
-// Several processes may call it at once: one makes the files, the others wait
-// for it, as long as ctx lets them, and use them.
+// Ensure overwrites only a server certificate that has expired, or was made while the clock was
+// ahead: it renews it, and if that fails, opens it as it is. It makes both files of a pair or
+// none. If an Ensure or a [Renew] was killed, the next Ensure completes its work.
+// Several processes may call it at once: one makes the files, the others wait until ctx is done,
+// and use them.
 func Ensure(ctx context.Context, s Settings, now time.Time) (store *Store, created []string, err error) {
 	if err := s.validate(); err != nil {
 		return nil, nil, err

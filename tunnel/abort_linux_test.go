@@ -121,7 +121,7 @@ func secureSide(t *testing.T, ours *net.TCPConn, theirs *end, role string) (*sid
 	c := &conn{settings: &settings{Settings: Settings{HandshakeTimeout: patience}}, setup: t.Context(), front: s}
 	var raw *rawTLS
 	done := make(chan error, 1)
-	go func() { done <- tun.startTLS(c, s, makeConn, config) }()
+	go func() { done <- tun.doHandshake(c, s, makeConn, config) }()
 	raw = secureRaw(t, theirs, theirConfig, role)
 	check(t, <-done)
 	return s, raw

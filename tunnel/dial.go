@@ -80,7 +80,7 @@ func (t *Tunnel) dialTCP(c *conn, target Target, only string) (*sock.Conn, *endi
 func (t *Tunnel) secureBack(c *conn, target Target, socket *sock.Conn) *ending {
 	back := newSide(socket, byTarget)
 	if target.TLS != nil {
-		if err := t.startTLS(c, back, tlsio.Client, target.TLS); err != nil {
+		if err := t.doHandshake(c, back, tlsio.Client, target.TLS); err != nil {
 			t.hangUp(back)
 			return cmp.Or(c.stopped(dialFailed), explainBack(back, err))
 		}

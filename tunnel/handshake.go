@@ -19,7 +19,7 @@ func (t *Tunnel) handshakeFront(c *conn) *ending {
 	if c.settings.Front == nil {
 		return nil
 	}
-	if err := t.startTLS(c, c.front, tlsio.Server, c.settings.Front); err != nil {
+	if err := t.doHandshake(c, c.front, tlsio.Server, c.settings.Front); err != nil {
 		var refused *tls.CertificateVerificationError
 		if errors.As(err, &refused) && handshakeTurns.acquire(c.setup, c.origin, t.returning.has(c.origin)) == nil {
 			defer handshakeTurns.release() // to explain a refused chain takes as long as to verify it
@@ -37,9 +37,9 @@ func (t *Tunnel) handshakeFront(c *conn) *ending {
 // section 4). Such a connection never reaches the target.
 const acmeProtocol = "acme-tls/1"
 
-// startTLS does a handshake on s within the handshake timeout and makes the result its stream.
+// doHandshake does a handshake on s within the handshake timeout and makes the result its stream.
 // On failure s stays open, but can't be used any more.
-func (t *Tunnel) startTLS(c *conn, s *side, role func(*sock.Conn, *tls.Config) *tlsio.Conn, config *tls.Config) error {
+func (t *Tunnel) doHandshake(c *conn, s *side, role func(*sock.Conn, *tls.Config) *tlsio.Conn, config *tls.Config) error {
 	ctx, cancel := context.WithTimeout(c.setup, c.settings.HandshakeTimeout)
 	defer cancel()
 	start := time.Now()
@@ -72,7 +72,7 @@ func (t *Tunnel) startTLS(c *conn, s *side, role func(*sock.Conn, *tls.Config) *
 	return nil
 }
 
-// secured makes TLS, whose handshake is over, the stream of s. While startTLS waits, the
+// secured makes TLS, whose handshake is over, the stream of s. While doHandshake waits, the
 // session isn't on its stack: what is in use of that decides how much is held.
 //
 //go:noinline

@@ -90,7 +90,7 @@ func publish(temp, path string) error {
 		return err
 	}
 	TestOnlyStep("linked")
-	os.Remove(temp) // should it fail, Leftovers finds it
+	os.Remove(temp) // if that fails, Leftovers finds the file
 	TestOnlyStep("temporary file removed")
 	return nil
 }

@@ -4,8 +4,8 @@
 //
 //	report, err := bench.Run(ctx, program, 20*time.Second)
 //
-// Load, tunnel and target share the machine's cores: a tunnel that has them to
-// itself does more. What the loads say of each other holds all the same.
+// Load, tunnel and target share the machine's cores, so a tunnel alone on a machine is faster. The
+// ratios between the loads hold.
 package bench
 
 import (
@@ -19,7 +19,7 @@ import (
 	"tlstunnel/internal/version"
 )
 
-// A Report is what was measured, and on what.
+// A Report has the results and the machine.
 type Report struct {
 	Version     string   `json:"version"`
 	OS          string   `json:"os"`
@@ -28,7 +28,7 @@ type Report struct {
 	TLS         string   `json:"tls"`
 	Cipher      string   `json:"cipher"`
 	KeyExchange string   `json:"key_exchange"`
-	Seconds     float64  `json:"seconds"` // that the whole took
+	Seconds     float64  `json:"seconds"` // how long the whole took
 	Figures     []Figure `json:"figures"`
 }
 
@@ -50,8 +50,7 @@ const (
 
 var units = map[string]string{Throughput: "MB/s", Connects: "1/s", RoundTrip: "µs", Memory: "KiB"}
 
-// load is something to measure: run keeps it up for as long as it is given, and
-// returns what came of it.
+// load is a measurement: run loads the service for the given time, and returns the result.
 type load struct {
 	measure, name string
 	share         time.Duration // of the whole time, in parts of wholeTime
@@ -63,7 +62,7 @@ const manyStreams = 16
 // wholeTime is the sum of the shares, and what is left for the start.
 const wholeTime = 40
 
-// loads begin with the memory, before others have left theirs.
+// loads begin with the memory, before other loads have used some.
 var loads = []load{
 	{Memory, "TLS on one side, after 1 KiB", 17, idleMemory},
 	{Throughput, "plain TCP, no tunnel", 3, func(s *subject, d time.Duration) (float64, error) { return stream(s, s.source.dial, 1, d) }},
@@ -99,7 +98,7 @@ func Run(ctx context.Context, program string, duration time.Duration) (*Report, 
 	for _, l := range loads {
 		value, err := l.run(s, duration*l.share/wholeTime)
 		if ctx.Err() != nil {
-			return nil, ctx.Err() // it has ended the service, too
+			return nil, ctx.Err() // ctx has ended the service, too
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s, %s: %w", l.measure, l.name, s.explain(err))
@@ -110,7 +109,7 @@ func Run(ctx context.Context, program string, duration time.Duration) (*Report, 
 	return r, nil
 }
 
-// describe says what a connection through the tunnel is made of.
+// describe returns the TLS version and suite of a connection through the tunnel.
 func (r *Report) describe(s *subject) error {
 	c, err := s.dialer("echo")()
 	if err != nil {

@@ -43,11 +43,11 @@ func reset(c net.Conn) {
 	c.Close()
 }
 
-// patience is for a machine that is too slow for the time that a load is given.
+// patience is how long a load may wait for its first result on a slow machine.
 const patience = 30 * time.Second
 
-// rate is by how much count grows a second. The first part of d is for the load
-// to get going.
+// rate returns by how much count grows in a second. It doesn't measure the first part of d, in
+// which the load starts.
 func (s *subject) rate(d time.Duration, count *atomic.Int64) (float64, error) {
 	s.pause(d / 4)
 	before, start := count.Load(), time.Now()
@@ -174,8 +174,8 @@ func thereAndBack(c net.Conn, message []byte) error {
 // idleConnections are enough to tell a connection's share from the rest.
 const idleConnections = 1000
 
-// idleMemory is what the service holds more for each connection that has moved a
-// little and waits, in KiB.
+// idleMemory returns how many KiB the service holds for each idle connection that has moved a
+// few bytes.
 func idleMemory(s *subject, d time.Duration) (float64, error) {
 	end := time.Now().Add(d)
 	before, err := s.memory()
@@ -192,7 +192,7 @@ func idleMemory(s *subject, d time.Duration) (float64, error) {
 			return 0, err
 		}
 	}
-	s.pause(time.Until(end)) // in 6 seconds, the service returns what it doesn't need any more
+	s.pause(time.Until(end)) // after 6 seconds, the service has returned unneeded memory
 	after, err := s.memory()
 	return (after - before) / idleConnections / 1024, err
 }

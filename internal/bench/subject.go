@@ -17,8 +17,8 @@ import (
 	"tlstunnel/service"
 )
 
-// subject is the service that is measured, with the targets behind it. It is a
-// process of its own, so that what it holds is its alone.
+// subject is the measured service with its targets. It is a process of its own, so that its
+// memory is not mixed with ours.
 type subject struct {
 	config  string
 	output  string // a file, with what the process says
@@ -31,7 +31,7 @@ type subject struct {
 	trust              *x509.CertPool
 }
 
-// startLimit is for the first run to make its keys and to listen.
+// startLimit is how long the first run may take to make its keys and to listen.
 const startLimit = 30 * time.Second
 
 func startSubject(ctx context.Context, program, dir string) (_ *subject, err error) {
@@ -93,7 +93,7 @@ func (s *subject) ended() bool {
 	}
 }
 
-// pause is for a load to go on for d, or for as long as the service runs.
+// pause waits for d, or until the service ends.
 func (s *subject) pause(d time.Duration) {
 	select {
 	case <-s.exited:
@@ -101,7 +101,7 @@ func (s *subject) pause(d time.Duration) {
 	}
 }
 
-// awaitReady asks the service how it does until it says.
+// awaitReady asks the service for its status until it answers.
 func (s *subject) awaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
@@ -127,7 +127,7 @@ func (s *subject) awaitReady(ctx context.Context) error {
 	}
 }
 
-// explain adds what the service said, if anything.
+// explain adds the service's output to an error.
 func (s *subject) explain(err error) error {
 	said, _ := os.ReadFile(s.output)
 	if text := strings.TrimSpace(string(said[:min(len(said), 4<<10)])); text != "" {
@@ -136,7 +136,7 @@ func (s *subject) explain(err error) error {
 	return err
 }
 
-// memory is what the service holds, in bytes.
+// memory returns the memory of the service in bytes.
 func (s *subject) memory() (float64, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
 	defer cancel()

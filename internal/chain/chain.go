@@ -1,5 +1,5 @@
 // Package chain says why a chain of certificates isn't accepted, one's own and that
-// of others, and what would mend it. It reads no file, and writes and logs nothing.
+// of peers, and how to repair it. It reads no file, and writes and logs nothing.
 //
 //	judge := chain.Judge{Roots: pool, Trusted: cas, Usage: x509.ExtKeyUsageServerAuth, ...}
 //	fault := judge.Verify(sent) // nil: accepted

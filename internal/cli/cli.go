@@ -130,7 +130,7 @@ func (a *app) addJSON(cmd *cobra.Command) *cobra.Command {
 }
 
 // loadConfig reads the config. The error has a line for each mistake in it; the
-// config may be there all the same, and the problems hold the warnings too.
+// config may be returned nevertheless, and the problems include the warnings.
 func (a *app) loadConfig() (*config.Config, config.Problems, error) {
 	if err := a.forgotSudo(); err != nil {
 		return nil, nil, err

@@ -113,7 +113,7 @@ type ACME struct {
 	EABKeyFile  string   `toml:"eab_key_file"` // absolute path
 }
 
-// Enabled tells whether there is a CA to ask.
+// Enabled reports whether the tunnel has the table acme.
 func (a *ACME) Enabled() bool { return a.Directory != "" }
 
 // How the CA finds out that a domain is ours.

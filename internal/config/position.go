@@ -51,7 +51,7 @@ func (p *positions) at(offset int) position {
 	return position{line, utf8.RuneCountInString(p.src[start:offset]) + 1}
 }
 
-// has tells whether the file has the key at path.
+// has reports whether the file has the key at path.
 func (p *positions) has(path string) bool {
 	_, ok := p.keys[path]
 	return ok
@@ -221,7 +221,7 @@ func (s *scanner) value(path string) {
 	}
 }
 
-// more goes to the next element and tells whether there is one.
+// more goes to the next element and reports whether there is one.
 func (s *scanner) more(blank, end string) bool {
 	s.skip(blank)
 	return s.i < len(s.src) && !s.accept(end)

@@ -16,7 +16,7 @@ type Problem struct {
 	Col     int    `json:"col"`              // from 1, in characters
 	Tunnel  string `json:"tunnel,omitempty"` // the name of the one that it is about
 	Text    string `json:"text"`             // what is wrong, and what would be right
-	Warning bool   `json:"warning"`          // the config can be used all the same
+	Warning bool   `json:"warning"`          // the config can be used nevertheless
 }
 
 // String gives the line that a user sees: FILE:LINE:COL: tunnel "x": text.
@@ -60,11 +60,10 @@ func (ps Problems) Sort() {
 	})
 }
 
-// Problem describes something wrong with the value of a key, found by somebody
-// else: a certificate that doesn't exist, say. The key is one of the tunnel
-// with that index ("cert"), or with -1 one of the whole file ("pki.dir"). The
-// position is that of the key, else of its table, else the start of the file.
-// It returns an error; set Warning to make it one.
+// Problem returns an error about the value of a key that another package found, for example a
+// certificate that doesn't exist. The key is one of the tunnel with that index ("cert"), or with
+// -1 one of the whole file ("pki.dir"). The position is that of the key, otherwise of its table,
+// otherwise the start of the file. Set Warning in the result to make it a warning.
 func (c *Config) Problem(tunnel int, key, text string) Problem {
 	return c.problem(pathOf(tunnel, key), text)
 }

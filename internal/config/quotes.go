@@ -19,8 +19,8 @@ const (
 	plainOnes   = `write plain ones, " or '`
 )
 
-// quotes reports text with typographic quotes around it, and tells whether
-// there are none. In the subject of a certificate they may be meant.
+// quotes reports text with typographic quotes around it, and returns whether there are none. In
+// the subject of a certificate they may be intended.
 func (r *report) quotes(path, text string) bool {
 	bare := strings.Trim(text, typographic)
 	if bare == text || strings.HasPrefix(path, "pki.subject.") {
@@ -42,7 +42,7 @@ func explainQuotes(line string) string {
 	return asInLetters + ": " + plainOnes
 }
 
-// curesQuotes tells whether plain quotes make TOML of a line.
+// curesQuotes reports whether a line becomes valid TOML with plain quotes.
 func curesQuotes(line string) bool {
 	return strings.ContainsAny(line, typographic) && !isTOML(line) && isTOML(withPlainQuotes(line))
 }

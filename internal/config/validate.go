@@ -140,7 +140,7 @@ func (r *report) word(path, value string, words ...string) {
 	r.errorf(path, "%q isn't known: write %s", value, text)
 }
 
-// isWord tells whether text has only ASCII letters and the characters of also.
+// isWord reports whether text has only ASCII letters and the characters of also.
 func isWord(text, also string) bool {
 	return !strings.ContainsFunc(text, func(c rune) bool {
 		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && !strings.ContainsRune(also, c)

@@ -19,7 +19,7 @@ import (
 // Cert is a certificate with its key. It may be a CA.
 type Cert struct {
 	*x509.Certificate
-	Key    crypto.Signer // nil if nobody has it
+	Key    crypto.Signer // nil if only the public key is known
 	issuer *Cert         // nil if self-signed
 }
 
@@ -29,7 +29,7 @@ func NewCA(name string, edits ...func(*x509.Certificate)) *Cert {
 	return NewCAFor(NewKey(), name, edits...)
 }
 
-// NewCAFor is NewCA for a key that is there.
+// NewCAFor is NewCA with an existing key.
 func NewCAFor(key crypto.Signer, name string, edits ...func(*x509.Certificate)) *Cert {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
@@ -44,7 +44,7 @@ func (ca *Cert) Issue(name string, edits ...func(*x509.Certificate)) *Cert {
 	return ca.IssueFor(NewKey(), name, edits...)
 }
 
-// IssueFor is Issue for a key that is there: a [crypto.Signer], or a public key.
+// IssueFor is Issue with an existing key: a [crypto.Signer], or a public key.
 func (ca *Cert) IssueFor(key any, name string, edits ...func(*x509.Certificate)) *Cert {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
@@ -90,7 +90,7 @@ func WithSHA1(der []byte) []byte {
 	return bytes.ReplaceAll(der, []byte(pkcs1+"\x0b"), []byte(pkcs1+"\x05"))
 }
 
-// TLS is what a server or client shows: c and what is above it, the root included.
+// TLS returns the chain for a tls.Config: c and the certificates above it, the root included.
 func (c *Cert) TLS() tls.Certificate {
 	shown := tls.Certificate{PrivateKey: c.Key, Leaf: c.Certificate}
 	for ; c != nil; c = c.issuer {
@@ -99,7 +99,7 @@ func (c *Cert) TLS() tls.Certificate {
 	return shown
 }
 
-// Pool has c alone.
+// Pool returns a pool with only c.
 func (c *Cert) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(c.Certificate)

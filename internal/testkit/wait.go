@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Reached polls until condition holds, and reports whether it came to that.
+// Reached polls until condition holds, or Patience is over. It reports whether the condition holds.
 func Reached(condition func() bool) bool {
 	for deadline := time.Now().Add(Patience); !condition(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -15,8 +15,8 @@ func Reached(condition func() bool) bool {
 	return true
 }
 
-// Eventually ends the test if condition never holds. It is for what gives no sign when it
-// happens.
+// Eventually ends the test if condition never holds. Use it only for events that can't be waited
+// for in another way.
 func Eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	if !Reached(condition) {
@@ -24,9 +24,8 @@ func Eventually(t testing.TB, what string, condition func() bool) {
 	}
 }
 
-// AtOnce wants something to take no longer than 100 ms. It has several tries,
-// since a busy machine holds up any of them; what waits for a timeout, or does
-// too much, is slow in all.
+// AtOnce fails the test if something takes longer than 100 ms in each of several tries. A busy
+// machine delays a single try. Code that waits for a timeout, or does too much, is slow in all.
 func AtOnce(t *testing.T, what string, try func() (took time.Duration)) {
 	t.Helper()
 	var took time.Duration

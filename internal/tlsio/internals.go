@@ -17,7 +17,8 @@ import (
 // for this. With any other version, or with the build tag plaintls, internals_plain.go
 // stands in: idle connections then hold more memory, and handshakes aren't looked into.
 //
-// What is relied on. Whoever adds a Go version to the build line has checked it:
+// The invariants of crypto/tls that this file relies on. Check each of them before you add a Go
+// version to the build line:
 //
 //   - Conn.rawInput is a bytes.Buffer. It holds what was read from the transport and not yet
 //     taken as a record, and what Conn.input points to. Only Read, Handshake and what

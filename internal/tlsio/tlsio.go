@@ -192,7 +192,7 @@ func (c *Conn) SentAlert() bool { return c.transport.sentAlert() }
 // Received reports whether at least a byte of a handshake has come.
 func (c *Conn) Received() bool { return c.transport.received }
 
-// First is what came first: a ClientHello up to the name that it asks for, say, or what a
+// First returns the first bytes that came: for example a ClientHello up to its server name, or what a
 // program without TLS says. It is nil after ForgetFirst.
 func (c *Conn) First() []byte { return c.transport.first }
 

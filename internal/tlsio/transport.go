@@ -25,7 +25,7 @@ type transport struct {
 
 	handshake *handshake // nil when it is over, or hasn't begun
 
-	// What the reading goroutine has seen of the other end.
+	// What the reading goroutine knows of the other end.
 	received bool    // at least a byte, in the handshake
 	fin      bool    // the end of its stream was a FIN
 	first    []byte  // what came first, up to maxFirst

@@ -67,8 +67,7 @@ func crlsIn(data []byte) (ders [][]byte, err error) {
 	return ders, nil
 }
 
-// parseCRL finds the CA that signed a list. The error goes on after the file's
-// name.
+// parseCRL finds the CA that signed a list. The error continues a sentence after the file's name.
 func parseCRL(der []byte, cas []*x509.Certificate) (CRL, error) {
 	list, err := x509.ParseRevocationList(der)
 	_, notCert := x509.ParseCertificate(der)

@@ -33,7 +33,7 @@ same() {
 	[ "$2" = "$3" ] || { printf '%s:\n  got  %s\n  want %s\n' "$1" "$2" "$3" >&2; return 1; }
 }
 
-# fails COMMAND...: it must.
+# fails COMMAND...: the command must fail.
 fails() {
 	if "$@"; then
 		echo "it went well, but must not: $*" >&2
@@ -41,7 +41,7 @@ fails() {
 	fi
 }
 
-# within SECONDS COMMAND...: it must go well by then.
+# within SECONDS COMMAND...: the command must succeed within that time.
 within() {
 	local end=$((SECONDS + $1))
 	shift
@@ -51,7 +51,7 @@ within() {
 	done
 }
 
-# exits CODE COMMAND...: what it says goes to /tmp/said.
+# exits CODE COMMAND...: the command must exit with CODE. Its output goes to /tmp/said.
 exits() {
 	local want=$1 code=0
 	shift
@@ -59,22 +59,22 @@ exits() {
 	[ "$code" = "$want" ] || { echo "exit code $code instead of $want: $*"; cat /tmp/said; return 1; } >&2
 }
 
-# said TEXT: the last command has.
+# said TEXT: the last command must have printed TEXT.
 said() { grep -F -- "$1" /tmp/said >/dev/null || { echo "nobody said \"$1\":"; cat /tmp/said; return 1; } >&2; }
 
 property() { systemctl show --value --property="$1" "$unit"; }
 
-# restarted PID: the service runs, as another process.
+# restarted PID: the service must run as another process than PID.
 restarted() {
 	local state
 	state=$(systemctl show --property=ActiveState,MainPID "$unit") # both at one moment
 	grep -qx ActiveState=active <<<"$state" && ! grep -qx "MainPID=$1" <<<"$state"
 }
 
-# running PID: it is that process still.
+# running PID: the service must still be the process PID.
 running() { same "the service" "$(property ActiveState) $(property MainPID)" "active $1"; }
 
-# journal_has TEXT: since the boot.
+# journal_has TEXT: the journal must have TEXT since the boot.
 journal_has() { journalctl --unit="$unit" --output=cat | grep -F -- "$1" >/dev/null; }
 
 # The pair of tunnels that bytes go through: plain on port 104, TLS between, an
@@ -133,7 +133,7 @@ has_timer_slack() {
 	done
 }
 
-# Another TLS implementation takes our certificate for what it is.
+# Another TLS implementation accepts our certificate.
 speaks_tls() {
 	{ echo "a line"; sleep 1; } | openssl s_client -quiet -no_ign_eof -connect 127.0.0.1:2762 -CAfile /var/lib/tlstunnel/pki/ca.crt \
 		-verify_hostname localhost -verify_return_error 2>/dev/null | grep -Fx "a line" >/dev/null
@@ -148,7 +148,7 @@ comes_back_after_kill() {
 	systemctl reset-failed "$unit"
 }
 
-# A process that answers nobody any more.
+# A suspended process answers no request.
 comes_back_after_hanging() {
 	local pid
 	mkdir -p "/run/systemd/system/$unit.d"
@@ -185,7 +185,7 @@ reloads_under_load() {
 	same "reloads in the log" "$(grep -c 'msg=reloaded.*changed=\[front\]' "$log")" 20
 }
 
-# A mistake changes nothing, and is told with its line.
+# A mistake in the config changes nothing, and is reported with its line.
 refuses_a_broken_config() {
 	local pid
 	pid=$(property MainPID)
@@ -269,7 +269,7 @@ restart_is_tried_first() {
 	write_config
 }
 
-# What the unit can't start is tried again for ever.
+# If the unit can't start, systemd tries again for ever.
 never_gives_up() {
 	local pid
 	pid=$(property MainPID)
