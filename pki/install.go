@@ -124,14 +124,14 @@ func (in *Installation) check(file string, now time.Time) error {
 	}
 	own := chain.Own{Chain: in.Chain, Usage: certfile.UsageOf(in.place.Client), Now: now}
 	for _, fault := range own.Faults() {
-		return fmt.Errorf("the chain in %q is of no use: %w", file, fault)
+		return fmt.Errorf("the chain in %q can't be used: %w", file, fault)
 	}
 	if !in.place.Client && len(leaf.DNSNames)+len(leaf.IPAddresses) == 0 {
 		return fmt.Errorf("certificate %q has no DNS name or IP address (SAN), without which no client accepts it: ask its CA for one with the names that clients connect to", file)
 	}
 	for _, ca := range in.Chain[1:] {
 		if err := strength.Check(ca.PublicKey); err != nil && !chain.SelfSigned(ca) { // nobody looks at the key of a root that is sent
-			return fmt.Errorf("the chain in %q is of no use: %q has %w", file, dn.Text(ca.Subject), err)
+			return fmt.Errorf("the chain in %q can't be used: %q has %w", file, dn.Text(ca.Subject), err)
 		}
 	}
 	if missing := own.Missing(); missing != nil {

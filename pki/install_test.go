@@ -138,7 +138,7 @@ func TestInstallErrors(t *testing.T) {
 		{"ca", func(c *x509.Certificate) { c.IsCA = true },
 			`certificate "DIR/leaf.crt" is that of a CA, and isn't for a tunnel: install one that the CA has issued, or name it as ca or client_ca`},
 		{"client", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} },
-			`the chain in "DIR/leaf.crt" is of no use: "CN=leaf" isn't meant for TLS servers, but for TLS client (extended key usage): have one issued with the extended usage "TLS server"`},
+			`the chain in "DIR/leaf.crt" can't be used: "CN=leaf" isn't meant for TLS servers, but for TLS client (extended key usage): have one issued with the extended usage "TLS server"`},
 		{"no name", func(c *x509.Certificate) { c.DNSNames = nil },
 			`certificate "DIR/leaf.crt" has no DNS name or IP address (SAN), without which no client accepts it: ask its CA for one with the names that clients connect to`},
 	} {
@@ -155,7 +155,7 @@ func TestInstallErrors(t *testing.T) {
 	c.middle, c.middleKey = c.issue(t, "middle", func(ca *x509.Certificate) { ca.IsCA, ca.NotAfter = true, now.Add(-time.Minute) })
 	c.leaf, _ = c.issue(t, "leaf", func(*x509.Certificate) {})
 	_, err := c.prepare(c.leaf, c.middle)
-	want := `the chain in "DIR/bundle.pem" is of no use: "CN=middle" expired on 2026-11-23 07:39:00 +00:00: get the present chain from the CA`
+	want := `the chain in "DIR/bundle.pem" can't be used: "CN=middle" expired on 2026-11-23 07:39:00 +00:00: get the present chain from the CA`
 	if got := outcome(c.dir, nil, err); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

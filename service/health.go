@@ -91,7 +91,7 @@ func (st *Status) judgeTunnel(t *TunnelStatus, now time.Time) {
 		}
 		st.problem(Degraded, "tunnel %q: %s; the CA is asked again at %s%s", t.Name, quote.Text(t.ACME.Failure), date.Time(t.ACME.Next), sooner)
 	} else if t.ACME != nil && t.Expires.IsZero() {
-		st.problem(Degraded, "tunnel %q: there is no certificate yet, the CA is being asked for one: nobody can connect", t.Name)
+		st.problem(Degraded, "tunnel %q: there is no certificate yet, the CA is being asked for one: no client can connect", t.Name)
 	}
 	switch left := t.Expires.Sub(now); {
 	case now.Before(t.Begins):

@@ -56,7 +56,7 @@ func TestVerdict(t *testing.T) {
 		{"not valid yet", one(func(s *TunnelStatus) { s.Begins, s.Expires = day(1), day(100) }), Degraded, `tunnel "pacs": the certificate isn't valid before 2026-11-26 12:00:00 +00:00`},
 		{"expires later", one(func(s *TunnelStatus) { s.Expires = day(8) }), OK, ""},
 		{"no certificate", one(func(s *TunnelStatus) { s.ACME = new(acme.Status) }), Degraded,
-			`tunnel "pacs": there is no certificate yet, the CA is being asked for one: nobody can connect`},
+			`tunnel "pacs": there is no certificate yet, the CA is being asked for one: no client can connect`},
 		{"target down", one(func(s *TunnelStatus) {
 			s.Targets = []tunnel.TargetState{{Address: "a:104"}, {Address: "b:104", DownSince: day(-1), LastTried: day(0), LastError: "nothing listens"}}
 		}), Degraded, `tunnel "pacs": target "b:104" is down since 2026-11-24 12:00:00 +00:00, last tried 2026-11-25 12:00:00 +00:00: nothing listens`},

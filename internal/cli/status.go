@@ -20,8 +20,8 @@ import (
 func (a *app) statusCommand() *cobra.Command {
 	return a.addJSON(&cobra.Command{
 		Use:   "status",
-		Short: "Show how the service does",
-		Long: `Show how the service does. The service itself answers; if it can't, the answer is from
+		Short: "Show the state and the health of the service",
+		Long: `Show the state and the health of the service. The service itself answers; if it can't, the answer is from
 the service manager, the config and the certificates.
 
 The exit code is

@@ -61,7 +61,7 @@ func (c *Conn) over(t *tls.Conn) *Conn {
 func (c *Conn) AwaitRecord() { c.transport.awaitRecord() }
 
 // Handshake shows w what the other end says. ctx is only for the callbacks of the
-// config: a deadline of the socket ends a handshake. After an error c is of no use.
+// config: a deadline of the socket ends a handshake. After an error c can't be used any more.
 func (c *Conn) Handshake(ctx context.Context, w Watch) error {
 	t := &c.transport
 	t.handshake = &handshake{watch: w, internals: &c.internals}
