@@ -21,8 +21,8 @@ func (a *app) statusCommand() *cobra.Command {
 	return a.addJSON(&cobra.Command{
 		Use:   "status",
 		Short: "Show the state and the health of the service",
-		Long: `Show the state and the health of the service. The service itself answers; if it can't, the answer is from
-the service manager, the config and the certificates.
+		Long: `Show the state and the health of the service. The service itself answers; if it
+can't, the answer is from the service manager, the config and the certificates.
 
 The exit code is
 
