@@ -105,7 +105,7 @@ func forget(*Manager) error {
 
 // errHeld means that the service is deleted, but Windows keeps it as long as a program has it
 // open.
-var errHeld = errors.New("Windows keeps the old registration as long as a program has it open: close the Services window, and whatever else watches the service, and try again")
+var errHeld = errors.New("the old registration stays as long as a program has the service open: close the Services window, and whatever else watches the service, and try again")
 
 // remember does nothing: if Windows refuses the new registration, the service doesn't run.
 func remember() (putBack func() error, err error) { return func() error { return nil }, nil }
