@@ -18,9 +18,9 @@ import (
 	"tlstunnel/service/compile"
 )
 
-// TestACMEHeld: a CA that has had too many requests isn't asked again before the
-// time that it names, not by a reload either. Until there is a certificate, nobody
-// gets in, and the status says why.
+// TestACMEHeld: a CA has had too many requests. The service doesn't ask it again before the
+// time that the CA names, not even after a reload. Until there is a certificate, the tunnel
+// lets no peer in, and the status says why.
 func TestACMEHeld(t *testing.T) {
 	var asked atomic.Int64
 	ca := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -53,8 +53,8 @@ func TestACMEHeld(t *testing.T) {
 	}
 }
 
-// TestACMEKeepsExpired: a start shows an expired certificate until there is another, as
-// the peer may not mind.
+// TestACMEKeepsExpired: a start shows an expired certificate until there is another, because
+// the peer may accept it.
 func TestACMEKeepsExpired(t *testing.T) {
 	began := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	cfg := load(t, serverTunnel("a", "127.0.0.1:1", "127.0.0.1:9", "acme = { directory = 'https://ca.example/dir', domains = 'pacs.clinic.example' }"))
@@ -69,7 +69,7 @@ func TestACMEKeepsExpired(t *testing.T) {
 	}
 }
 
-// putCertificate makes the file of an order.
+// putCertificate makes the file that an order makes.
 func putCertificate(t *testing.T, file string, begin, end time.Time, name string) {
 	t.Helper()
 	cert := testkit.Sign(&x509.Certificate{NotBefore: begin, NotAfter: end, DNSNames: []string{name}}, testkit.NewKey(), nil)

@@ -22,15 +22,15 @@ import (
 // childVariable makes this test program a service that systemd starts.
 const childVariable = "TLSTUNNEL_TEST_CHILD"
 
-// TestActivationChild isn't a test: it is what the other tests start, with the
-// sockets from descriptor 3 on and the config file in the variable.
+// TestActivationChild isn't a test. The other tests start it, with the sockets from
+// descriptor 3 on and the config file in the variable.
 func TestActivationChild(t *testing.T) {
 	file := os.Getenv(childVariable)
 	if file == "" {
 		t.Skip("only other tests start this one")
 	}
 	if os.Getenv("LISTEN_PID") == "" {
-		// Only now do we know our number, which is systemd's to set.
+		// systemd sets LISTEN_PID to the process id, which is known only here.
 		check(t, os.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid())))
 		check(t, syscall.Exec("/proc/self/exe", os.Args, os.Environ()))
 	}
@@ -47,8 +47,8 @@ func TestActivationChild(t *testing.T) {
 	}
 }
 
-// startActivated starts a service with sockets that are open already. lines are
-// those of its log.
+// startActivated starts a service with sockets that are already open. lines has the lines of
+// its log.
 func startActivated(t *testing.T, text string, names string, sockets ...*os.File) (lines *bufio.Scanner) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "config.toml")
@@ -86,8 +86,8 @@ func awaitLine(t *testing.T, lines *bufio.Scanner, text string) {
 	t.Fatalf("no line with %q:\n%s", text, strings.Join(seen, "\n"))
 }
 
-// TestActivation: a socket that systemd has opened goes to the tunnel of its
-// name; others are opened as ever.
+// TestActivation: a socket that systemd has opened goes to the tunnel with its name. The
+// service opens the others itself.
 func TestActivation(t *testing.T) {
 	var sockets []*os.File
 	var at []string
@@ -99,7 +99,7 @@ func TestActivation(t *testing.T) {
 		l.Close() // f stays
 		sockets, at = append(sockets, f), append(at, l.Addr().String())
 	}
-	// Listening there by itself would fail: the addresses aren't this machine's.
+	// The service can't listen there by itself, because the addresses aren't this machine's.
 	lines := startActivated(t, serverTunnel("b", "192.0.2.1:2", "127.0.0.1:1", "")+
 		serverTunnel("a", "192.0.2.1:1", "127.0.0.1:1", "")+
 		serverTunnel("c", "127.0.0.1:0", "127.0.0.1:1", ""), "a:b", sockets...)
@@ -115,7 +115,7 @@ func TestActivation(t *testing.T) {
 	awaitLine(t, lines, `msg="handshake failed" tunnel=a`)
 }
 
-// TestActivationWrongKind: a socket that the tunnel can't use leaves it out.
+// TestActivationWrongKind: if a tunnel can't use its socket, the tunnel is left out.
 func TestActivationWrongKind(t *testing.T) {
 	l, err := net.Listen("unix", filepath.Join(testkit.ShortTempDir(t), "s"))
 	check(t, err)

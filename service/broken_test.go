@@ -17,14 +17,14 @@ import (
 	"tlstunnel/tunnel"
 )
 
-// wholeTunnels are complete, so that what is added to one of them is the only mistake.
+// wholeTunnels are complete, so that a value added to one of them is the only mistake.
 var wholeTunnels = map[string]string{
 	config.ModeServer: "name = 'a'\nmode = 'server'\nlisten = '127.0.0.1:1'\ntarget = '127.0.0.1:9'\n",
 	config.ModeClient: "name = 'a'\nmode = 'client'\nlisten = '127.0.0.1:1'\ntarget = 'pacs.example:9'\n",
 }
 
-// brokenValues are mistakes that have the right type, by their key. They need other keys
-// beside them, so that the mistake would be the weaker for it.
+// brokenValues maps keys to mistakes of the right type. Beside them stand the other keys that
+// they need: without the mistake, the tunnel would be less strict.
 var brokenValues = map[string][]string{
 	"name":                   {`''`, `'a b'`},
 	"mode":                   {`''`, `'Server'`},
@@ -56,8 +56,8 @@ var brokenValues = map[string][]string{
 	"half_close_timeout":     {`'0s'`, `'10'`},
 }
 
-// TestBrokenValue goes over every key: whatever is wrong with its value, there are no
-// settings for the tunnel, and the service doesn't start.
+// TestBrokenValue goes over every key. Whatever is wrong with a key's value, the tunnel gets
+// no settings, and the service doesn't start.
 func TestBrokenValue(t *testing.T) {
 	store, _, err := pki.Ensure(t.Context(), pki.Settings{Dir: filepath.Join(t.TempDir(), "pki"), KeyType: "ecdsa-p256", CAValidity: time.Hour, CertValidity: time.Hour}, time.Now())
 	check(t, err)
@@ -77,7 +77,7 @@ func TestBrokenValue(t *testing.T) {
 			t.Errorf("brokenValues has none for %s", key)
 		}
 	}
-	// What counts for all of them.
+	// Keys that hold for all tunnels.
 	whole := "\n[[tunnel]]\n" + wholeTunnels[config.ModeServer]
 	for key := range tomlKeys(reflect.TypeFor[config.Config]()) {
 		if key != "tunnel" {
@@ -138,8 +138,7 @@ func wantBroken(t *testing.T, store *pki.Store, mode, text string) {
 	}
 }
 
-// TestBrokenFile: neither are there settings without what a file has, if that can't be
-// read.
+// TestBrokenFile: if a file can't be read, there are no settings without what the file has.
 func TestBrokenFile(t *testing.T) {
 	dir := t.TempDir()
 	store, _, err := pki.Ensure(t.Context(), pki.Settings{Dir: filepath.Join(dir, "pki"), KeyType: "ecdsa-p256", CAValidity: time.Hour, CertValidity: time.Hour}, time.Now())

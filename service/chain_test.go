@@ -14,7 +14,7 @@ import (
 	"tlstunnel/service/compile"
 )
 
-// pairFile writes certificates, the leaf first, and its key into one.
+// pairFile writes certificates, the leaf first, and the key into one file.
 func pairFile(t *testing.T, leaf *testkit.Cert, above ...*testkit.Cert) string {
 	t.Helper()
 	data := leaf.KeyPEM()
@@ -24,11 +24,11 @@ func pairFile(t *testing.T, leaf *testkit.Cert, above ...*testkit.Cert) string {
 	return testkit.WriteFile(t, filepath.Join(t.TempDir(), "pair.pem"), data)
 }
 
-// lasting gives a certificate more time than anything warns of.
+// lasting makes a certificate last longer than any warning looks ahead.
 func lasting(c *x509.Certificate) { c.NotAfter = time.Now().AddDate(1, 0, 0) }
 
-// TestChainThatOthersRefuse: check, the start and a reload warn of it. The file has the
-// key too, and key isn't set.
+// TestChainThatOthersRefuse: check, a start and a reload warn of such a chain. The file has
+// the key too, and key isn't set.
 func TestChainThatOthersRefuse(t *testing.T) {
 	root := testkit.NewCA("Root", lasting)
 	issuing := root.Issue("Issuing", testkit.AsCA, lasting)
@@ -64,7 +64,7 @@ func TestChainThatOthersRefuse(t *testing.T) {
 			s.log.AwaitCount(t, quoted, 2)
 		})
 	}
-	// A root that the other side is likely to have isn't missed.
+	// If a root is missing that the other side is likely to have, there is no warning.
 	fromRoot, ca := pairFile(t, root.Issue("pacs", lasting)), pairFile(t, root)
 	text := fmt.Sprintf("[[tunnel]]\nname = \"a\"\nmode = \"client\"\nlisten = \"127.0.0.1:0\"\ntarget = \"localhost.:1\"\ncert = %q\nca = %q\n", fromRoot, ca)
 	cfg := load(t, text)
@@ -77,7 +77,7 @@ func TestChainThatOthersRefuse(t *testing.T) {
 	}
 }
 
-// TestCertWithoutKey: a file that has no key says so, and what to do.
+// TestCertWithoutKey: if a file has no key, the error says so, and what to do.
 func TestCertWithoutKey(t *testing.T) {
 	file := testkit.WriteFile(t, filepath.Join(t.TempDir(), "pacs.crt"), testkit.NewCA("CA").Issue("pacs").PEM())
 	for _, mode := range []string{config.ModeServer, config.ModeClient} {
@@ -90,7 +90,8 @@ func TestCertWithoutKey(t *testing.T) {
 	}
 }
 
-// TestKeyTypeOfTheCA: a key type that came after the CA does nothing, and says so.
+// TestKeyTypeOfTheCA: a key type that is set after the CA was made has no effect, and a
+// warning says so.
 func TestKeyTypeOfTheCA(t *testing.T) {
 	const server = "[[tunnel]]\nname = \"a\"\nmode = \"server\"\nlisten = \"127.0.0.1:0\"\ntarget = \"127.0.0.1:1\"\n"
 	cfg := load(t, server)

@@ -14,8 +14,8 @@ import (
 
 const twoYears = 2 * 365 * 24 * time.Hour
 
-// renewAhead makes the server certificate of the PKI in cfg as a clock does that is two
-// years ahead.
+// renewAhead renews the server certificate of the PKI in cfg with a clock that is two years
+// ahead.
 func renewAhead(t *testing.T, s pki.Settings) {
 	t.Helper()
 	_, err := pki.Renew(t.Context(), s, time.Now().Add(twoYears), pki.RenewOptions{Force: true})
@@ -36,8 +36,8 @@ func (s *subject) accepted(want bool) {
 	}
 }
 
-// TestClockWasAhead: the own certificate begins in the future, and CA and clock are right.
-// Nobody has to do anything: not at a start, nor while the service runs, nor at a reload.
+// TestClockWasAhead: our own certificate begins in the future, and CA and clock are right.
+// The service mends that by itself, at a start, while it runs, and at a reload.
 func TestClockWasAhead(t *testing.T) {
 	t.Parallel()
 	text := serverTunnel("pacs", "127.0.0.1:0", greeter(t, "one"), "")
@@ -63,8 +63,8 @@ func TestClockWasAhead(t *testing.T) {
 	s.accepted(true)
 }
 
-// TestClockJumps: the clock is put right while the service runs, which finds that out
-// before its next look, and after a failure, too. A reload asks for a look as well.
+// TestClockJumps: the clock is put right while the service runs. The service notices that
+// before its next look is due, and after a failure too. A reload asks for a look as well.
 func TestClockJumps(t *testing.T) {
 	t.Parallel()
 	s := startService(t, serverTunnel("pacs", "127.0.0.1:0", greeter(t, "one"), ""))
@@ -104,7 +104,7 @@ func TestClockWatch(t *testing.T) {
 	}
 }
 
-// TestClockIsBehind: a start while the clock isn't set yet goes on with a sound PKI.
+// TestClockIsBehind: if the clock isn't set yet, a start uses a sound PKI as it is.
 func TestClockIsBehind(t *testing.T) {
 	s := startService(t, serverTunnel("pacs", "127.0.0.1:0", greeter(t, "one"), requireOwn))
 	behind := time.Now().Add(-twoYears)

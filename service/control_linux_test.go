@@ -16,8 +16,8 @@ import (
 	"tlstunnel/internal/testkit"
 )
 
-// TestControlLate: a service that starts while another with its config is about to
-// stop answers afterwards.
+// TestControlLate: a service starts while another one with the same config is about to stop.
+// It answers afterwards.
 func TestControlLate(t *testing.T) {
 	defer func(d time.Duration) { controlRetry = d }(controlRetry)
 	controlRetry = 10 * time.Millisecond
@@ -42,7 +42,7 @@ func TestControlLate(t *testing.T) {
 func TestControl(t *testing.T) {
 	m := newManager(t)
 	a := serverTunnel("a", "127.0.0.1:0", greeter(t, "one"), "")
-	// What is left of one that was killed doesn't matter.
+	// The socket file that a killed service leaves behind doesn't matter.
 	dir := os.Getenv("RUNTIME_DIRECTORY")
 	cfg, stop := runService(t, a)
 	m.next()
@@ -113,8 +113,8 @@ func TestControlWhileDraining(t *testing.T) {
 	}
 }
 
-// TestStopCuts: a stop that cuts connections is one that went as asked, for whoever looks
-// at the exit code; the peer sees no end of the stream that looks whole.
+// TestStopCuts: a stop that cuts connections went as asked, so the exit code is that of
+// success. The peer sees no end of stream that looks complete.
 func TestStopCuts(t *testing.T) {
 	m := newManager(t)
 	cfg, stop := runService(t, "shutdown_grace = '0s'\n"+serverTunnel("a", "127.0.0.1:0", greeter(t, "one"), ""))

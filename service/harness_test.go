@@ -37,8 +37,8 @@ type subject struct {
 	client tls.Certificate // from the own CA, once there is one
 }
 
-// startService starts a service on the config text, after prepare with the folder
-// of the config. It is stopped at the end.
+// startService calls prepare with the folder of the config, and then starts a service on the
+// config text. It stops the service at the end of the test.
 func startService(t *testing.T, text string, prepare ...func(dir string)) *subject {
 	t.Helper()
 	s := &subject{t: t, file: filepath.Join(t.TempDir(), "config.toml"), log: new(testkit.Log)}
@@ -57,7 +57,7 @@ func startService(t *testing.T, text string, prepare ...func(dir string)) *subje
 	return s
 }
 
-// write makes text the config, as an editor does that replaces the file.
+// write makes text the config. It replaces the file, as an editor does.
 func (s *subject) write(text string) {
 	s.t.Helper()
 	check(s.t, replaceFile(s.file, "pki.dir = 'pki'\n"+text))
@@ -112,8 +112,7 @@ func (s *subject) tryDial(tunnel string, cfg *tls.Config) (*tls.Conn, error) {
 	return c.(*tls.Conn), c.SetDeadline(time.Now().Add(waitTime))
 }
 
-// greeter is a target that says its name, a line, and then sends back what it
-// gets.
+// greeter is a target that sends a line with its name, and then sends back what it gets.
 func greeter(t *testing.T, name string) string {
 	t.Helper()
 	return testkit.Serve(t, testkit.Listen(t), func(c net.Conn) {
@@ -146,13 +145,13 @@ func (s speaker) echo(t *testing.T, line string) {
 	s.expect(t, line)
 }
 
-// usage is what a service must not need more and more of.
+// usage is what a service must not use more and more of.
 type usage struct {
 	goroutines, files int
 	heap              uint64
 }
 
-// measure takes the usage once what is about to end has ended.
+// measure waits until what is about to end has ended, and then takes the usage.
 func measure(t *testing.T) usage {
 	t.Helper()
 	var u usage

@@ -19,7 +19,7 @@ import (
 	"tlstunnel/tunnel"
 )
 
-// TestVerdict: what each thing that is wrong makes of the verdict, and says.
+// TestVerdict: which verdict each fault leads to, and what the status says of it.
 func TestVerdict(t *testing.T) {
 	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 	day := func(n int) time.Time { return now.AddDate(0, 0, n) }
@@ -85,7 +85,7 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-// TestStatusACME: a reload is advised only where it helps.
+// TestStatusACME: the status advises a reload only if that helps.
 func TestStatusACME(t *testing.T) {
 	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 	for _, tt := range []struct {
@@ -144,7 +144,7 @@ func TestVerdictOfNetwork(t *testing.T) {
 			}
 		})
 	}
-	// The peer that is refused there is let in by the next tunnel.
+	// The next tunnel lets in the peer that this tunnel refuses.
 	if st := server.Status(); st.Verdict != Degraded || !strings.Contains(st.Problems[0], "no peer gets in: the last 3 connections failed") {
 		t.Errorf("the server: %+v", st.Health)
 	}
@@ -154,7 +154,7 @@ func TestVerdictOfNetwork(t *testing.T) {
 	}
 }
 
-// TestStatusNeverWaits: not for a reload, and not for the end of a stop.
+// TestStatusNeverWaits: the status waits neither for a reload nor for the end of a stop.
 func TestStatusNeverWaits(t *testing.T) {
 	s := startService(t, "shutdown_grace = '1h'\n"+serverTunnel("a", "127.0.0.1:0", greeter(t, "one"), ""))
 	live := s.dial("a", s.tlsConfig())
@@ -182,7 +182,7 @@ func TestStatusNeverWaits(t *testing.T) {
 	<-stopped
 }
 
-// TestStatusReadsNoFile: the disk that has the PKI may hang, or be gone.
+// TestStatusReadsNoFile: the disk with the PKI may hang or be gone.
 func TestStatusReadsNoFile(t *testing.T) {
 	s := startService(t, "watch = false\n"+serverTunnel("a", "127.0.0.1:0", "127.0.0.1:1", ""))
 	want := s.Status().CA
@@ -192,7 +192,8 @@ func TestStatusReadsNoFile(t *testing.T) {
 	}
 }
 
-// TestOtherUsers: what concerns another user than the one that reads it says so.
+// TestOtherUsers: if something concerns another user than the one that reads the status, the
+// status says so.
 func TestOtherUsers(t *testing.T) {
 	cfg, _ := config.Parse(config.SystemConfig(), nil)
 	denied := fmt.Errorf("looking for %q: %w", "ca.key", fs.ErrPermission)
@@ -208,7 +209,7 @@ func TestOtherUsers(t *testing.T) {
 // noManager is a system without a service manager.
 func noManager() (string, error) { return "", errors.New("this machine isn't run by systemd") }
 
-// TestWithoutService: what can't be known isn't healthy.
+// TestWithoutService: a service of which nothing can be known isn't healthy.
 func TestWithoutService(t *testing.T) {
 	cfg := load(t, "")
 	check(t, replaceFile(cfg.File, "pki.dir = 'pki'\n"))

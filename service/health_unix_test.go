@@ -15,8 +15,8 @@ import (
 	"tlstunnel/service/compile"
 )
 
-// TestLogFailureInStatus: a service whose log file can't be written isn't healthy, until
-// a line is in it again.
+// TestLogFailureInStatus: a service that can't write its log file isn't healthy until it has
+// written a line again.
 func TestLogFailureInStatus(t *testing.T) {
 	cfg := load(t, serverTunnel("a", "127.0.0.1:0", "127.0.0.1:1", ""))
 	cfg.Log.File = filepath.Join(t.TempDir(), "log")
@@ -44,8 +44,8 @@ func TestLogFailureInStatus(t *testing.T) {
 	}
 }
 
-// TestStatusOfAnotherUser: that a service of another user can't be asked is no reason to
-// call it down, whatever the service manager knows of the installed one.
+// TestStatusOfAnotherUser: a service of another user can't be asked. The status doesn't call
+// it down for that, whatever the service manager knows of the installed service.
 func TestStatusOfAnotherUser(t *testing.T) {
 	temp := testkit.ShortTempDir(t)
 	t.Setenv("TMPDIR", temp)

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestLeftOutHangs: a read that blocks, as on a network drive that hangs, holds up neither
-// the other tunnels nor a stop. A result that nobody has taken yet stands for such a read.
+// TestLeftOutHangs: a read that blocks, as on a network drive that hangs, delays neither the
+// other tunnels nor a stop. A result that is never received stands for such a read.
 func TestLeftOutHangs(t *testing.T) {
 	target := greeter(t, "one")
 	s := startService(t, serverTunnel("hangs", "127.0.0.1:0", target, "cert = 'their.crt'\nkey = 'their.key'")+

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestWildcards: 0.0.0.0 is IPv4 alone, [::] is IPv6 alone, and no host is both.
+// TestWildcards: 0.0.0.0 is IPv4 alone, [::] is IPv6 alone, and an address without a host is
+// both.
 func TestWildcards(t *testing.T) {
 	if l, err := net.Listen("tcp6", "[::1]:0"); err != nil {
 		t.Skip("no IPv6 here:", err)
@@ -82,7 +83,7 @@ func TestListenText(t *testing.T) {
 		{"localhost:2762", "127.0.0.1:2762", "localhost:2762"},
 		{"127.0.0.1:0", "127.0.0.1:2762", "127.0.0.1:2762"},
 		{"[::ffff:127.0.0.1]:2762", "127.0.0.1:2762", "[::ffff:127.0.0.1]:2762"},
-		// What systemd has opened.
+		// A socket that systemd has opened.
 		{"0.0.0.0:2762", "[::]:2762", "[::]:2762"},
 		{"127.0.0.1:2762", "0.0.0.0:2762", "0.0.0.0:2762"},
 		{":2762", "[::]:2763", "[::]:2763"},

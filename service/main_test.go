@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestMain keeps the tests out of the folders that an installed service has, and of those
-// of the user.
+// TestMain keeps the tests away from the folders of an installed service, and from those of
+// the user.
 func TestMain(m *testing.M) {
 	time.Local = time.UTC // messages have local time
 	dir, err := os.MkdirTemp("", "tlstunnel-service-")

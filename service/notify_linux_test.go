@@ -17,7 +17,7 @@ import (
 	"tlstunnel/internal/testkit"
 )
 
-// manager is what systemd is to a service: a socket for its messages.
+// manager stands for systemd: a socket for the service's messages.
 type manager struct {
 	t    *testing.T
 	conn *net.UnixConn
@@ -84,7 +84,7 @@ func TestNotify(t *testing.T) {
 		t.Errorf("got %q", ready)
 	}
 
-	// A reload that is refused is over, too.
+	// systemd also hears when a reload was refused.
 	check(t, replaceFile(cfg.File, "wrong = 1"))
 	if _, err := AskReload(t.Context(), cfg.File, false); err == nil {
 		t.Error("no error")
@@ -92,7 +92,7 @@ func TestNotify(t *testing.T) {
 	if got := append(m.next()[:1], m.next()[0]); fmt.Sprint(got) != "[RELOADING=1 READY=1]" {
 		t.Errorf("got %q", got)
 	}
-	// Nobody need know of a dry run.
+	// A dry run tells systemd nothing.
 	_, _ = AskReload(t.Context(), cfg.File, true)
 	check(t, stop())
 	if got := m.next(); fmt.Sprint(got) != "[STOPPING=1]" {
@@ -100,8 +100,8 @@ func TestNotify(t *testing.T) {
 	}
 }
 
-// TestNotifyWatchdog: systemd hears that we are alive, twice as often as it
-// wants to.
+// TestNotifyWatchdog: the service tells systemd that it is alive, twice as often as systemd
+// demands.
 func TestNotifyWatchdog(t *testing.T) {
 	m := newManager(t)
 	t.Setenv("WATCHDOG_USEC", "100000")
@@ -120,8 +120,8 @@ func TestNotifyWatchdog(t *testing.T) {
 	check(t, stop())
 }
 
-// TestNotifyLeftOut: a tunnel that can't listen doesn't keep the service from
-// being ready, and systemd hears when it can.
+// TestNotifyLeftOut: a tunnel that can't listen doesn't keep the service from being ready.
+// systemd hears when the tunnel can.
 func TestNotifyLeftOut(t *testing.T) {
 	m := newManager(t)
 	taken := testkit.Listen(t)

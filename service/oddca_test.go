@@ -10,8 +10,8 @@ import (
 	"tlstunnel/service/compile"
 )
 
-// TestOddCA: one CA of a bundle that Go can't use is a warning that names it, at the start,
-// a reload and by check; the others are trusted. Alone, it is an error.
+// TestOddCA: if Go can't use one CA of a bundle, a start, a reload and check warn of it by
+// its name. The others are trusted. If it is the only CA, that is an error.
 func TestOddCA(t *testing.T) {
 	odd, err := os.ReadFile("../pki/certfile/testdata/odd/brainpool.crt")
 	check(t, err)

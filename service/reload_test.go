@@ -32,8 +32,8 @@ func tunnelsOf(c Changes) string {
 		names(c.Opened), names(c.Closed), names(c.Changed), names(c.Unchanged), c.AtRestart)
 }
 
-// TestReloadSwapsSettings: a tunnel that keeps its address keeps its socket and
-// its connections; new settings are for new ones.
+// TestReloadSwapsSettings: a tunnel that keeps its address keeps its socket and its
+// connections. New settings apply to new connections.
 func TestReloadSwapsSettings(t *testing.T) {
 	one, two := greeter(t, "one"), greeter(t, "two")
 	s := startService(t, serverTunnel("a", "127.0.0.1:0", one, ""))
@@ -55,7 +55,7 @@ func TestReloadSwapsSettings(t *testing.T) {
 	}
 }
 
-// TestReloadRefused: an error in anything changes nothing.
+// TestReloadRefused: if anything is wrong, a reload changes nothing.
 func TestReloadRefused(t *testing.T) {
 	taken := testkit.Listen(t)
 	free := freePort(t)
@@ -112,8 +112,8 @@ func TestReloadRefused(t *testing.T) {
 	}
 }
 
-// TestReloadRemoved: a tunnel that is gone takes no connection any more, and
-// those that it has may end by themselves.
+// TestReloadRemoved: a tunnel that a reload removes accepts no new connection. Those that it
+// has may end by themselves.
 func TestReloadRemoved(t *testing.T) {
 	target := greeter(t, "one")
 	a, b := serverTunnel("a", "127.0.0.1:0", target, ""), serverTunnel("b", "127.0.0.1:0", target, "")
@@ -137,8 +137,7 @@ func TestReloadRemoved(t *testing.T) {
 	s.log.Await(t, `msg="tunnel stopped" tunnel=a completed=1`)
 }
 
-// TestReloadCutsAtLast: a tunnel that is gone doesn't keep its connections for
-// ever.
+// TestReloadCutsAtLast: a removed tunnel doesn't keep its connections for ever.
 func TestReloadCutsAtLast(t *testing.T) {
 	target := greeter(t, "one")
 	b := "shutdown_grace = '20ms'\n" + serverTunnel("b", "127.0.0.1:0", target, "")
@@ -152,7 +151,7 @@ func TestReloadCutsAtLast(t *testing.T) {
 	}
 }
 
-// TestReloadRenamed: a new name for an address is no reason to close it.
+// TestReloadRenamed: if a tunnel gets a new name, its socket stays open.
 func TestReloadRenamed(t *testing.T) {
 	target, at := greeter(t, "one"), freePort(t)
 	s := startService(t, serverTunnel("a", at, target, ""))
@@ -168,8 +167,8 @@ func TestReloadRenamed(t *testing.T) {
 	speak(s.dial("b", s.tlsConfig())).expect(t, "one")
 }
 
-// TestReloadSamePortElsewhere: one socket would have to close before the other
-// can open.
+// TestReloadSamePortElsewhere: the new socket can't open before the old one has closed, so
+// the reload is refused.
 func TestReloadSamePortElsewhere(t *testing.T) {
 	at := freePort(t)
 	_, port, _ := net.SplitHostPort(at)
@@ -201,8 +200,8 @@ func TestReloadDryRun(t *testing.T) {
 	speak(s.dial("a", s.tlsConfig())).expect(t, "one")
 }
 
-// TestReloadTrust: resumption never outlives the trust that it was made under,
-// and isn't lost without a reason.
+// TestReloadTrust: a session can't be resumed once client_ca has changed, and can be if
+// nothing has changed.
 func TestReloadTrust(t *testing.T) {
 	target := greeter(t, "one")
 	withCA := func(ca string) string {
@@ -231,8 +230,8 @@ func TestReloadTrust(t *testing.T) {
 		t.Error("a reload without changes ended resumption")
 	}
 
-	// Peers of the CA that is no longer trusted are out, whatever tickets they
-	// have. A TLS 1.3 client learns that at its first read.
+	// Peers of the CA that is no longer trusted can't get in, whatever tickets they have. A
+	// TLS 1.3 client learns that at its first read.
 	s.reload(withCA(otherCA))
 	c, err := s.tryDial("a", cfg)
 	if err == nil {
@@ -248,7 +247,7 @@ func TestReloadTrust(t *testing.T) {
 	}
 }
 
-// TestReloadReplacedCertificate: the files count, not only what the config says.
+// TestReloadReplacedCertificate: a reload compares the content of files, not only the config.
 func TestReloadReplacedCertificate(t *testing.T) {
 	s := startService(t, serverTunnel("a", "127.0.0.1:0", greeter(t, "one"), "cert = 'my.crt'\nkey = 'my.key'"+`
 		[[tunnel]]
@@ -270,7 +269,7 @@ func TestReloadReplacedCertificate(t *testing.T) {
 	}
 }
 
-// talk hears a client tunnel's greeter out.
+// talk connects to a client tunnel and reads its greeter's line.
 func (s *subject) talk(tunnel string) error {
 	s.t.Helper()
 	c, err := net.Dial("tcp", s.Addr(tunnel).String())
@@ -338,7 +337,7 @@ func TestReloadMany(t *testing.T) {
 	live.echo(t, "still here")
 }
 
-// TestReloadAtOnce: reloads and questions at the same time.
+// TestReloadAtOnce: reloads and status requests at the same time.
 func TestReloadAtOnce(t *testing.T) {
 	target := greeter(t, "one")
 	texts := []string{serverTunnel("a", "127.0.0.1:0", target, ""), serverTunnel("a", "127.0.0.1:0", target, "") + serverTunnel("b", "127.0.0.1:0", target, ""), "wrong = 1"}
@@ -368,7 +367,7 @@ func TestReloadAtOnce(t *testing.T) {
 	live.echo(t, "still here")
 }
 
-// TestReloadDuringStop: a service that stops opens nothing any more.
+// TestReloadDuringStop: a service that is stopping opens no socket any more.
 func TestReloadDuringStop(t *testing.T) {
 	at := freePort(t)
 	a := "shutdown_grace = '1h'\n" + serverTunnel("a", "127.0.0.1:0", greeter(t, "one"), "")
@@ -399,7 +398,7 @@ func TestReloadDuringStop(t *testing.T) {
 // pkiDir is the folder of the service's own PKI.
 func (s *subject) pkiDir() string { return filepath.Join(filepath.Dir(s.file), "pki") }
 
-// copyPair makes the server certificate of a PKI my.crt and my.key in dir.
+// copyPair copies the server certificate of a PKI to my.crt and my.key in dir.
 func copyPair(t *testing.T, dir, pkiDir string) {
 	t.Helper()
 	for from, to := range map[string]string{"server.crt": "my.crt", "server.key": "my.key"} {
@@ -409,8 +408,8 @@ func copyPair(t *testing.T, dir, pkiDir string) {
 	}
 }
 
-// What waits for a restart does so until there is one, however many reloads
-// there are in between.
+// A change that needs a restart stays pending until there is one, however many reloads come
+// before it.
 func TestLogChangeWaitsForRestart(t *testing.T) {
 	tunnel := serverTunnel("a", "127.0.0.1:0", "127.0.0.1:1", "")
 	cfg := load(t, tunnel)
@@ -428,7 +427,7 @@ func TestLogChangeWaitsForRestart(t *testing.T) {
 	}
 }
 
-// TestLogLevel: a reload changes it, for every logger that there is already.
+// TestLogLevel: a reload changes the level, also for loggers made before.
 func TestLogLevel(t *testing.T) {
 	tunnel := serverTunnel("a", "127.0.0.1:0", "127.0.0.1:1", "")
 	cfg := load(t, tunnel)
@@ -462,8 +461,8 @@ func TestLogLevel(t *testing.T) {
 	}
 }
 
-// TestPins: what a client tunnel without a CA knows its server by, and shows to
-// it, are keys.
+// TestPins: a client tunnel without a CA knows its server by a key, and the server knows the
+// client by a key.
 func TestPins(t *testing.T) {
 	server := startService(t, "")
 	pin := func(cert *x509.Certificate) string {
@@ -503,7 +502,7 @@ func TestPins(t *testing.T) {
 	}
 	server.log.Await(t, "identity=\"CN=")
 
-	// Sessions end with the pin that they were made under.
+	// Sessions end if the pin that they were made under is removed.
 	s.reload(text("cert = 'own'\npins = '" + leaf + "'"))
 	check(t, s.talk("c"))
 	check(t, s.talk("c"))

@@ -60,8 +60,8 @@ func TestRenewalLive(t *testing.T) {
 	}
 }
 
-// TestRenewalWaitsNotForEver lets a command hold the PKI, as a suspended one does:
-// whoever looks after the certificates serves signals and the watchdog, too.
+// TestRenewalWaitsNotForEver lets a command hold the lock of the PKI, as a suspended one
+// does. The goroutine that renews certificates also serves signals and the watchdog.
 func TestRenewalWaitsNotForEver(t *testing.T) {
 	defer func(d time.Duration) { pkiLockTimeout = d }(pkiLockTimeout)
 	pkiLockTimeout = 50 * time.Millisecond
@@ -83,7 +83,7 @@ func TestRenewalWaitsNotForEver(t *testing.T) {
 	}
 }
 
-// TestRenewalFails lets the CA's key be away, and come back.
+// TestRenewalFails takes the CA's key away, and brings it back.
 func TestRenewalFails(t *testing.T) {
 	s := shortLived(t)
 	key := filepath.Join(filepath.Dir(s.file), "pki", "ca.key")
@@ -113,8 +113,8 @@ func TestRenewalFails(t *testing.T) {
 	}
 }
 
-// TestExpiryWarnings lets a certificate of the user's own grow old in a service
-// that just runs.
+// TestExpiryWarnings lets a certificate of the user's own grow old while the service runs
+// without a reload.
 func TestExpiryWarnings(t *testing.T) {
 	dir := t.TempDir()
 	now := time.Now()
@@ -156,8 +156,8 @@ func TestRenewalUnwritable(t *testing.T) {
 	}
 }
 
-// TestLostPKILater: a service whose PKI comes back, as on a disk that is mounted late,
-// uses that, and has made no other meanwhile.
+// TestLostPKILater: the PKI of a service comes back, as on a disk that is mounted late. The
+// service uses it, and has made no other PKI in the meantime.
 func TestLostPKILater(t *testing.T) {
 	cfg := load(t, serverTunnel("a", "127.0.0.1:0", "127.0.0.1:1", ""))
 	first, _, err := ownpki.First(t.Context(), cfg)

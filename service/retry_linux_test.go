@@ -14,8 +14,8 @@ import (
 // insideVariable makes this test program run in a network of its own.
 const insideVariable = "TLSTUNNEL_TEST_NETWORK"
 
-// TestLateAddress: an address that comes after the start is used soon after it has
-// come, and the other tunnel serves from the first second.
+// TestLateAddress: an address comes after the start. Its tunnel uses it soon, and the other
+// tunnel serves from the first second.
 func TestLateAddress(t *testing.T) {
 	if os.Getenv(insideVariable) == "" {
 		runInside(t)

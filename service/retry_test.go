@@ -28,7 +28,7 @@ func (s *subject) leftOutReason(name string) string {
 	return ""
 }
 
-// later tries what is left out when the time of the next attempt has come.
+// later tries all that is left out, as if the time of the next attempt had come.
 func (s *subject) later() {
 	s.t.Helper()
 	next := s.nextOfAll()
@@ -49,8 +49,8 @@ func (s *subject) nextOfAll() (next time.Time) {
 	return next
 }
 
-// TestLeftOut: what is wrong with the surroundings of one tunnel leaves out that
-// tunnel alone, and ends by itself.
+// TestLeftOut: a fault outside of the config that hits one tunnel leaves out that tunnel
+// alone. When the fault is gone, the tunnel runs.
 func TestLeftOut(t *testing.T) {
 	spare := t.TempDir() // a PKI whose files the tests bring along
 	_, _, err := pki.Ensure(t.Context(), pki.Settings{Dir: spare, KeyType: "ecdsa-p256", CAValidity: 1000 * time.Hour, CertValidity: time.Hour}, time.Now())
@@ -120,7 +120,7 @@ func TestLeftOut(t *testing.T) {
 	}
 }
 
-// TestExpiredCertificate is shown all the same: the peer decides.
+// TestExpiredCertificate: the tunnel shows an expired certificate, and the peer decides.
 func TestExpiredCertificate(t *testing.T) {
 	for name, began := range map[string]time.Time{"expired": time.Now().Add(-48 * time.Hour), "not valid yet": time.Now().Add(48 * time.Hour)} {
 		t.Run(name, func(t *testing.T) {
@@ -154,7 +154,7 @@ func TestLeftOutPKI(t *testing.T) {
 	s.later()
 	speak(s.dial("own", s.tlsConfig())).expect(t, "one")
 
-	// Once it was there, it isn't made anew.
+	// The PKI isn't made a second time.
 	check(t, os.RemoveAll(s.pkiDir()))
 	if _, err := s.ownPKI(t.Context(), s.cfg); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v", err)
@@ -178,7 +178,7 @@ func TestLeftOutPort(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 
-	// What is left out already is no reason to refuse a reload.
+	// If a tunnel is left out already, that is no reason to refuse a reload.
 	changed := strings.Replace(config, "[[tunnel]]", "[[tunnel]]\nconnect_timeout = '9s'", 1)
 	c := s.reload(changed)
 	if got, want := tunnelsOf(c)+fmt.Sprint(" left out ", names(c.LeftOut)), "opened [] closed [] changed [well] unchanged [] at restart [] left out [taken elsewhere]"; got != want {
@@ -189,8 +189,8 @@ func TestLeftOutPort(t *testing.T) {
 	speak(s.dial("taken", s.tlsConfig())).expect(t, "one")
 }
 
-// TestLeftOutReload: a reload brings back what it can, and is refused for what it
-// would leave out anew.
+// TestLeftOutReload: a reload brings back what it can. If it would leave out another tunnel,
+// or one for another reason, it is refused.
 func TestLeftOutReload(t *testing.T) {
 	target := greeter(t, "one")
 	well := serverTunnel("well", "127.0.0.1:0", target, "")
@@ -219,7 +219,7 @@ func TestLeftOutReload(t *testing.T) {
 	}
 }
 
-// TestAttemptAfter: within 20 s of an address coming, whenever that is.
+// TestAttemptAfter: whenever an address comes, there is an attempt within 20 s.
 func TestAttemptAfter(t *testing.T) {
 	for failures, want := range map[int]time.Duration{1: time.Second, 2: 2 * time.Second, 4: 8 * time.Second, 5: 10 * time.Second, 1 << 40: 10 * time.Second} {
 		if got := retryBackoff.After(failures); got != want {

@@ -29,7 +29,7 @@ import (
 	"tlstunnel/service/compile"
 )
 
-// authority is a CA that isn't a service's own, as the PKI of another machine.
+// authority is a CA that isn't the service's own, such as the PKI of another machine.
 type authority struct {
 	t     *testing.T
 	store *pki.Store
@@ -53,7 +53,7 @@ func openAuthority(t *testing.T, store *pki.Store) *authority {
 	return &authority{t, store, key}
 }
 
-// issueClient makes a client certificate. The chain is the leaf alone.
+// issueClient makes a client certificate. Its chain is the leaf alone.
 func (a *authority) issueClient() tls.Certificate {
 	a.t.Helper()
 	ca := &testkit.Cert{Certificate: a.key.Leaf, Key: a.key.PrivateKey.(crypto.Signer)}
@@ -65,8 +65,7 @@ func (a *authority) issueClient() tls.Certificate {
 	return cert
 }
 
-// revoke writes a list to file that has the CA's server certificate, or none, and
-// is good for so long.
+// revoke writes a list to file that revokes certs and is valid for so long.
 func (a *authority) revoke(file string, good time.Duration, certs ...*x509.Certificate) {
 	a.t.Helper()
 	list := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now().Add(-24 * time.Hour), NextUpdate: time.Now().Add(good)}
@@ -79,7 +78,7 @@ func (a *authority) revoke(file string, good time.Duration, certs ...*x509.Certi
 	check(a.t, replaceFile(file, string(pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der}))))
 }
 
-// supervised runs what reacts to changes of the files.
+// supervised runs the goroutine that reacts to changes of files.
 func (s *subject) supervised() {
 	ctx, cancel := context.WithCancel(s.t.Context())
 	ended := make(chan error, 1)
@@ -90,7 +89,7 @@ func (s *subject) supervised() {
 	})
 }
 
-// refused dials and expects to get nothing.
+// refused dials and expects to read nothing.
 func (s *subject) refused(tunnel string, cfg *tls.Config) {
 	s.t.Helper()
 	c, err := s.tryDial(tunnel, cfg)
@@ -104,9 +103,9 @@ func (s *subject) refused(tunnel string, cfg *tls.Config) {
 
 const requireOwn = "client_auth = 'require'"
 
-// TestRevocation: a certificate that our own CA revokes loses its live connection
-// within a second of the refresh, though it streams, and gets no other, not by
-// its session ticket either. Others go on.
+// TestRevocation: our own CA revokes a certificate. Within a second of the refresh, the
+// certificate loses its live connection, even if that streams. It gets no other connection,
+// not by its session ticket either. Other certificates aren't affected.
 func TestRevocation(t *testing.T) {
 	s := startService(t, serverTunnel("a", "127.0.0.1:0", greeter(t, "one"), requireOwn)+serverTunnel("b", "127.0.0.1:0", greeter(t, "two"), ""))
 	trusted := s.tlsConfig()
@@ -151,7 +150,7 @@ func TestRevocation(t *testing.T) {
 	}
 	other.echo(t, "still here")
 
-	// A damaged list changes nothing: who was revoked stays it.
+	// A damaged list changes nothing: a revoked certificate stays revoked.
 	check(t, replaceFile(crl, "damaged"))
 	if err := s.refresh(t.Context(), "test"); err == nil || !strings.Contains(err.Error(), "has no PEM in it") {
 		t.Errorf("got %v", err)
@@ -163,8 +162,8 @@ func TestRevocation(t *testing.T) {
 	}
 }
 
-// TestRevocationIsWatched: a CRL is read anew when it changes, though watch is
-// false; also when there was none before.
+// TestRevocationIsWatched: the service reads a CRL anew when it changes, even if watch is
+// false, and even if there was none before.
 func TestRevocationIsWatched(t *testing.T) {
 	t.Parallel()
 	s := startService(t, serverTunnel("a", "127.0.0.1:0", greeter(t, "one"), requireOwn))
@@ -177,7 +176,7 @@ func TestRevocationIsWatched(t *testing.T) {
 	s.log.Await(t, `msg="files read anew" cause="CRL changed" changed=[a]`)
 }
 
-// TestCRLsOf: what is watched is what is read, each file once.
+// TestCRLsOf: the service watches the lists that it reads, each file once.
 func TestCRLsOf(t *testing.T) {
 	const more = requireOwn + "\nclient_ca = ['own', 'foreign.crt']\ncrl = 'foreign.crl'"
 	cfg := load(t, serverTunnel("a", "127.0.0.1:1", "127.0.0.1:9", more)+serverTunnel("b", "127.0.0.1:2", "127.0.0.1:9", more))
@@ -188,8 +187,8 @@ func TestCRLsOf(t *testing.T) {
 	}
 }
 
-// TestRevocationWaitsForNothing: not for a file that is broken, and the next
-// refresh goes by the list as it is then.
+// TestRevocationWaitsForNothing: a file that is broken doesn't delay a revocation. The next
+// refresh uses the list as it is then.
 func TestRevocationWaitsForNothing(t *testing.T) {
 	var foreign *authority
 	s := startService(t, "", func(dir string) { foreign = newAuthority(t, filepath.Join(dir, "foreign"), "Foreign") })
@@ -219,7 +218,7 @@ func TestRevocationWaitsForNothing(t *testing.T) {
 	speak(s.dial("a", s.tlsConfig())).expect(t, "one")
 }
 
-// TestForeignCRL: of the CA of another machine, in both modes.
+// TestForeignCRL: lists of another machine's CA, in both modes.
 func TestForeignCRL(t *testing.T) {
 	t.Parallel()
 	var foreign *authority
@@ -257,8 +256,8 @@ func TestForeignCRL(t *testing.T) {
 	s.log.Await(t, `tlstunnel refused the target's certificate: it was revoked on `)
 }
 
-// TestCRLExpired: out of date, a list is a loud warning or a refusal of its CA's
-// certificates, and only of those. It stops no reload.
+// TestCRLExpired: a list that is out of date leads to a warning, or to the refusal of its
+// CA's certificates and of no others. It stops no reload.
 func TestCRLExpired(t *testing.T) {
 	var foreign *authority
 	server := func(more string) string {
@@ -282,14 +281,14 @@ func TestCRLExpired(t *testing.T) {
 	speak(s.dial("a", client)).expect(t, "one")
 	s.log.Await(t, `level=WARN msg="a CRL is out of date, get a new one from the CA: certificates that were revoked since are accepted"`)
 
-	// Our own list never is: nobody has a newer one.
+	// Our own list is never out of date, because there can be no newer one.
 	own := openAuthority(t, s.openPKI())
 	own.revoke(pki.OwnCRL(own.store.Dir), -time.Hour)
 	s.reload(server(""))
 	speak(s.dial("a", s.tlsConfig())).expect(t, "one")
 }
 
-// TestCRLRefused: a list of which nobody knows who signed it is an error.
+// TestCRLRefused: if no CA is known to have signed a list, that is an error.
 func TestCRLRefused(t *testing.T) {
 	s := startService(t, "", func(dir string) {
 		newAuthority(t, filepath.Join(dir, "foreign"), "Foreign").revoke(filepath.Join(dir, "foreign.crl"), time.Hour)
@@ -313,7 +312,7 @@ func TestAllow(t *testing.T) {
 	s.log.Await(t, `allow has \"cn:nobody\"`)
 }
 
-// TestAskRefresh: over the control channel.
+// TestAskRefresh asks for a refresh over the control channel.
 func TestAskRefresh(t *testing.T) {
 	s := startService(t, serverTunnel("a", "127.0.0.1:0", greeter(t, "one"), requireOwn))
 	if err := AskRefresh(t.Context(), s.file); err == nil {
@@ -352,9 +351,9 @@ type endless struct{}
 
 func (endless) Read(b []byte) (int, error) { return len(b), nil }
 
-// TestRevokedButNotOnCRL: what can't be put on the CRL, as on a full disk, is refused by
-// the index: by a service that runs, though nobody tells it, and by one that starts. The
-// CRL is written as soon as it can be.
+// TestRevokedButNotOnCRL: the disk is full, so a revocation is in the index but not on the
+// CRL. A service that runs refuses the certificate, though no command tells it, and so does a
+// service that starts. The CRL is written as soon as that is possible.
 func TestRevokedButNotOnCRL(t *testing.T) {
 	t.Parallel()
 	s := startService(t, serverTunnel("a", "127.0.0.1:0", greeter(t, "one"), requireOwn))
@@ -405,8 +404,8 @@ func TestRevokedButNotOnCRL(t *testing.T) {
 	s.refused("a", trusted)
 }
 
-// TestStatusAfterRevocation: when a command that couldn't write the CRL has told the service
-// of it, the status says so, and doesn't wait for the next look.
+// TestStatusAfterRevocation: a command that couldn't write the CRL tells the service. The
+// status says so at once, before the service's next look.
 func TestStatusAfterRevocation(t *testing.T) {
 	s := startService(t, serverTunnel("a", "127.0.0.1:0", greeter(t, "one"), requireOwn))
 	dir := s.cfg.PKI.Dir
@@ -440,8 +439,8 @@ func issue(t *testing.T, dir, name string) tls.Certificate {
 	return pair
 }
 
-// TestIssuedIsNoRevocation: a certificate that is issued changes the index, and nothing
-// else is read anew for it.
+// TestIssuedIsNoRevocation: issuing a certificate changes the index. The service reads
+// nothing else anew for that.
 func TestIssuedIsNoRevocation(t *testing.T) {
 	s := startService(t, serverTunnel("a", "127.0.0.1:0", greeter(t, "one"), requireOwn))
 	issue(t, s.cfg.PKI.Dir, "one")
@@ -456,7 +455,7 @@ func TestIssuedIsNoRevocation(t *testing.T) {
 	s.log.Await(t, "is damaged in line 1: restore it from a backup; the tunnel goes by the CRL ")
 }
 
-// TestOneBadList: a list that can't be read holds up no other.
+// TestOneBadList: a list that can't be read doesn't keep others from use.
 func TestOneBadList(t *testing.T) {
 	var foreign *authority
 	s := startService(t, "", func(dir string) { foreign = newAuthority(t, filepath.Join(dir, "foreign"), "Foreign") })

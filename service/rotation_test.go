@@ -14,7 +14,7 @@ import (
 	"tlstunnel/pki"
 )
 
-// dialler connects all the time with the roots that it has, and shows a certificate.
+// dialler connects again and again with the roots that it has, and shows a certificate.
 type dialler struct {
 	name string
 	cfg  *tls.Config
@@ -53,8 +53,8 @@ func (d *dialler) run(address string) {
 	}
 }
 
-// once reads the target's greeting: a TLS 1.3 client learns only then that its
-// certificate was taken.
+// once reads the target's greeting. A TLS 1.3 client learns only by a read that its
+// certificate was accepted.
 func (d *dialler) once(address string) error {
 	c, err := tls.Dial("tcp", address, d.cfg)
 	if err != nil {
@@ -81,8 +81,9 @@ func (d *dialler) connects(t *testing.T, n int) {
 	})
 }
 
-// TestRotationWithoutFailure rotates the CA of a running service while an old
-// client, a new one and one that trusts both CAs connect all the time.
+// TestRotationWithoutFailure rotates the CA of a running service. Meanwhile three clients
+// connect again and again: one that trusts the old CA, one that trusts the new, and one that
+// trusts both.
 func TestRotationWithoutFailure(t *testing.T) {
 	s := startService(t, `[[tunnel]]
 name = "pacs"

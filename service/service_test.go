@@ -35,8 +35,7 @@ func load(t *testing.T, text string) *config.Config {
 	return cfg
 }
 
-// TestPair runs a server and a client tunnel in one process, from the first run
-// to the stop.
+// TestPair runs a server and a client tunnel in one process, from the first run to the stop.
 func TestPair(t *testing.T) {
 	testkit.LeakCheck(t)
 	server := load(t, fmt.Sprintf(`
@@ -108,7 +107,7 @@ func TestPair(t *testing.T) {
 	}
 }
 
-// TestListenerGone: a listener that somebody else closes ends the service.
+// TestListenerGone: if a listener is closed from outside, the service ends.
 func TestListenerGone(t *testing.T) {
 	cfg := load(t, `
 		[[tunnel]]
@@ -128,7 +127,7 @@ func TestListenerGone(t *testing.T) {
 	}
 }
 
-// TestOwnPKINotNeeded: a PKI that can't be used stops only the tunnels that use it.
+// TestOwnPKINotNeeded: if a PKI can't be used, only the tunnels that use it don't run.
 func TestOwnPKINotNeeded(t *testing.T) {
 	const client = `
 		[[tunnel]]
@@ -167,7 +166,7 @@ func TestOwnPKINotNeeded(t *testing.T) {
 	}
 }
 
-// TestKeysThatOthersMayRead: that is no reason not to run, but one to say so.
+// TestKeysThatOthersMayRead: the service runs, and warns of them.
 func TestKeysThatOthersMayRead(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows has no such mode")
@@ -227,7 +226,7 @@ func TestKeysThatOthersMayRead(t *testing.T) {
 	}
 }
 
-// TestFalseSigner: a chain that peers refuse is told of.
+// TestFalseSigner: the log warns of a chain that peers refuse.
 func TestFalseSigner(t *testing.T) {
 	cfg := load(t, "")
 	store, _, err := ownpki.Make(t.Context(), cfg)
@@ -252,7 +251,7 @@ func TestFalseSigner(t *testing.T) {
 	}
 }
 
-// TestKeyTypes: config and pki know the same words.
+// TestKeyTypes: config and pki accept the same words.
 func TestKeyTypes(t *testing.T) {
 	for _, word := range pki.KeyTypes() {
 		_, problems := config.Parse("c", fmt.Appendf(nil, "pki.key_type = %q", word))

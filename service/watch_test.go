@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// watching starts a service with watch = true and a tunnel that the given text
-// changes.
+// watching starts a service with watch = true and one tunnel. text is its config with another
+// connect_timeout.
 func watching(t *testing.T, prepare func(file string)) (s *subject, text func(connectTimeout string) string) {
 	t.Helper()
 	target := greeter(t, "one")
@@ -34,7 +34,7 @@ func watching(t *testing.T, prepare func(file string)) (s *subject, text func(co
 
 const reloadedByFiles = `msg=reloaded cause="files changed" opened=[] closed=[] changed=[a]`
 
-// TestWatch: a change of the files is found however it is made.
+// TestWatch: the service notices a change of its files however it is made.
 func TestWatch(t *testing.T) {
 	t.Run("renamed over", func(t *testing.T) {
 		t.Parallel()
@@ -95,7 +95,7 @@ func TestWatch(t *testing.T) {
 		check(t, os.Rename(filepath.Join(dir, "..new"), filepath.Join(dir, "..data")))
 		s.log.Await(t, reloadedByFiles)
 
-		// And once more, in the folder that the link leads to now.
+		// The same again, in the folder that the link leads to now.
 		check(t, os.WriteFile(filepath.Join(dir, "two", "config.toml"), []byte("pki.dir = 'pki'\n"+text("33s")), 0o600))
 		s.log.AwaitCount(t, reloadedByFiles, 2)
 	})
@@ -111,7 +111,7 @@ func TestWatch(t *testing.T) {
 		s.write(text("2s"))
 		s.log.Await(t, reloadedByFiles)
 
-		// And the new one is watched too.
+		// The service watches the new file too.
 		s.write(text("33s"))
 		s.log.AwaitCount(t, reloadedByFiles, 2)
 	})
@@ -129,7 +129,7 @@ func TestWatch(t *testing.T) {
 	})
 }
 
-// TestWatchOff: watch = false, which a reload may bring, ends it.
+// TestWatchOff: watch = false ends the watching, also if a reload brings it.
 func TestWatchOff(t *testing.T) {
 	s, text := watching(t, nil)
 	s.reload(text("2s")[len("watch = true\n"):])
@@ -138,7 +138,7 @@ func TestWatchOff(t *testing.T) {
 	}
 }
 
-// TestEveryFileIsWatched: what a key names and the service reads, it watches.
+// TestEveryFileIsWatched: the service watches every file that a key names and it reads.
 func TestEveryFileIsWatched(t *testing.T) {
 	cfg := load(t, "watch = true\n"+serverTunnel("a", "127.0.0.1:0", "127.0.0.1:1", `
 		cert = "a.crt"

@@ -14,8 +14,8 @@ import (
 	"tlstunnel/internal/tlsio"
 )
 
-// A peer that sends all it has, ends its stream and leaves without waiting for
-// an answer: the answer is lost, but not what it sent.
+// A peer sends all it has, ends its stream and leaves without waiting for an answer. The
+// answer is lost, but what the peer sent arrives.
 func TestPeerLeavesBeforeTheAnswer(t *testing.T) {
 	leakCheck(t)
 	const n = 1 << 20
@@ -55,7 +55,7 @@ func (l *keepingListener) Accept() (net.Conn, error) {
 	return c, err
 }
 
-// fill sends until nothing is taken any more.
+// fill sends until the buffers on the way are full.
 func fill(e *end) error {
 	for {
 		if err := e.tcp.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
@@ -69,9 +69,9 @@ func fill(e *end) error {
 	}
 }
 
-// Linux gives the error of a reset to one system call only. Whichever write takes
-// it, be it one that crypto/tls makes by itself while we read from it, what was sent
-// before must not look whole.
+// Linux gives the error of a reset to one system call only. That can be a write, also a write
+// that crypto/tls makes by itself while we read. The reader must still see a reset, so that
+// the bytes before it don't look complete.
 func TestResetIsTakenByAWrite(t *testing.T) {
 	half := []byte("half a file")
 	for name, write := range map[string]func(*side) error{
@@ -109,7 +109,7 @@ func TestResetIsTakenByAWrite(t *testing.T) {
 	}
 }
 
-// secureSide makes ours a side with TLS whose other end is of role.
+// secureSide makes a side with TLS of ours. role says which program is at its other end.
 func secureSide(t *testing.T, ours *net.TCPConn, theirs *end, role string) (*side, *rawTLS) {
 	t.Helper()
 	tun := New(Settings{Logger: slog.New(slog.DiscardHandler)})
@@ -127,8 +127,8 @@ func secureSide(t *testing.T, ours *net.TCPConn, theirs *end, role string) (*sid
 	return s, raw
 }
 
-// A reset that comes together with the last bytes of a connection of many small
-// messages is noticed, if not at once.
+// A reset may arrive together with the last bytes of a connection of many small messages. The
+// tunnel notices it, if not at once.
 func TestResetWithTheLastBytes(t *testing.T) {
 	leakCheck(t)
 	p := newPath(t, "server", nil)

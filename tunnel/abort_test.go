@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// When one end resets its connection, the other must see an error, not an end
-// of stream that makes half a transfer look whole.
+// If one end resets its connection, the other must see an error. An end of stream would make
+// half a transfer look complete.
 func TestReset(t *testing.T) {
 	for _, mode := range modes {
 		for _, who := range []string{byPeer, byTarget} {
@@ -38,8 +38,8 @@ func TestReset(t *testing.T) {
 	}
 }
 
-// Linux gives the error of a reset to one system call only. If that is a write,
-// the next read says end of stream, and mustn't be believed.
+// Linux gives the error of a reset to one system call only. If that is a write, the next read
+// returns an end of stream, which isn't true.
 func TestResetUnderTraffic(t *testing.T) {
 	const rounds = 12 // each finds the fault every other time
 	for _, mode := range modes {
@@ -48,9 +48,9 @@ func TestResetUnderTraffic(t *testing.T) {
 			p := newPath(t, mode, nil)
 			for range rounds {
 				peer, target := p.open(t)
-				// The way to the peer is filled up to the last buffer, so that
-				// the tunnel waits in a write. Then the target writes no more:
-				// the error is for its read.
+				// Fill every buffer on the way to the peer, so that the tunnel is blocked in
+				// a write to it. The target then writes no more, so the read from the target
+				// gets the error.
 				_ = target.tcp.SetWriteDeadline(time.Now().Add(20 * time.Millisecond))
 				if err := send(target, 1<<30); !errors.Is(err, os.ErrDeadlineExceeded) {
 					t.Fatal(err)

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// The real thing: no file descriptor left for an accepted connection.
+// The process really has no file descriptor left for an accepted connection.
 func TestAcceptWithoutFileDescriptors(t *testing.T) {
 	leakCheck(t)
 	target, l := listen(t), listen(t)

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// failingListener fails to accept some times before it does as its Listener.
+// failingListener fails to accept a number of times, then accepts as its Listener does.
 type failingListener struct {
 	net.Listener
 

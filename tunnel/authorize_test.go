@@ -139,8 +139,8 @@ func requireCert(s *Settings) {
 	s.Front.ClientAuth, s.Front.ClientCAs = tls.RequireAndVerifyClientCert, testCA().Pool()
 }
 
-// Who matches no rule never reaches the target, not by a resumed session either;
-// the log says what it has, and what is asked for.
+// A peer that matches no rule never reaches the target, not by a resumed session either. The
+// log says what the peer has, and what the rules ask for.
 func TestAllow(t *testing.T) {
 	leakCheck(t)
 	var settings Settings
@@ -185,7 +185,7 @@ func TestAllow(t *testing.T) {
 	}
 }
 
-// Rules without certificates let nobody in.
+// Rules without certificates let no peer in.
 func TestAllowWithoutCertificate(t *testing.T) {
 	leakCheck(t)
 	p := newPath(t, "server", func(s *Settings) { s.Allow = []Rule{{"cn", "*"}} })
@@ -194,8 +194,8 @@ func TestAllowWithoutCertificate(t *testing.T) {
 		`nothing in the peer's certificate is in allow: it has nothing; allow has "cn:*"`)
 }
 
-// TestOwnKeyIsNoClient: a peer with the key of our server certificate isn't a client for
-// that, unless a rule names the key.
+// TestOwnKeyIsNoClient: a peer that shows the key of our own server certificate isn't let in
+// as a client, unless a rule names the key.
 func TestOwnKeyIsNoClient(t *testing.T) {
 	own := testCA().Issue(serverName).TLS()
 	for _, tt := range []struct {
@@ -234,7 +234,7 @@ func TestOwnKeyIsNoClient(t *testing.T) {
 	}
 }
 
-// TestOwnKeyInAnotherEncoding: what counts is the key, not the bytes that it is written in.
+// TestOwnKeyInAnotherEncoding: the tunnel compares keys, not the bytes of their encoding.
 func TestOwnKeyInAnotherEncoding(t *testing.T) {
 	own := testCA().IssueFor(testkit.RSAKey(2048), serverName).TLS().Leaf
 	var info struct {

@@ -94,8 +94,8 @@ func TestBadInput(t *testing.T) {
 			s.Front.CurvePreferences = []tls.CurveID{tls.X25519}
 		})
 	}
-	// A busy machine may be late by itself: the limit is short only where it's
-	// waited for, by the last three.
+	// A busy machine can be late by itself. So only the last three tests, which wait for the
+	// limit to pass, have a short one.
 	const stalling = 3
 	first := server(patience)
 	for p, tests := range map[*path][]badInput{first: tests[:len(tests)-stalling], server(150 * time.Millisecond): tests[len(tests)-stalling:]} {
@@ -116,8 +116,8 @@ func TestBadInput(t *testing.T) {
 	check(t, exchange(first.open(t)))
 }
 
-// What a plain program is told, when it speaks to the TLS port by mistake: HTTP
-// clients wait for an answer, and must at least see the end.
+// A plain program that speaks to the TLS port by mistake gets no answer, but an end of the
+// connection: HTTP clients wait for it.
 func TestPlainPeerIsLetGo(t *testing.T) {
 	leakCheck(t)
 	p := newPath(t, "server", nil)
@@ -128,7 +128,7 @@ func TestPlainPeerIsLetGo(t *testing.T) {
 	}
 }
 
-// A thousand connections that send nothing are in nobody's way.
+// A thousand connections that send nothing don't get in the way of others.
 func TestSilentConnections(t *testing.T) {
 	leakCheck(t)
 	const silent, limit = 1000, 4 * time.Second
@@ -154,7 +154,7 @@ func TestSilentConnections(t *testing.T) {
 	}
 }
 
-// Peers that stall after their ClientHello have no turn meanwhile.
+// Peers that stall after their ClientHello hold no turn while they stall.
 func TestStalledHandshakes(t *testing.T) {
 	leakCheck(t)
 	p := newPath(t, "server", nil)
@@ -170,7 +170,7 @@ func TestStalledHandshakes(t *testing.T) {
 	check(t, exchange(p.open(t)))
 }
 
-// With all turns taken for the whole of handshake_timeout, the log says so.
+// If all turns are taken for the whole of handshake_timeout, the log says so.
 func TestNoTurnForAHandshake(t *testing.T) {
 	leakCheck(t)
 	p := newPath(t, "server", func(s *Settings) { s.HandshakeTimeout = 300 * time.Millisecond })
@@ -189,7 +189,7 @@ func TestNoTurnForAHandshake(t *testing.T) {
 	check(t, exchange(p.open(t)))
 }
 
-// The hook of the config that a tunnel is given is called as well.
+// If the given config has a GetConfigForClient of its own, the tunnel calls that too.
 func TestGetConfigForClientIsKept(t *testing.T) {
 	leakCheck(t)
 	errNo := errors.New("no")

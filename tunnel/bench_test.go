@@ -176,8 +176,8 @@ func tunnelTo(b testing.TB) (addr string) {
 	return p.tunnels[0].addr
 }
 
-// BenchmarkCopy is the copy loop alone, from a socket to nowhere: once it runs, it
-// must not allocate.
+// BenchmarkCopy measures the copy loop alone, from a socket to nowhere. Once the loop runs,
+// it must not allocate.
 func BenchmarkCopy(b *testing.B) {
 	sender, accepted := connect(b)
 	sent := make(chan error, 1)

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Many programs end TLS with a bare FIN. That is accepted, counted and said.
+// Many programs end TLS with a bare FIN. The tunnel accepts that, counts it and logs it.
 func TestBareFINIsAccepted(t *testing.T) {
 	for _, mode := range []string{"server", "client"} {
 		t.Run(mode, func(t *testing.T) {

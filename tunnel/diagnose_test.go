@@ -27,8 +27,8 @@ func rsaIssue(edit func(der []byte) []byte) tls.Certificate {
 	return cert
 }
 
-// A CA that is trusted is never accused, in neither mode: the reason is what is wrong
-// with the chain.
+// In neither mode does the reason blame a CA that is trusted. It names what is wrong with the
+// chain.
 func TestTrustedCAIsNotAccused(t *testing.T) {
 	root := testCA()
 	issuing, before := root.Issue("Issuing 1", testkit.AsCA), root.Issue("Issuing 1", testkit.AsCA)
@@ -79,14 +79,14 @@ func TestTrustedCAIsNotAccused(t *testing.T) {
 	}
 }
 
-// serveTLS is a server that does handshakes, and says nothing, until the test ends.
+// serveTLS is a server that does handshakes and sends nothing more until the test ends.
 func serveTLS(t *testing.T, config *tls.Config) (address string) {
 	t.Helper()
 	return testkit.Serve(t, testkit.Listen(t), speaksTLS(config))
 }
 
-// A Go or OpenSSL client sends no certificate when the server names other CAs than its
-// own. Neither side is told to set or to have one that it has.
+// A Go or OpenSSL client sends no certificate if the server names only CAs other than the
+// client's. Neither log asks for something that is set or present already.
 func TestClientCertificateOfAnotherCA(t *testing.T) {
 	strangers := testkit.NewCA("Strangers' CA")
 	stranger := strangers.Issue("modality-8").TLS()
@@ -113,8 +113,8 @@ func TestClientCertificateOfAnotherCA(t *testing.T) {
 	}
 }
 
-// A target that speaks TLS itself, where the plain port should be: no program has
-// understood a word, and both logs say so.
+// The target speaks TLS itself on what should be its plain port. Neither program understands
+// a byte, and both logs say so.
 func TestTargetSpeaksTLS(t *testing.T) {
 	const (
 		alerts         = "the target speaks TLS itself: it answered plain bytes with an alert; "
@@ -164,8 +164,9 @@ func TestTargetSpeaksTLS(t *testing.T) {
 	}
 }
 
-// TLS within TLS is what both programs want, even if one of them ends it by an alert;
-// and a server that answers nothing isn't suspect when the peer ends first.
+// If both programs speak TLS within TLS, the log doesn't suspect the target, even if the
+// target ends that by an alert. Nor does it suspect a server that answers nothing, if the
+// peer ends first.
 func TestTargetIsNotSuspect(t *testing.T) {
 	for name, sent := range map[string]struct{ peer, target string }{
 		"TLS within TLS": {string(clientHello(clientTLS())), "\x15\x03\x03\x00\x02\x02\x28"},
@@ -188,7 +189,7 @@ func TestTargetIsNotSuspect(t *testing.T) {
 	}
 }
 
-// A dot at the end of the name that the peer asks for: crypto/tls can't decode that.
+// The peer asks for a server name with a dot at its end, which crypto/tls can't decode.
 func TestServerNameWithDot(t *testing.T) {
 	leakCheck(t)
 	p := newPath(t, "server", nil)
@@ -202,8 +203,8 @@ func TestServerNameWithDot(t *testing.T) {
 		`the peer asks for the name "`+serverName[:len(serverName)-1]+`.", with a dot at its end, which TLS doesn't allow there: it must leave the dot out`)
 }
 
-// Whatever a target does with a first message that it finds too large, the reason names
-// that; and not if the message isn't large.
+// However a target reacts to a first message that it finds too large, the reason names the
+// size. If the message isn't large, the reason doesn't.
 func TestBigHello(t *testing.T) {
 	const hint = "GODEBUG=tlsmlkem=0"
 	readsAll := func(c net.Conn) { _, _ = io.ReadAtLeast(c, make([]byte, 4096), 200) }
@@ -240,8 +241,7 @@ func TestBigHello(t *testing.T) {
 	}
 }
 
-// A target that wants a certificate, gets none and resets, as some programs do without
-// an alert.
+// A target wants a certificate, gets none, and resets without an alert, as some programs do.
 func TestTargetResetsWithoutCertificate(t *testing.T) {
 	leakCheck(t)
 	config := serverTLS()
@@ -256,7 +256,7 @@ func TestTargetResetsWithoutCertificate(t *testing.T) {
 		"the target reset the connection before it had sent a byte, perhaps as it wants a client certificate: set cert and key")
 }
 
-// A peer that closes without a word may have seen what our file shows.
+// If a peer closes without an alert, it may have seen a fault that our own file shows.
 func TestPeerLeavesOurCertificate(t *testing.T) {
 	leakCheck(t)
 	p := newPath(t, "server", func(s *Settings) {
@@ -270,8 +270,8 @@ func TestPeerLeavesOurCertificate(t *testing.T) {
 		`, and of ours, "CN=pacs.clinic.example" isn't meant for TLS servers, but for TLS client (extended key usage): have one issued with the extended usage "TLS server"`)
 }
 
-// A target that asks for a certificate, gets none and finds that bad, in whatever alert
-// it puts that.
+// A target asks for a certificate, gets none and refuses that. The reason is the same for
+// every alert that it may send.
 func TestAlertWithoutCertificate(t *testing.T) {
 	leakCheck(t)
 	config := serverTLS()

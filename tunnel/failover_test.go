@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// deadTarget is an address that takes no connection, and as slowly as the system
-// allows.
+// deadTarget is an address that accepts no connection. It doesn't answer at all if the system
+// can do that, and refuses otherwise.
 func deadTarget(t testing.TB) string {
 	if address := unresponsivePort(t); address != "" {
 		return address
@@ -50,8 +50,8 @@ func TestDeadTargetIsTriedLast(t *testing.T) {
 	}
 }
 
-// TestStateOutlivesApply is for reloads: the targets that stay are known, those that
-// go are forgotten.
+// TestStateOutlivesApply: after a reload the tunnel keeps what it knows of the targets that
+// stay, and forgets those that go.
 func TestStateOutlivesApply(t *testing.T) {
 	leakCheck(t)
 	dead, up := closedPort(t), listen(t)
@@ -92,7 +92,7 @@ func TestTargetComesBack(t *testing.T) {
 	wantServed(t, r, l)
 }
 
-// TestSilentTLSTarget is about a target that takes connections, and says nothing.
+// TestSilentTLSTarget: a target accepts connections, but sends nothing.
 func TestSilentTLSTarget(t *testing.T) {
 	leakCheck(t)
 	silent, p := listen(t), newPath(t, "client", nil)
@@ -110,7 +110,7 @@ func TestSilentTLSTarget(t *testing.T) {
 	}
 }
 
-// TestStopWhileTrying: what is tried in the background holds up nobody.
+// TestStopWhileTrying: an attempt in the background doesn't delay a stop.
 func TestStopWhileTrying(t *testing.T) {
 	leakCheck(t)
 	dead, up := deadTarget(t), listen(t)
@@ -220,8 +220,8 @@ func TestDeadAddressIsTriedLast(t *testing.T) {
 	}
 }
 
-// TestSilentAddress is about an address that doesn't answer at all: the next one is
-// tried beside it, and from then on before it.
+// TestSilentAddress: an address doesn't answer at all. The tunnel tries the next address
+// beside it, and from then on before it.
 func TestSilentAddress(t *testing.T) {
 	leakCheck(t)
 	dead, up := unresponsivePort(t), listen(t)
@@ -244,7 +244,7 @@ func TestSilentAddress(t *testing.T) {
 	}
 }
 
-// A stop that comes before the first attempt is an error as any other.
+// A stop before the first attempt gives an error, as a stop later does.
 func TestDialWhenStopped(t *testing.T) {
 	leakCheck(t)
 	up := listen(t)
@@ -256,7 +256,7 @@ func TestDialWhenStopped(t *testing.T) {
 	}
 }
 
-// Without connections, the question for the state has a target tried again that is down.
+// If a target is down and no connection tries it, a request for the tunnel's state does.
 func TestTargetComesBackWithoutConnections(t *testing.T) {
 	leakCheck(t)
 	only := closedPort(t)

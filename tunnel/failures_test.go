@@ -84,7 +84,7 @@ func TestFailures(t *testing.T) {
 		}
 		client.logs.wait(t, 3)
 		server.logs.wait(t, 3)
-		// TLS 1.3: the connection was there before the refusal came.
+		// In TLS 1.3 the client has a connection before the refusal arrives.
 		if f := client.Failures(); f.TargetRow.Count != 3 || !strings.Contains(f.TargetRow.Reason, "client certificate") || f.TargetRow.Since.After(f.TargetRow.Time) {
 			t.Errorf("client: %+v", f)
 		}
@@ -114,7 +114,8 @@ func TestFailures(t *testing.T) {
 	})
 }
 
-// TestFailuresOfStrangers are shown, but make no row.
+// TestFailuresOfStrangers: the failures of strangers are shown, but don't count as failures
+// in a row.
 func TestFailuresOfStrangers(t *testing.T) {
 	var (
 		open     = &settings{}

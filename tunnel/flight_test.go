@@ -22,8 +22,8 @@ import (
 	"tlstunnel/internal/tlsio"
 )
 
-// needMessages skips a test of what is found in handshakes, where tlsio can't look into
-// them: see its internals.go.
+// needMessages skips a test of what tlsio finds in handshake messages, if this build of tlsio
+// can't look into them. tlsio/internals.go says when it can.
 func needMessages(t *testing.T) {
 	t.Helper()
 	_, accepted := connect(t)
@@ -42,7 +42,8 @@ func withCert(c tls.Certificate) *tls.Config {
 	return config
 }
 
-// certificate is one of name by issuer. The signature is of key; nobody else's.
+// certificate makes a certificate for name by issuer. Its signature is made with key, which
+// need not be the issuer's.
 func certificate(name, issuer string, key, public crypto.Signer, edit func(*x509.Certificate)) []byte {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
@@ -59,8 +60,8 @@ func certificate(name, issuer string, key, public crypto.Signer, edit func(*x509
 	return der
 }
 
-// slowRSA is a public key, of so many bits and with that exponent, with which a check takes
-// long. It only stands in certificates.
+// slowRSA is a public key of so many bits and with that exponent, which makes a verification
+// slow. It is only ever written into certificates.
 type slowRSA struct {
 	crypto.Signer
 	bits     uint
@@ -92,7 +93,7 @@ func floods() map[string]tls.Certificate {
 	for range 120 {
 		large = append(large, certificate("CA", "CA", leafKey, newP521(), nil))
 	}
-	// All of these are right: each has issued each.
+	// Every path here is valid: each of these certificates has issued each other.
 	ways := [][]byte{leaf}
 	for i := range 9 {
 		ways = append(ways, certificate("CA", "CA", p521, p521, func(c *x509.Certificate) { c.DNSNames = []string{fmt.Sprint(i)} }))
@@ -114,8 +115,8 @@ func floods() map[string]tls.Certificate {
 	}
 }
 
-// A chain that costs too much is refused before it is verified, in both directions and
-// versions of TLS.
+// The tunnel refuses a chain that costs too much before it verifies it, in both modes and
+// both versions of TLS.
 func TestCertificateFloods(t *testing.T) {
 	needMessages(t)
 	for what, flood := range floods() {
@@ -159,8 +160,8 @@ func TestCertificateFloods(t *testing.T) {
 	}
 }
 
-// What is trusted has to be checked too. A usual chain has room for that, even if all of it has
-// slow keys and the CA at its top is there twice, as while it is renewed.
+// Signatures by trusted certificates have to be checked too. A usual chain stays below the
+// limit, even if all its keys are slow and the root is there twice, as during its renewal.
 func TestSignatureChecksWithTrusted(t *testing.T) {
 	p521, err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
 	check(t, err)
@@ -191,8 +192,8 @@ func TestSignatureChecksWithTrusted(t *testing.T) {
 	}
 }
 
-// A certificate message is looked at however it is cut, and what that takes grows with its
-// size alone.
+// However a certificate message is split into records, the tunnel looks at it. The work grows
+// only with its size.
 func TestCertificateInPieces(t *testing.T) {
 	message := append([]byte{11, 0, 0x3f, 0xff}, bytes.Repeat([]byte{1}, 0x3fff)...)
 	read := func() {
@@ -248,7 +249,8 @@ func TestLongChain(t *testing.T) {
 	}
 }
 
-// However a ClientHello is cut into records and packets, it is taken, up to a size.
+// However a ClientHello is split into records and packets, the tunnel accepts it, up to a
+// size.
 func TestHelloInPieces(t *testing.T) {
 	hello := clientHello(clientTLS())
 	records := func(size int) (all []byte) {
@@ -316,7 +318,7 @@ func TestLongHello(t *testing.T) {
 	}
 }
 
-// A ClientHello with a long list is refused, whatever it is that it lists.
+// The tunnel refuses a ClientHello with a long list, whatever the list contains.
 func TestLongLists(t *testing.T) {
 	needMessages(t)
 	leakCheck(t)
@@ -381,8 +383,8 @@ func paddedHello(size int) []byte {
 	return helloWith(append([]byte{0, 21, byte(padding >> 8), byte(padding)}, make([]byte, padding)...), 0)
 }
 
-// helloWith is a ClientHello with so many more cipher suites, and with these extensions before
-// the others, in as many records as it takes.
+// helloWith is a ClientHello with so many more cipher suites, and with these extensions
+// before the others. It takes as many records as it needs.
 func helloWith(extensions []byte, suites int) (all []byte) {
 	hello := clientHello(clientTLS())[tlsio.RecordHeader:]
 	at := messageHeader + 2 + 32

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Whatever a peer says first to a TLS port: its connection ends in time, with
-// one log record, and the next one works.
+// Whatever a peer sends first to a TLS port, its connection ends in time with one log record,
+// and the next connection works.
 func FuzzFirstBytes(f *testing.F) {
 	hello := clientHello(clientTLS())
 	for _, seed := range [][]byte{

@@ -12,7 +12,7 @@ import (
 	"tlstunnel/internal/sock"
 )
 
-// leaving are the ways to leave while the other end still sends.
+// leaving has the ways in which a program can leave while the other end still sends.
 var leaving = map[string]func(*end) error{
 	"close":                  func(e *end) error { return e.tcp.Close() },
 	"end of stream, close":   func(e *end) error { return errors.Join(e.CloseWrite(), e.tcp.Close()) },
@@ -24,8 +24,9 @@ var leaving = map[string]func(*end) error{
 // lookOften makes a tunnel look for dead sides every 50 ms.
 func lookOften(s *Settings) { s.Keepalive = checksPerLimit * 50 * time.Millisecond }
 
-// A stream to somebody who has left isn't read to the end, or for as long as any
-// timeout, whoever of the two left, however, and through however many tunnels.
+// If one end has left, the tunnel doesn't read the other end's stream to its end, and doesn't
+// wait for a timeout. That holds for both ends, for each way to leave, and through two
+// tunnels.
 func TestStreamForNobody(t *testing.T) {
 	for _, mode := range modes {
 		for _, who := range []string{byPeer, byTarget} {
@@ -60,11 +61,11 @@ func TestStreamForNobody(t *testing.T) {
 	}
 }
 
-// What one has sent before it left still arrives, with its end of stream, though the
-// other one has much to say before it reads, and reads slowly.
+// What a program sent before it left still arrives, with its end of stream. That holds even
+// if the other end has much to send before it reads, and reads slowly.
 func TestLastBytesArrive(t *testing.T) {
-	// Nobody reads before all n have left: that is less than the buffers of three sockets
-	// hold, however little the system has made them.
+	// Neither end reads before all n have left. That is less than the buffers of three
+	// sockets hold, however small the system has made them.
 	const n, answer = 1 << 20, 64 << 20
 	for _, mode := range modes {
 		for _, who := range []string{byPeer, byTarget} {
@@ -94,7 +95,7 @@ func TestLastBytesArrive(t *testing.T) {
 	}
 }
 
-// The same if the other one's answer, which nobody has read, has ended: the system then
+// The same, but the other end's answer, still unread, has ended as well. The system then
 // doesn't say whether a reset came after the end of the stream.
 func TestLastBytesArriveAfterAnswer(t *testing.T) {
 	const n, answer = 16 << 20, 1 << 20
@@ -129,7 +130,8 @@ func TestLastBytesArriveAfterAnswer(t *testing.T) {
 	}
 }
 
-// What is read for nobody is bounded, though the bytes of the one who left are stuck.
+// The bytes that the peer sent before it left are stuck. What the tunnel reads from the
+// target and discards meanwhile is bounded.
 func TestDiscardIsBounded(t *testing.T) {
 	leakCheck(t)
 	s, logs := complete(Settings{})
@@ -153,7 +155,7 @@ func TestDiscardIsBounded(t *testing.T) {
 	logs.expect(t, 0, slog.LevelInfo, "connection interrupted", byPeer, "the peer reset the connection")
 }
 
-// stuck is a stream to somebody who never reads.
+// stuck is a stream to a program that never reads.
 type stuck struct{ *sock.Conn }
 
 func (c stuck) Write(b []byte) (int, error) {
@@ -164,8 +166,8 @@ func (c stuck) Write(b []byte) (int, error) {
 	}
 }
 
-// Peers that go while the target takes nothing leave nothing behind, be there unread
-// bytes before their reset or not.
+// If peers go while the target reads nothing, nothing of them stays behind, whether there are
+// unread bytes before their reset or not.
 func TestHungTarget(t *testing.T) {
 	leakCheck(t)
 	for _, mode := range modes[:2] {
@@ -197,8 +199,8 @@ func TestHungTarget(t *testing.T) {
 	}
 }
 
-// A peer that resets only after the end of its stream is gone, and that is seen though
-// nobody reads from it any more.
+// If a peer resets after the end of its stream, it is gone. The tunnel notices, though it no
+// longer reads from that peer.
 func TestResetAfterEndOfStream(t *testing.T) {
 	for _, mode := range modes[:2] {
 		t.Run(mode, func(t *testing.T) {
@@ -215,8 +217,9 @@ func TestResetAfterEndOfStream(t *testing.T) {
 	}
 }
 
-// A TLS 1.3 peer that ends its stream and closes, and a target that hangs: the session
-// ticket finds that nobody is there. A peer that waits for the answer isn't harmed by it.
+// A TLS 1.3 peer ends its stream and closes while the target hangs. The tunnel writes the
+// held session ticket, which makes the kernel of the peer reset the connection. A peer that
+// waits for the answer isn't harmed by the ticket.
 func TestTicketFindsClosedPeer(t *testing.T) {
 	leakCheck(t)
 	p := newPath(t, "server", lookOften)

@@ -9,11 +9,11 @@ import (
 	"tlstunnel/internal/testkit"
 )
 
-// The guard fails when the data path has become slower or costs more than it
-// should, by what the same run measures beside it: a machine may be slow. It wants
-// one to itself, and so isn't among the tests.
+// The guard fails if the data path has become slower or costs more than it should. It
+// compares with what the same run measures beside it, because a machine may be slow. It needs
+// a machine to itself, and so isn't among the tests.
 
-// TestGuardAllocations: to move bytes allocates nothing of ours.
+// TestGuardAllocations: moving bytes allocates nothing of ours.
 func TestGuardAllocations(t *testing.T) {
 	if n := testing.Benchmark(BenchmarkCopy).AllocsPerOp(); n > 0 {
 		t.Errorf("a MiB through the copy loop allocates %d times, want never", n)
@@ -25,8 +25,8 @@ func TestGuardAllocations(t *testing.T) {
 	}
 }
 
-// TestGuardThroughput is beside a plain relay, and TestGuardHandshakes beside a
-// server without a tunnel.
+// TestGuardThroughput compares with a plain relay, and TestGuardHandshakes with a server
+// without a tunnel.
 func TestGuardThroughput(t *testing.T) {
 	for direction, least := range map[string]float64{"up": 0.5, "down": 0.5} {
 		guard(t, direction, least,
@@ -46,8 +46,8 @@ func echoOverTLS(b testing.TB) (addr string) {
 	return testkit.Serve(b, tls.NewListener(listen(b), serverTLS()), testkit.Echo)
 }
 
-// guard wants ours to be at least so fast, as a share of the other. One good try of
-// three is enough: it is noise that makes for bad ones.
+// guard requires that ours is at least as fast as this share of the other. One good try of
+// three is enough, because only noise makes a try bad.
 func guard(t *testing.T, what string, least float64, ours, other func(*testing.B)) {
 	best := 0.0
 	for range 3 {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// What a program sends after the other one has ended its stream must arrive,
-// whichever of them ends first and on whichever side the TLS is.
+// What a program sends after the other has ended its stream must arrive, whichever of them
+// ends first and whichever side has TLS.
 func TestHalfClose(t *testing.T) {
 	const after = 1 << 20
 	for _, mode := range modes {

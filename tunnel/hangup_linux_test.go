@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// What comes after a close_notify may still be on its way when the answer is
-// complete, and the other side may be slow to take that.
+// When the answer is complete, what a side sent after its close_notify may still be on its
+// way. And the other side may read the answer slowly.
 func TestLateBytesAfterCloseNotify(t *testing.T) {
 	leakCheck(t)
 	const answer = 1 << 20
@@ -32,8 +32,8 @@ func TestLateBytesAfterCloseNotify(t *testing.T) {
 	}
 }
 
-// A side that goes on sending after its close_notify, and takes the answer slowly, gets all
-// of it: longer than lingerTime is only too long without progress.
+// A side goes on sending after its close_notify and reads the answer slowly. It gets all of
+// the answer, because lingerTime ends a connection only if there is no progress.
 func TestSlowReaderAfterCloseNotify(t *testing.T) {
 	leakCheck(t)
 	const answer = 3 << 20
@@ -56,7 +56,7 @@ func TestSlowReaderAfterCloseNotify(t *testing.T) {
 	}
 }
 
-// chatterer sends bytes for nobody while it reads.
+// chatterer sends bytes that are read by no program, while it reads.
 type chatterer struct{ *end }
 
 func (c *chatterer) Read(b []byte) (int, error) {

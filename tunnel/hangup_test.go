@@ -12,8 +12,8 @@ import (
 	"tlstunnel/internal/testkit"
 )
 
-// wantAlert checks that e, which still sends, finds out by an alert why the other
-// side gave up. r is the tunnel that did, and has logged it by now.
+// wantAlert checks that e, which still sends, learns by an alert why r gave up its
+// connection. r has logged that by now.
 func wantAlert(t *testing.T, e *end, alert string) {
 	t.Helper()
 	for range 3 { // a reset would answer the first, and fail the second
@@ -28,8 +28,8 @@ func wantAlert(t *testing.T, e *end, alert string) {
 	}
 }
 
-// A peer whose certificate is refused has finished its own handshake of TLS 1.3, and
-// sends what it has.
+// A peer whose certificate is refused has already finished its own part of a TLS 1.3
+// handshake, and sends its data.
 func TestAlertToRefusedPeer(t *testing.T) {
 	stranger := testkit.NewCA("Strangers' CA").Issue("modality-8").TLS()
 	for name, cert := range map[string]*tls.Certificate{"certificate required": {}, "unknown certificate authority": &stranger} {
@@ -45,7 +45,8 @@ func TestAlertToRefusedPeer(t *testing.T) {
 	}
 }
 
-// A target whose certificate is refused, and which greets its client first.
+// A target whose certificate is refused learns why by an alert, also if it sends a greeting
+// first.
 func TestAlertToRefusedTarget(t *testing.T) {
 	target := listen(t)
 	r := start(t, Settings{Name: "client", Targets: []Target{{Address: target.Addr().String(),
@@ -68,7 +69,7 @@ func TestAlertToRefusedTarget(t *testing.T) {
 	}
 }
 
-// Either side of a connection under way can send what ends it.
+// While bytes are relayed, either side can send something that ends the connection.
 func TestAlertAmidRelay(t *testing.T) {
 	for _, mode := range []string{"server", "client"} {
 		for name, test := range map[string]struct {
@@ -117,8 +118,8 @@ func (p *path) openRaw(t *testing.T) (raw *rawTLS, plain *end) {
 	return secureRaw(t, newEnd(accepted), serverTLS(), byTarget), front
 }
 
-// afterEnd makes a connection on which the TLS end has ended its stream and goes on sending. It
-// has been answered, and hasn't read the answer yet.
+// afterEnd makes a connection whose TLS end has ended its stream and goes on sending. It has
+// an answer that it hasn't read yet.
 func afterEnd(t *testing.T, mode string, version uint16, answer int64, edit func(secure *end, r *running)) (secure *end, sent chan error) {
 	t.Helper()
 	p := newPath(t, mode, func(s *Settings) {
@@ -157,7 +158,8 @@ func (c *conn) sideWithTLS() *side {
 	return c.back
 }
 
-// What a side sends after its close_notify is ignored, and doesn't cost it the answer.
+// The tunnel ignores what a side sends after its close_notify, and the side still gets the
+// answer.
 func TestBytesAfterCloseNotify(t *testing.T) {
 	const answer = 200 << 10
 	for _, mode := range []string{"server", "client"} {
@@ -192,7 +194,7 @@ func TestBytesAfterCloseNotify(t *testing.T) {
 	})
 }
 
-// A peer that asks for it can't hold more than its share, and not for long.
+// A rejected peer that goes on sending holds no more than its share, and not for long.
 func TestLingeringIsBounded(t *testing.T) {
 	rejected := func(t *testing.T, r *running) *end {
 		before := r.logs.count()

@@ -11,8 +11,7 @@ import (
 	"tlstunnel/internal/sock"
 )
 
-// A connection that has been idle for so long that its goroutines are new ones goes
-// on as any other.
+// A connection that was idle for so long that new goroutines serve it goes on as usual.
 func TestIdle(t *testing.T) {
 	leakCheck(t)
 	live := countChunks(t)
@@ -82,8 +81,8 @@ func TestIdle(t *testing.T) {
 	}
 }
 
-// countChunks counts the bytes of those that the collector hasn't freed. There are
-// none yet.
+// countChunks counts the bytes of the chunks that the garbage collector hasn't freed. At its
+// start there are none.
 func countChunks(t *testing.T) *atomic.Int64 {
 	runtime.GC()
 	runtime.GC() // for a pool to be empty
@@ -101,7 +100,7 @@ func countChunks(t *testing.T) *atomic.Int64 {
 	return live
 }
 
-// halvingConn keeps half of what is written back.
+// halvingConn holds back the second half of each write.
 type halvingConn struct {
 	net.Conn
 	halve bool

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// A side that has left takes no answer to a KeyUpdate. What it had sent arrives all the
-// same, under each of its keys, and ends as it ended.
+// A side that has left accepts no answer to a KeyUpdate. What it had sent still arrives,
+// under each of its keys, and its stream ends as that side ended it.
 func TestKeyUpdatesOfASideThatLeaves(t *testing.T) {
 	const updates, each = 20, 500 // which their system sends at once, whatever becomes of them
 	for _, mode := range []string{"server", "client"} {

@@ -108,7 +108,7 @@ func TestAddressRules(t *testing.T) {
 	}
 }
 
-// At a socket for both families the system gives an IPv4 peer as ::ffff:127.0.0.1.
+// On a socket for both families, the system reports an IPv4 peer as ::ffff:127.0.0.1.
 func TestAddressRulesAtDualStackListener(t *testing.T) {
 	l, err := net.Listen("tcp", "[::]:0")
 	if err != nil {

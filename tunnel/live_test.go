@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// only is the one connection that r has, once it is at that step.
+// only waits until the one connection of r is at that step, and returns it.
 func only(t *testing.T, r *running, at step) Connection {
 	t.Helper()
 	var all []Connection
@@ -43,7 +43,7 @@ func TestConnectionsAreListed(t *testing.T) {
 	})
 }
 
-// End ends a connection at any step, and that is nobody's fault.
+// End ends a connection at any step, and counts as a failure of neither side.
 func TestConnectionsAreEnded(t *testing.T) {
 	const reason = "it was ended by command"
 	t.Run("handshake", func(t *testing.T) {
@@ -106,7 +106,7 @@ func TestConnectionsAreEnded(t *testing.T) {
 	})
 }
 
-// To list and end connections at random is safe while they come and go.
+// Listing and ending connections at random is safe while connections come and go.
 func TestConnectionsComeAndGo(t *testing.T) {
 	leakCheck(t)
 	p := newPath(t, "server", nil)

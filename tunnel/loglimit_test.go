@@ -15,12 +15,12 @@ import (
 	"tlstunnel/internal/testkit"
 )
 
-// of is an event of a stranger, whose code is its kind.
+// of is an event of a stranger. Its diagnosis code is kind.
 func of(ip string, o outcome, kind string) event {
 	return event{peerKey{origin: origin(netip.MustParseAddr(ip))}, o, kind, kind}
 }
 
-// once is one connection of e, for the reason that its kind is.
+// once is the summary of one skipped connection of e. Its reason is the kind of e.
 func once(e event) summary {
 	return summary{e, tally{level: slog.LevelInfo, reason: e.kind, skipped: 1}}
 }
@@ -63,8 +63,8 @@ func TestLogLimiter(t *testing.T) {
 	}
 }
 
-// However many addresses a flood comes from, the lines and the memory are bounded, and
-// the counts are right.
+// However many addresses a flood comes from, the lines and the memory stay bounded, and the
+// counts are right.
 func TestLogLimiterOfManyOrigins(t *testing.T) {
 	const minutes, each = 10, 20_000
 	var told []summary
@@ -103,8 +103,8 @@ func TestLogLimiterOfManyOrigins(t *testing.T) {
 	limiter.stop()
 }
 
-// Whoever floods, an address that hasn't been heard yet still gets its first line, and
-// those that repeat themselves get some as well.
+// During a flood, an address that is new to the log still gets its first line, and addresses
+// that repeat themselves get some lines as well.
 func TestLogIsShared(t *testing.T) {
 	kinds := []string{silentPeer, "one", "two", "three", "four", "five", "six", "seven"}
 	for _, test := range []struct {
@@ -151,7 +151,8 @@ func TestLogIsShared(t *testing.T) {
 	}
 }
 
-// A flood of connections that say something to the target, for which TLS is enough.
+// A flood of connections that pass bytes to a target, for which TLS without a certificate is
+// enough.
 func TestLogLimiterOfRelayed(t *testing.T) {
 	const seconds, each = 160, 5000
 	for name, origins := range map[string]int{"one address": 1, "many addresses": 1 << 20} {
@@ -215,7 +216,7 @@ func TestSummariesAreBrief(t *testing.T) {
 	}
 }
 
-// sample makes r's log what it is outside of tests.
+// sample gives r's log the limits that it has outside of tests.
 func (r *running) sample() *running {
 	for _, limiter := range []*logLimiter{r.strange, r.refusals, r.relayed} {
 		limiter.mu.Lock()
@@ -225,8 +226,9 @@ func (r *running) sample() *running {
 	return r
 }
 
-// What strangers do alike is five lines, and one with the count at the end. Peers whose
-// certificate is good have a line each, and so have those who say something.
+// If strangers do the same thing again and again, the log has five lines, and one more with
+// the count. Peers with a good certificate have a line each, and so have peers that send
+// something.
 func TestLogOfStrangers(t *testing.T) {
 	kinds := map[string]func(*end){
 		"HTTP":                func(e *end) { _, _ = e.Write([]byte("GET / HTTP/1.1\r\n\r\n")) },
@@ -257,8 +259,8 @@ func TestLogOfStrangers(t *testing.T) {
 	}
 }
 
-// A peer whose good certificate isn't enough can't fill the log either, and strangers can't
-// keep it from the log.
+// A peer whose good certificate matches no rule can't fill the log either, and strangers
+// can't crowd it out of the log.
 func TestLogOfRefusedPeers(t *testing.T) {
 	leakCheck(t)
 	p := newPath(t, "server", func(s *Settings) {
@@ -306,7 +308,7 @@ func TestLogOfPeers(t *testing.T) {
 	}
 }
 
-// few makes the limit for relayed connections so low that a test reaches it.
+// few lowers the limit for relayed connections so far that a test reaches it.
 func (r *running) few() *running {
 	r.relayed.mu.Lock()
 	r.relayed.limits = limits{alike: 3, burst: 4, rate: 1, spare: 0.1}
@@ -314,8 +316,8 @@ func (r *running) few() *running {
 	return r.sample()
 }
 
-// Peers that have proved nothing can't fill the log by what they send to the target, nor by
-// a target that doesn't answer. Those with a good certificate have a line each.
+// Peers that have proved nothing can fill the log neither by what they send to the target nor
+// by a target that doesn't answer. Those with a good certificate have a line each.
 func TestLogOfRelayed(t *testing.T) {
 	const each = 20
 	for _, test := range []struct {
@@ -380,7 +382,7 @@ func TestLogOfRelayed(t *testing.T) {
 	}
 }
 
-// A summary has the whole reason if there is but one.
+// If there is only one reason, a summary has all of its text.
 func TestReasonsInSummaries(t *testing.T) {
 	for _, test := range []struct {
 		reasons []string
@@ -405,8 +407,8 @@ func TestReasonsInSummaries(t *testing.T) {
 	}
 }
 
-// A client that waits for the server to speak first, as those of SMTP do, is told of;
-// health checks that wait like this are told of once.
+// Clients of SMTP and the like wait for the server to speak first. The log reports such a
+// client. Health checks that wait in the same way are reported once.
 func TestSilentPlainClient(t *testing.T) {
 	leakCheck(t)
 	p := newPath(t, "server", func(s *Settings) { s.HandshakeTimeout = 100 * time.Millisecond })

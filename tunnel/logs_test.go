@@ -37,7 +37,7 @@ func (r record) String() string {
 	return s
 }
 
-// text is the attribute key of r, "" when it has none.
+// text is the value of r's attribute key, "" if r has none.
 func (r record) text(key string) string {
 	if v, ok := r.attrs[key]; ok {
 		return v.String()

@@ -98,7 +98,7 @@ func (p *tunnelPath) open(t *testing.T) (peer, target *end, via *link) {
 	return peer, target, <-p.bridge.links
 }
 
-// Two tlstunnels demand close_notify of each other, however they meet.
+// Two tlstunnels demand close_notify of each other, whatever their TLS settings agree on.
 func TestTunnelsDemandCloseNotify(t *testing.T) {
 	resuming := clientTLS()
 	resuming.ClientSessionCache = tls.NewLRUClientSessionCache(1)
@@ -165,7 +165,7 @@ func TestTunnelsDemandCloseNotify(t *testing.T) {
 	}
 }
 
-// A stream that ends as it should is none that was cut, first end or last.
+// A stream that ends with close_notify doesn't look cut off, whichever end is first.
 func TestTunnelsEndAsEver(t *testing.T) {
 	leakCheck(t)
 	p := newTunnelPath(t, serverTLS(), clientTLS(), 0)
@@ -176,7 +176,7 @@ func TestTunnelsEndAsEver(t *testing.T) {
 	p.server.logs.expect(t, 0, slog.LevelInfo, "connection closed", byPeer, "end of stream")
 }
 
-// With RequireCloseNotify, a bare FIN is an error of anybody.
+// With RequireCloseNotify, a bare FIN of any program is an error.
 func TestRequireCloseNotify(t *testing.T) {
 	for _, mode := range []string{"server", "client"} {
 		t.Run(mode, func(t *testing.T) {
@@ -202,7 +202,7 @@ func TestRequireCloseNotify(t *testing.T) {
 	}
 }
 
-// Others see nothing of the marks.
+// Programs other than tlstunnel see nothing of the marks.
 func TestMarksAreForTunnelsAlone(t *testing.T) {
 	leakCheck(t)
 	p := newPath(t, "server", nil)
@@ -211,7 +211,7 @@ func TestMarksAreForTunnelsAlone(t *testing.T) {
 		t.Errorf("a client that isn't a tlstunnel got %q", scts)
 	}
 
-	// A server that isn't one sees what it would of any client in Go.
+	// A server that isn't a tlstunnel sees the same as from any client in Go.
 	hello := func(config *tls.Config) (seen *tls.ClientHelloInfo, start []byte) {
 		theirs, ours := connect(t)
 		server := serverTLS()
@@ -242,7 +242,8 @@ func TestMarksAreForTunnelsAlone(t *testing.T) {
 	}
 }
 
-// The one who makes marks has no part in anything secret.
+// The marker replaces the source of random bytes for the hello's random value only.
+// crypto/tls takes nothing that is secret from it.
 func TestHelloMarkerIsReadOnce(t *testing.T) {
 	config := markHello(clientTLS())
 	marker := config.Rand
@@ -256,7 +257,7 @@ func TestHelloMarkerIsReadOnce(t *testing.T) {
 	}
 }
 
-// What a server tunnel demands of others, it demands of a tlstunnel as well.
+// What a server tunnel demands of other programs, it demands of a tlstunnel as well.
 func TestTunnelsMeetAllDemands(t *testing.T) {
 	leakCheck(t)
 	weak := testCA().IssueFor(testkit.RSAKey(1024), "modality-7").TLS()

@@ -105,7 +105,7 @@ func (p *path) accept() (*end, error) {
 	return p.asTarget(c)
 }
 
-// asTarget is a connection as the target has it that accepted it.
+// asTarget is a connection that a target has accepted, as the target sees it.
 func (p *path) asTarget(c net.Conn) (e *end, err error) {
 	e = newEnd(c)
 	if p.mode == "client" {

@@ -20,7 +20,7 @@ func stranger(tun *Tunnel, ip string) *conn {
 	return c
 }
 
-// A place for a handshake is taken from the origin that has the most.
+// If there is no room for another handshake, the origin with the most handshakes loses one.
 func TestPendingMakesRoom(t *testing.T) {
 	s, _ := complete(Settings{Front: serverTLS()})
 	tun := New(s)
@@ -67,7 +67,7 @@ func TestPendingMakesRoom(t *testing.T) {
 	}
 }
 
-// Where all have one each, it is the one that has been there for longest.
+// If each origin has one handshake, the oldest handshake is given up.
 func TestPendingOfManyOrigins(t *testing.T) {
 	s, _ := complete(Settings{Front: serverTLS()})
 	tun := New(s)
@@ -88,8 +88,8 @@ func TestPendingOfManyOrigins(t *testing.T) {
 	}
 }
 
-// In a flood from thousands of addresses, a peer that was here before keeps its place, but
-// not with more handshakes than the reserve.
+// During a flood from thousands of addresses, a peer that was here before keeps its
+// handshakes, but no more of them than the reserve.
 func TestPendingOfReturningOrigin(t *testing.T) {
 	s, _ := complete(Settings{Front: serverTLS()})
 	tun := New(s)
@@ -122,8 +122,8 @@ func TestPendingOfReturningOrigin(t *testing.T) {
 	}
 }
 
-// Whoever comes through a tunnel for anybody is a stranger to the others of the process, and
-// makes none of them forget its peers.
+// A peer that has been through a tunnel that is open to all is a stranger to the other
+// tunnels of the process, and makes none of them forget its own peers.
 func TestReturningIsOfOneTunnel(t *testing.T) {
 	s, _ := complete(Settings{Front: serverTLS()})
 	open, closed := New(s), New(s)
@@ -179,7 +179,7 @@ func TestOrigin(t *testing.T) {
 	}
 }
 
-// Connections that have proved nothing take none of max_connections and
+// Connections that have proved nothing don't count towards max_connections and
 // max_connections_per_ip.
 func TestStrangersTakeNoPlaces(t *testing.T) {
 	for name, limit := range map[string]func(*Settings){
@@ -214,7 +214,8 @@ func TestStrangersTakeNoPlaces(t *testing.T) {
 	}
 }
 
-// Two handshakes for the last place: the second one to end has none.
+// Two handshakes run when one place for a connection is left. The handshake that ends second
+// gets none.
 func TestLastPlace(t *testing.T) {
 	s, _ := complete(Settings{Front: serverTLS(), MaxConnections: 1})
 	tun := New(s)
@@ -254,7 +255,7 @@ func TestPlacesOfOneNetwork(t *testing.T) {
 	}
 }
 
-// What a peer sees that has to make room, and what the log says of it.
+// What a peer sees if it has to make room, and what the log says of it.
 func TestHandshakeGivesUp(t *testing.T) {
 	leakCheck(t)
 	p := newPath(t, "server", nil)
@@ -274,7 +275,7 @@ func TestHandshakeGivesUp(t *testing.T) {
 	check(t, exchange(p.open(t)))
 }
 
-// wantEnd waits for the end of a connection, whatever it looks like.
+// wantEnd waits until a connection has ended, by an end of stream or an error.
 func wantEnd(t *testing.T, e *end) {
 	t.Helper()
 	if n, err := e.Read(make([]byte, 1)); n != 0 || err == nil || diagnose.IsTimeout(err) {

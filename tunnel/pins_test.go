@@ -90,8 +90,8 @@ func TestPins(t *testing.T) {
 	}
 }
 
-// A session that is resumed is held to the pins too: a config that has the cache
-// of another one doesn't get round them.
+// The tunnel checks the pins of a resumed session too. So a config that shares the session
+// cache of another one can't get around them.
 func TestPinsAndResumption(t *testing.T) {
 	for name, roots := range map[string]*x509.CertPool{"alone": nil, "with ca": testCA().Pool()} {
 		t.Run(name, func(t *testing.T) {
@@ -129,8 +129,8 @@ func TestPinsAndResumption(t *testing.T) {
 	}
 }
 
-// selfSign makes what an old box has: nobody's signature, no name, no use, and
-// its time is over.
+// selfSign makes the kind of certificate that an old appliance has: signed by no CA, without
+// a name or a usage, and expired.
 func selfSign(t *testing.T, bits int) tls.Certificate {
 	t.Helper()
 	template := &x509.Certificate{

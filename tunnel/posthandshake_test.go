@@ -7,10 +7,10 @@ import (
 	"testing"
 )
 
-// What may come after a handshake, amid the bytes and in any pieces: KeyUpdates, asking for an
-// answer or not, and session tickets of a server. The buffers of crypto/tls are taken
-// back in between. Under the race detector, this is the proof that what tlsio does behind
-// crypto/tls's back meets no other goroutine.
+// After a handshake, KeyUpdates, which may ask for an answer, and session tickets of a server
+// come between the bytes, split at any place. In between, tlsio takes back the buffers of
+// crypto/tls. The race detector shows by this test that tlsio and crypto/tls never touch them
+// at the same time.
 func TestPostHandshakeFlood(t *testing.T) {
 	const rounds = 150
 	for _, mode := range []string{"server", "client"} {

@@ -17,8 +17,8 @@ var windows2012R2 = []uint16{
 	tls.TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA, tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA,
 }
 
-// TestProfiles makes a handshake with each suite of TLS 1.2 and each version, in both
-// modes, and looks which profile takes it.
+// TestProfiles makes a handshake with each suite of TLS 1.2 and with each version, in both
+// modes, and checks which profiles accept it.
 func TestProfiles(t *testing.T) {
 	leakCheck(t)
 	ecdsaCert, rsaCert := serverCert(), testCA().IssueFor(testkit.RSAKey(2048), serverName).TLS()
@@ -76,7 +76,8 @@ func handshake(t *testing.T, server, client *tls.Config) error {
 		func() error { return closing(theirs, tls.Client, client) })
 }
 
-// closing makes a handshake, and lets the other side know if it fails.
+// closing makes a handshake, and closes the connection if that fails, so that the other side
+// learns of it.
 func closing(e *end, role func(net.Conn, *tls.Config) *tls.Conn, config *tls.Config) error {
 	err := e.secure(role, config)
 	if err != nil {
@@ -85,7 +86,7 @@ func closing(e *end, role func(net.Conn, *tls.Config) *tls.Conn, config *tls.Con
 	return nil
 }
 
-// TestPeerForLegacy: the log names the key by which an old peer gets in, if it does.
+// TestPeerForLegacy: if a config key would let an old peer in, the log names that key.
 func TestPeerForLegacy(t *testing.T) {
 	leakCheck(t)
 	rsaCert := testCA().IssueFor(testkit.RSAKey(2048), serverName).TLS()
@@ -128,7 +129,7 @@ func TestPeerForLegacy(t *testing.T) {
 	}
 }
 
-// TestTargetForLegacy: a target only says that nothing is in common.
+// TestTargetForLegacy: a target says only that the two sides have nothing in common.
 func TestTargetForLegacy(t *testing.T) {
 	leakCheck(t)
 	for profile, want := range map[string]bool{"default": true, "legacy": false} {

@@ -30,11 +30,12 @@ const (
 	dataRecord      = 23
 )
 
-// certificateRequest is never sent to those who haven't offered it.
+// certificateRequest is a request for a certificate after the handshake. A server must not
+// send it to a client that hasn't offered that.
 var certificateRequest = []byte{13, 0, 0, 1, 0}
 
-// secureRaw does a handshake as the path's mode wants it of its TLS end, and must
-// be told of what is sent from then on.
+// secureRaw does the handshake of the end that has TLS in the path's mode. All that e sends
+// afterwards must go through the rawTLS, which counts the records.
 func secureRaw(t testing.TB, e *end, config *tls.Config, role string) *rawTLS {
 	t.Helper()
 	r := &rawTLS{end: e, secret: "CLIENT_TRAFFIC_SECRET_0"}

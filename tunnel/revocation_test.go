@@ -26,8 +26,8 @@ func revoking(a *testkit.Cert, serials ...string) *RevocationList {
 
 const revokedText = "certificate was revoked on Monday: keyCompromise (clinic.crl)"
 
-// A list is about the certificates that its CA signed, not those of another CA of
-// the same name; and a CA in between counts as well as the leaf.
+// A list covers the certificates that its CA signed, not those of another CA with the same
+// name. It covers intermediate CAs as well as the leaf.
 func TestRevoked(t *testing.T) {
 	root, namesake := testkit.NewCA("Root"), testkit.NewCA("Root")
 	middle := root.Issue("Root", testkit.AsCA, func(c *x509.Certificate) { c.SerialNumber = big.NewInt(7) }) // of the same name, too
@@ -70,8 +70,8 @@ func TestRevoked(t *testing.T) {
 	}
 }
 
-// A revocation ends the live connections of the certificate at once, and no
-// others; it is refused from then on, with a session ticket too.
+// A revocation ends the live connections of the certificate at once, and no others. From then
+// on the tunnel refuses the certificate, with a session ticket too.
 func TestRevocationEndsConnections(t *testing.T) {
 	for _, mode := range []string{"server", "client"} {
 		t.Run(mode, func(t *testing.T) {
@@ -152,8 +152,8 @@ func TestRevocationEndsConnections(t *testing.T) {
 	}
 }
 
-// A connection that was authorized before a revocation, and begins to relay after
-// it, doesn't go on.
+// A connection was authorized before a revocation, and would begin to relay after it. The
+// tunnel ends it.
 func TestRevokedWhileDialling(t *testing.T) {
 	leakCheck(t)
 	p := newPath(t, "server", requireCert)
@@ -171,7 +171,7 @@ func TestRevokedWhileDialling(t *testing.T) {
 	}
 }
 
-// What an out of date list is good for.
+// What the tunnel still makes of a list that is out of date.
 func TestListOutOfDate(t *testing.T) {
 	past, future := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
 	other := testkit.NewCA("Other CA")

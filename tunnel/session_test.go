@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// closeBoth ends a connection from the peer's side and returns what the first
-// tunnel logged of it as its n-th record.
+// closeBoth ends a connection from the peer's side and returns the n-th record in the log of
+// the first tunnel.
 func closeBoth(t testing.TB, p *path, n int, peer, target *end) record {
 	t.Helper()
 	check(t, peer.CloseWrite(), receiveEnd(target), target.CloseWrite(), receiveEnd(peer))
@@ -93,9 +93,8 @@ func TestResumption(t *testing.T) {
 	})
 }
 
-// A new tunnel, as a reload makes one, has ticket keys of its own, though it was
-// made of the same config: a session mustn't outlive the trust that it was made
-// under.
+// A reload makes a new tunnel, which has ticket keys of its own even if its config is the
+// same. A session mustn't outlive the trust that it was made under.
 func TestSessionEndsWithItsTunnel(t *testing.T) {
 	leakCheck(t)
 	front := serverTLS()

@@ -35,7 +35,7 @@ func TestShutdownWhileIdle(t *testing.T) {
 	}
 }
 
-// A dial under way is given up, with TLS as without.
+// A stop gives up a dial under way, with TLS and without.
 func TestShutdownWhileDialling(t *testing.T) {
 	silent := listen(t) // connects, but never says a word of TLS
 	for name, target := range map[string]Target{
@@ -95,7 +95,7 @@ func TestShutdownWaitsForConnections(t *testing.T) {
 	}
 }
 
-// refusedSoon waits until nobody listens at addr any more. What was connected
+// refusedSoon waits until no socket listens at addr any more. A connection that was accepted
 // just before is closed.
 func refusedSoon(t testing.TB, addr string) {
 	t.Helper()
@@ -129,7 +129,7 @@ func TestShutdownClosesWhatDoesNotEnd(t *testing.T) {
 	}
 }
 
-// Nothing was cut short, so there is no error, whatever time there was.
+// If a drain cuts no connection short, Shutdown returns no error, whatever time it had.
 func TestShutdownWithoutTime(t *testing.T) {
 	leakCheck(t)
 	for range 50 {
@@ -159,7 +159,7 @@ func TestShutdownTwiceAndServeAfter(t *testing.T) {
 	}
 }
 
-// Serve and Shutdown at the same moment: one of them wins, nothing hangs.
+// If Serve and Shutdown run at the same moment, one of them wins and nothing hangs.
 func TestShutdownAgainstServe(t *testing.T) {
 	leakCheck(t)
 	for range 100 {

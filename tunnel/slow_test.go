@@ -2,7 +2,7 @@ package tunnel
 
 import "testing"
 
-// What must take seconds takes them side by side.
+// These tests must wait for seconds, so they run in parallel.
 func TestSlow(t *testing.T) {
 	leakCheck(t)
 	for name, test := range map[string]func(*testing.T){

@@ -10,7 +10,8 @@ import (
 	"tlstunnel/internal/sock"
 )
 
-// A peer that vanishes without a FIN looks like these: it says nothing any more.
+// To the tunnel, these peers look like a peer that vanished without a FIN: they send nothing
+// any more.
 func TestSilenceIsEnded(t *testing.T) {
 	leakCheck(t)
 	const limit = 400 * time.Millisecond // longer than a busy machine takes for a few bytes
@@ -59,7 +60,8 @@ func TestSilenceIsEnded(t *testing.T) {
 				t.Errorf("ended after %v, before the limit of %v", d, limit)
 			}
 			for _, e := range []*end{peer, target} {
-				// What had ended before stays ended; the reset is for what hadn't.
+				// A direction that had ended stays ended. The reset is for the one that
+				// hadn't.
 				if _, err := e.tcp.Write([]byte{0}); err == nil {
 					_, err = io.Copy(io.Discard, e.tcp)
 					_, err2 := e.tcp.Write([]byte{0})
@@ -72,7 +74,7 @@ func TestSilenceIsEnded(t *testing.T) {
 	}
 }
 
-// One that speaks now and then is not idle, however long it takes in all.
+// A connection on which something is said now and then isn't idle, however long it lasts.
 func TestProgressIsNotIdle(t *testing.T) {
 	leakCheck(t)
 	const limit = 600 * time.Millisecond
@@ -88,8 +90,8 @@ func TestProgressIsNotIdle(t *testing.T) {
 	p.tunnels[0].logs.expect(t, 0, slog.LevelInfo, "connection closed", byPeer, "end of stream")
 }
 
-// A reader that takes many times half_close_timeout for the rest of the stream
-// isn't stalled, though none of our writes may end for longer than that.
+// A reader may take many times half_close_timeout for the rest of the stream. It isn't
+// stalled, even if none of our writes returns for longer than that.
 func TestSlowReaderOutlivesHalfCloseTimeout(t *testing.T) {
 	leakCheck(t)
 	const total, limit = 32 << 20, 600 * time.Millisecond // a busy machine stalls for a third of that
@@ -99,13 +101,13 @@ func TestSlowReaderOutlivesHalfCloseTimeout(t *testing.T) {
 			p := newPath(t, mode, func(s *Settings) { s.HalfCloseTimeout = limit })
 			peer, target := p.open(t)
 			check(t, peer.CloseWrite(), receiveEnd(target))
-			// The rest is pushed as fast as it goes, and read 64 KiB at a
-			// time with a pause, for four times the limit; then at full speed.
+			// The rest is written as fast as possible. It is read 64 KiB at a time with
+			// pauses, for four times the limit, and then at full speed.
 			pause := 20 * time.Millisecond
 			if mode == "pair" {
-				// The client tunnel reads at once what the kernel holds for
-				// it, so that Linux gives it a large receive buffer, and tells
-				// the server tunnel only of each sixteenth of that.
+				// The client tunnel reads at once what the kernel holds for it. So Linux
+				// gives it a large receive buffer, and announces room to the server tunnel
+				// only for each sixteenth of that.
 				pause = 4 * time.Millisecond
 			}
 			sent := make(chan error, 1)
@@ -133,8 +135,8 @@ func (p *pausingReader) Read(b []byte) (int, error) {
 	return p.r.Read(b)
 }
 
-// A peer that stops reading when only our close_notify is left to be written is
-// held to half_close_timeout as well.
+// If only our close_notify is left to be written and the peer stops reading,
+// half_close_timeout applies as well.
 func TestStallWhileEndIsPassedOn(t *testing.T) {
 	leakCheck(t)
 	s, logs := complete(Settings{HalfCloseTimeout: 100 * time.Millisecond})
@@ -150,7 +152,8 @@ func TestStallWhileEndIsPassedOn(t *testing.T) {
 	logs.expect(t, 0, slog.LevelInfo, "connection interrupted", byTunnel, "no progress for half_close_timeout after one side had ended")
 }
 
-// clogged is a stream to a peer that leaves no room for its end.
+// clogged is a stream to a peer that reads nothing, so that a close_notify doesn't fit into
+// the buffers.
 type clogged struct{ *sock.Conn }
 
 func (c clogged) CloseWrite() error {

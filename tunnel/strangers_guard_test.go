@@ -22,7 +22,7 @@ import (
 	"tlstunnel/internal/testkit"
 )
 
-// cpuTime is what this process has had of the processors.
+// cpuTime is the processor time that this process has used.
 func cpuTime() time.Duration {
 	var use syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &use); err != nil {
@@ -31,8 +31,8 @@ func cpuTime() time.Duration {
 	return time.Duration(use.Utime.Nano() + use.Stime.Nano())
 }
 
-// TestGuardCostOfStrangers: a chain that is made to cost much costs no more than some
-// usual handshakes. The cost is that of both ends.
+// TestGuardCostOfStrangers: a chain that is made to cost much costs no more than a few usual
+// handshakes. The cost is that of both ends together.
 func TestGuardCostOfStrangers(t *testing.T) {
 	p := newPath(t, "server", requireClientCert)
 	p.echo(t)
@@ -62,8 +62,8 @@ func TestGuardCostOfStrangers(t *testing.T) {
 	}
 }
 
-// slowestChain takes all the checks of signatures that a peer may ask for: those of three CAs
-// with keys of P-521, each of which has issued the one before.
+// slowestChain uses up all the signature checks that a peer may cause: three CAs with P-521
+// keys, each of which has issued the one before.
 func slowestChain() tls.Certificate {
 	p521 := func() crypto.Signer {
 		key, err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
@@ -81,8 +81,8 @@ func slowestChain() tls.Certificate {
 	}}
 }
 
-// TestGuardLatencyBesideStrangers: silent hellos of one address don't make the peer of
-// another address wait.
+// TestGuardLatencyBesideStrangers: if one address sends hellos and then nothing, the peer of
+// another address doesn't wait.
 func TestGuardLatencyBesideStrangers(t *testing.T) {
 	p := newPath(t, "server", nil)
 	p.echo(t)
@@ -118,8 +118,8 @@ func TestGuardLatencyBesideStrangers(t *testing.T) {
 	}
 }
 
-// TestGuardFloodOfAddresses: hellos of thousands of addresses that come all the time keep out
-// no peer that was here before.
+// TestGuardFloodOfAddresses: a lasting flood of hellos from thousands of addresses doesn't
+// keep out a peer that was here before.
 func TestGuardFloodOfAddresses(t *testing.T) {
 	p := newPath(t, "server", nil)
 	p.echo(t)
@@ -179,8 +179,8 @@ func TestGuardFloodOfAddresses(t *testing.T) {
 	}
 }
 
-// TestGuardMemoryOfStrangers: what peers send before their handshake is over stays with
-// the system, but for a record.
+// TestGuardMemoryOfStrangers: what peers send before the end of their handshake stays in the
+// kernel, except for one record.
 func TestGuardMemoryOfStrangers(t *testing.T) {
 	hello := clientHello(clientTLS())
 	long := paddedHello(40_000)
@@ -225,8 +225,8 @@ func TestGuardMemoryOfStrangers(t *testing.T) {
 	}
 }
 
-// TestGuardMemoryOfLingering: a flood of peers that are rejected, and stay, costs some
-// sockets and small stacks.
+// TestGuardMemoryOfLingering: a flood of rejected peers that stay costs only sockets and
+// small stacks.
 func TestGuardMemoryOfLingering(t *testing.T) {
 	p := newPath(t, "server", nil)
 	r := p.tunnels[0]

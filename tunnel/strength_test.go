@@ -17,7 +17,8 @@ import (
 	"tlstunnel/internal/testkit"
 )
 
-// TestWeakKeys: what pins demand of a key, both sides demand of all that is verified.
+// TestWeakKeys: both sides demand the same strength of every verified key as pins do of
+// theirs.
 func TestWeakKeys(t *testing.T) {
 	leakCheck(t)
 	weak, strong := testCA().IssueFor(testkit.RSAKey(1024), serverName).TLS(), testCA().IssueFor(testkit.RSAKey(2048), serverName).TLS()
@@ -70,8 +71,8 @@ func TestWeakKeys(t *testing.T) {
 
 func certOf(public any) []byte { return testCA().IssueFor(public, serverName).Raw }
 
-// certOfX25519 is that of a key which can't sign. x509 makes none, so it is one of Ed25519,
-// with another object identifier.
+// certOfX25519 is a certificate of a key that can't sign. x509 doesn't make such a
+// certificate, so this is an Ed25519 one with another object identifier.
 func certOfX25519(t *testing.T) []byte {
 	t.Helper()
 	var cert struct {
@@ -91,8 +92,8 @@ func certOfX25519(t *testing.T) []byte {
 	return der
 }
 
-// TestKeysThatTLSDoesNotTake: crypto/tls refuses some keys before it verifies who has signed
-// the certificate. The log says that it is the key.
+// TestKeysThatTLSDoesNotTake: crypto/tls refuses some keys before it verifies the
+// certificate's signature. The log says that the key is the reason.
 func TestKeysThatTLSDoesNotTake(t *testing.T) {
 	leakCheck(t)
 	large := &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), 8200, 1), E: 65537}

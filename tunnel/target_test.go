@@ -41,8 +41,8 @@ func receiveReset(e *end) error {
 	return nil
 }
 
-// dialInVain connects to a tunnel that resets the connection soon, perhaps
-// before connect has returned, and says a little first, as most programs do.
+// dialInVain connects to a tunnel that resets the connection soon, perhaps before connect has
+// returned. It sends a little first, as most programs do.
 func dialInVain(t testing.TB, addr string) {
 	t.Helper()
 	peer, err := dial(addr)
@@ -63,7 +63,8 @@ func TestTargetFails(t *testing.T) {
 	}{
 		{"closed port", closedPort(t), reasonRefused},
 		{"no answer", unresponsivePort(t), reasonNoAnswer},
-		// Without a network the resolver doesn't answer; that is about the name too.
+		// Without a network the resolver doesn't answer. The reason is about the name then,
+		// too.
 		{"no such name", "pacs.clinic.invalid:104", reasonNoAddress},
 	}
 	for _, test := range tests {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A client that sends a message and closes at once, without a close_notify and
-// without having read anything, as many do: not a byte is lost.
+// Many clients send a message and close at once, without a close_notify and without having
+// read anything. Not a byte of it is lost.
 func TestSendAndClose(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		for _, auth := range []tls.ClientAuthType{tls.NoClientCert, tls.RequireAndVerifyClientCert} {

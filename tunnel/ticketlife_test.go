@@ -8,7 +8,7 @@ import (
 )
 
 // TestTicketLife: a session can be resumed for a day after the full handshake, however often
-// it is, by what a server takes and by what a client remembers.
+// it is resumed. That holds for what a server accepts and for what a client remembers.
 func TestTicketLife(t *testing.T) {
 	leakCheck(t)
 	long := testCA().Issue(serverName, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(90 * 24 * time.Hour) }).TLS()
@@ -54,7 +54,8 @@ func TestTicketLife(t *testing.T) {
 	}
 }
 
-// TestTicketLifeAfterRefusal: a client whose session the server doesn't take begins anew.
+// TestTicketLifeAfterRefusal: if the server doesn't accept a session, the client makes a new
+// one, whose day begins then.
 func TestTicketLifeAfterRefusal(t *testing.T) {
 	leakCheck(t)
 	now := time.Now()

@@ -163,7 +163,7 @@ func TestManyConnections(t *testing.T) {
 	}
 }
 
-// A sender that is faster than its reader is held back, not buffered.
+// If a sender is faster than its reader, the tunnel holds it back instead of buffering.
 func TestSlowReaderHoldsSenderBack(t *testing.T) {
 	const total = 256 << 20
 	for _, mode := range modes {

@@ -48,7 +48,8 @@ func TestTurnsGoRound(t *testing.T) {
 	check(t, turns.acquire(t.Context(), netip.Prefix{}, false))
 }
 
-// Strangers of any number of addresses leave every second turn to those who were here before.
+// However many addresses strangers come from, every second turn is for peers that were here
+// before.
 func TestTurnsOfReturningOrigins(t *testing.T) {
 	leakCheck(t)
 	turns, address := newTurns(1), func(name string) netip.Prefix {
@@ -73,7 +74,7 @@ func TestTurnsOfReturningOrigins(t *testing.T) {
 	}
 }
 
-// Who leaves the queue takes no turn away, not even one that came as it left.
+// A peer that leaves the queue takes no turn with it, not even a turn that came as it left.
 func TestTurnsOfThoseWhoLeave(t *testing.T) {
 	leakCheck(t)
 	turns := newTurns(1)
@@ -99,7 +100,7 @@ func TestTurnsOfThoseWhoLeave(t *testing.T) {
 	}
 }
 
-// With thousands who have said hello and are silent, the peer of another address has
+// While thousands of peers have sent a hello and are silent, the peer of another address has
 // its handshake at once.
 func TestHandshakeBesideSilentHellos(t *testing.T) {
 	leakCheck(t)

@@ -8,8 +8,8 @@ import (
 	"tlstunnel/internal/sock"
 )
 
-// A peer that reads nothing holds two small chunks: what was read of the target, and
-// the TLS records made of it. Once it reads, it gets all of it.
+// A peer that reads nothing holds two small chunks in memory: what was read of the target,
+// and the TLS records made of it. Once it reads, it gets all of it.
 func TestPeerThatReadsNothing(t *testing.T) {
 	for _, mode := range modes[:2] {
 		t.Run(mode, func(t *testing.T) {

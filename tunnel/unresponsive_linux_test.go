@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// unresponsivePort is an address that doesn't answer: the backlog of its listener is
-// full, and Linux drops what comes then.
+// unresponsivePort is an address that doesn't answer. The backlog of its listener is full,
+// and Linux drops further SYNs.
 func unresponsivePort(t testing.TB) string {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)

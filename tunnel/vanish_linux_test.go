@@ -19,9 +19,9 @@ import (
 
 const vanishedPeer = "the peer vanished: it no longer answers keepalive probes or takes data"
 
-// A side that vanishes is found in some twice keepalive, whatever it was doing, and one
-// that is only slow isn't taken for it. That needs other machines: networks
-// that only this process knows.
+// If a side vanishes, the tunnel finds out within about twice keepalive, whatever the side
+// was doing. It doesn't take a slow side for one that vanished. The test needs other
+// machines, which are network namespaces that only this process knows.
 func TestVanish(t *testing.T) {
 	t.Parallel()
 	if os.Getenv(inOwnNetwork) == "" {
@@ -63,15 +63,16 @@ func TestVanish(t *testing.T) {
 					check(t, test.after(far, other))
 				}
 				rec := r.logs.expect(t, 0, slog.LevelInfo, "connection interrupted", who, strings.Replace(vanishedPeer, byPeer, who, 1))
-				// The kernel by itself gives up after 14 seconds, or many minutes before Linux 6.15.
+				// The kernel by itself gives up after 14 seconds. Before Linux 6.15, that can
+				// take many minutes.
 				if took := rec.time.Sub(vanished); took > 10*keepalive {
 					t.Errorf("found after %v", took)
 				}
 			})
 		}
 	}
-	// What had come from it in full still arrives, though its system was lost to ours while
-	// the other side read nothing.
+	// What the side sent and our kernel received still arrives, though the side vanished
+	// while the other one read nothing.
 	ways := map[string]func(other *end) error{
 		"keepalive finds it":             func(*end) error { return nil },
 		"bytes that wait for it find it": func(other *end) error { return send(other, 1000) },
@@ -125,8 +126,8 @@ func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
 
 const inOwnNetwork = "TLSTUNNEL_TEST_IN_OWN_NETWORK"
 
-// runInOwnNetwork runs the test in a process of its own that has, with the rights of
-// root there, a network of its own.
+// runInOwnNetwork runs the test in a process of its own. That process has a network of its
+// own, and root's rights there.
 func runInOwnNetwork(t *testing.T) {
 	c := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.parallel=99")
 	c.Env = append(os.Environ(), inOwnNetwork+"=1")
@@ -150,7 +151,8 @@ func runInOwnNetwork(t *testing.T) {
 	}
 }
 
-// machine is one at the other end of a cable, the thread of this process that lives there.
+// machine is a machine at the other end of a cable: a thread of this process in a network
+// namespace of its own.
 type machine struct {
 	here, there string // addresses
 	link        string
@@ -220,8 +222,8 @@ func (m *machine) vanish(t *testing.T) {
 	check(t, m.run("route", "add", "blackhole", m.here+"/32"))
 }
 
-// open makes a connection through a tunnel in server mode. far is the end of who, on the
-// machine.
+// open makes a connection through a tunnel in server mode. far is the end that who names, and
+// it is on the machine.
 func (m *machine) open(t *testing.T, who string, keepalive time.Duration) (far, other *end, r *running) {
 	t.Helper()
 	listenAt := func(ip string) (l net.Listener, err error) { return net.Listen("tcp", ip+":0") }

@@ -16,8 +16,8 @@ import (
 	"tlstunnel/internal/testkit"
 )
 
-// What the client tunnel says of a target that it doesn't trust, or can't speak
-// to. Nothing of the peer's bytes reaches such a target.
+// What the client tunnel logs of a target that it doesn't trust or can't speak to. None of
+// the peer's bytes reaches such a target.
 func TestTargetIsVerified(t *testing.T) {
 	otherCA := testkit.NewCA("Other CA")
 	hour := time.Hour
@@ -173,7 +173,8 @@ func TestClientCertificate(t *testing.T) {
 			config := clientTLS()
 			config.MaxVersion = test.version
 			if test.cert != nil {
-				// Certificates alone would not be sent to a server that doesn't name its CA.
+				// With a certificate alone, the client would send none to a server that
+				// doesn't name its CA.
 				config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return test.cert, nil }
 			}
 			peer := mustDial(t, p.tunnels[0].addr)
@@ -268,7 +269,8 @@ func TestPairRefusesEachOther(t *testing.T) {
 	}
 }
 
-// A peer can't say by its alert that it is the dates: what our own file shows does.
+// By its alert, a peer can't say that the dates are the reason. What our own file shows says
+// it.
 func TestOwnCertificateOutOfDate(t *testing.T) {
 	hour := time.Hour
 	for name, tt := range map[string]struct {

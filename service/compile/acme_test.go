@@ -8,7 +8,7 @@ import (
 	"tlstunnel/internal/testkit"
 )
 
-// TestACMEPortTaken: another program has the port of the challenge.
+// TestACMEPortTaken: another program listens on the port of the challenge.
 func TestACMEPortTaken(t *testing.T) {
 	address := testkit.Listen(t).Addr().String()
 	_, err := listenForChallenge(address)

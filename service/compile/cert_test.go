@@ -15,7 +15,7 @@ import (
 	"tlstunnel/pki"
 )
 
-// TestEndSoon: what is to be done depends on whose the certificate is.
+// TestEndSoon: the advice depends on who renews the certificate.
 func TestEndSoon(t *testing.T) {
 	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 	pacs := pkix.Name{Names: []pkix.AttributeTypeAndValue{{Type: []int{2, 5, 4, 3}, Value: "pacs"}}}
@@ -44,8 +44,8 @@ func TestEndSoon(t *testing.T) {
 	}
 }
 
-// TestOwnServersAreNoClients: with client_auth, the keys of our own server
-// certificates are named to the tunnel, be it the one that it shows or our own CA's.
+// TestOwnServersAreNoClients: with client_auth, the tunnel gets the keys of our own server
+// certificates: the one that it shows and that of our own CA.
 func TestOwnServersAreNoClients(t *testing.T) {
 	const server = `
 		[[tunnel]]

@@ -9,8 +9,8 @@ import (
 	"tlstunnel/pki/acme"
 )
 
-// TestSameAs: two tunnels are the same if their configs, files and CAs are, and differ by
-// each field of those, whatever field comes next.
+// TestSameAs: two tunnels are the same if their configs, files and CAs are. A difference in
+// any field makes them different, also in a field that is added later.
 func TestSameAs(t *testing.T) {
 	of := func(cfg config.Tunnel, ca acme.Settings) *Prepared {
 		return &Prepared{Config: cfg, ACME: &acme.Source{Settings: ca}}
@@ -62,8 +62,8 @@ func fill(v reflect.Value) {
 	}
 }
 
-// eachChange gives each field in v, and each slice in it a length, of another value, one
-// after the other, calls try, and restores it.
+// eachChange gives another value to each field in v, and another length to each slice in it,
+// one after the other. It calls try each time, and restores the value.
 func eachChange(v reflect.Value, name string, try func(field string)) {
 	old := reflect.New(v.Type()).Elem()
 	old.Set(v)
