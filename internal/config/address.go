@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// An address is a host:port of the config, taken apart.
+// An address is a host:port of the config, split into its parts.
 type address struct {
 	host string // empty: every address
 	port int
 }
 
-// parseAddress reads a host:port. The example's port is shown in the advice.
-// Errors go on after the text.
+// parseAddress reads a host:port. The advice in an error shows the port example. The error is
+// the end of a sentence that begins with the text: "is only a port".
 func parseAddress(text, example string) (address, error) {
 	if isSocketPath(text) {
 		return address{}, fmt.Errorf("is a unix socket or a named pipe, and tlstunnel supports only TCP yet: write an address such as %q", "127.0.0.1:"+example)
@@ -60,8 +60,8 @@ func parseAddress(text, example string) (address, error) {
 	return address{host, int(n)}, nil
 }
 
-// isSocketPath recognises what other programs take for a unix socket, and Windows for
-// a named pipe.
+// isSocketPath reports whether text is a unix socket in the config of another program, or a
+// named pipe of Windows.
 func isSocketPath(text string) bool {
 	for _, prefix := range []string{"unix:", "unix-connect:", "/", "./", "../", "~/", "@", `\\.\pipe\`} {
 		if strings.HasPrefix(strings.ToLower(text), prefix) {
@@ -71,7 +71,7 @@ func isSocketPath(text string) bool {
 	return strings.HasSuffix(text, ".sock") || strings.HasSuffix(text, ".socket")
 }
 
-// cutURL gives the host and port of a URL, of which either may be empty.
+// cutURL returns the host and port of a URL. Each of them may be empty.
 func cutURL(text string) (host, port string, ok bool) {
 	_, rest, ok := strings.Cut(text, "://")
 	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
@@ -85,11 +85,11 @@ func cutURL(text string) (host, port string, ok bool) {
 	return host, port, ok
 }
 
-// separators are what may stand between two addresses, but not in one.
+// separators can stand between two addresses, but not within an address.
 const separators = ",; \t"
 
-// cutAtSeparator gives the host and port of an address that has something else
-// than a colon between them: "127.0.0.1,104".
+// cutAtSeparator returns the host and port of an address that has another separator than a
+// colon between them: "127.0.0.1,104".
 func cutAtSeparator(text string) (host, port string, ok bool) {
 	i := strings.LastIndexAny(text, separators)
 	if i < 0 {
@@ -101,8 +101,8 @@ func cutAtSeparator(text string) (host, port string, ok bool) {
 	return host, port, err == nil && checkHost(host) == nil
 }
 
-// addBrackets guesses what an IPv6 address without brackets is meant to be:
-// its last part may be the port.
+// addBrackets guesses which address a user means by an IPv6 address without brackets. Its last
+// part may be the port.
 func addBrackets(text, example string) string {
 	i := strings.LastIndexByte(text, ':')
 	if _, err := netip.ParseAddr(text[:i]); err == nil {
@@ -162,7 +162,7 @@ func checkDNSName(name string) error {
 	return nil
 }
 
-// checkHost tells what is wrong with a DNS name or IP address.
+// checkHost returns what is wrong with a DNS name or IP address.
 func checkHost(host string) error {
 	if addr, err := netip.ParseAddr(host); err == nil && addr.Zone() == "" {
 		return nil

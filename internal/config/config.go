@@ -25,7 +25,7 @@ type Config struct {
 	// themselves.
 	ShutdownGrace time.Duration `toml:"shutdown_grace"`
 
-	// Watch makes the service reload when the file, or one that it names, has
+	// Watch makes the service reload when this file, or a file that it names, has
 	// changed.
 	Watch bool `toml:"watch"`
 
@@ -42,8 +42,8 @@ type Config struct {
 // for more mistakes.
 func (c *Config) Err() error { return c.problems.Err() }
 
-// IsBroken reports whether a value of the tunnel with this index, or a value that counts for all
-// tunnels, has an error. Then another value, perhaps a weaker one, is in its place.
+// IsBroken reports whether a value of the tunnel with this index, or a value that applies to all
+// tunnels, has an error. If so, the config has another value in its place, perhaps a weaker one.
 func (c *Config) IsBroken(tunnel int) bool {
 	for path := range c.wrong {
 		if i := tunnelIndex(path); i == tunnel || i < 0 {
@@ -53,8 +53,8 @@ func (c *Config) IsBroken(tunnel int) bool {
 	return false
 }
 
-// IsWrong reports whether the value of a key, as for [Config.Problem], or a part of it has an
-// error. Then further errors there would only confuse.
+// IsWrong reports whether the value of a key, or a part of the value, has an error. The key is
+// written as for [Config.Problem]. If the value has an error, a second error would only confuse.
 func (c *Config) IsWrong(tunnel int, key string) bool {
 	at := tunnelKey(tunnel, key)
 	for path := range c.wrong {
@@ -87,8 +87,8 @@ type PKI struct {
 	Subject      Subject       `toml:"subject"`
 }
 
-// Subject holds the fields of a certificate's subject. An empty one is left
-// out of the certificate.
+// Subject holds the fields of a certificate's subject. The certificate doesn't have the empty
+// fields.
 type Subject struct {
 	Country            string `toml:"country"`
 	State              string `toml:"state"`
@@ -99,30 +99,29 @@ type Subject struct {
 	Email              string `toml:"email"`
 }
 
-// ACME says how a server tunnel gets its certificate from a public CA, or a
-// company's that speaks the same protocol (RFC 8555). It is zero when the tunnel
-// has none.
+// ACME says how a server tunnel gets its certificate by the protocol ACME (RFC 8555), from a
+// public CA or from a CA of the company. It is zero if the tunnel has no table acme.
 type ACME struct {
 	Directory   string   `toml:"directory"`    // the URL of the CA
 	DirectoryCA string   `toml:"directory_ca"` // absolute path; empty: the system's roots
 	Email       string   `toml:"email"`
 	Domains     []string `toml:"domains"`      // never empty
 	Challenge   string   `toml:"challenge"`    // ChallengeTLS, ChallengeHTTP
-	HTTPListen  string   `toml:"http_listen"`  // host:port, of ChallengeHTTP only
-	EABKid      string   `toml:"eab_kid"`      // with EABKeyFile, or both are empty
+	HTTPListen  string   `toml:"http_listen"`  // host:port; only with ChallengeHTTP
+	EABKid      string   `toml:"eab_kid"`      // empty if EABKeyFile is, and only then
 	EABKeyFile  string   `toml:"eab_key_file"` // absolute path
 }
 
 // Enabled reports whether the tunnel has the table acme.
 func (a *ACME) Enabled() bool { return a.Directory != "" }
 
-// How the CA finds out that a domain is ours.
+// The challenges: how the CA verifies that a domain is ours.
 const (
-	ChallengeTLS  = "tls-alpn-01" // it connects to the tunnel itself, by port 443
-	ChallengeHTTP = "http-01"     // it asks a web server, at port 80
+	ChallengeTLS  = "tls-alpn-01" // the CA connects to the tunnel itself, on port 443
+	ChallengeHTTP = "http-01"     // the CA asks a web server on port 80
 )
 
-// Console, as the log file, stands for stderr alone.
+// Console as the log file means that the log goes to stderr only.
 const Console = "-"
 
 // The modes of a tunnel.
@@ -131,16 +130,16 @@ const (
 	ModeClient = "client" // plain in, TLS out
 )
 
-// Words that decide what a tunnel demands of TLS.
+// Values of keys that decide what a tunnel requires of TLS.
 const (
 	ClientAuthRequire = "require" // a client certificate
-	CRLExpiredRefuse  = "refuse"  // all certificates of the CA, once its CRL is out of date
+	CRLExpiredRefuse  = "refuse"  // refuse all certificates of a CA whose CRL has expired
 
 	CloseNotifyRequire = "require" // close_notify at the end of each TLS stream
 )
 
-// Own, in a list of CA files, stands for our own CA, and as a certificate for our
-// own server certificate.
+// Own means our own CA in a list of CA files. As a certificate it means our own server
+// certificate.
 const Own = "own"
 
 // Tunnel is one pair of endpoints.
@@ -151,8 +150,8 @@ type Tunnel struct {
 	Target []string `toml:"target"` // host:port; tried in this order
 
 	// All are absolute paths or empty. In server mode an empty Cert means our own server
-	// certificate; in client mode Cert must be Own for that. With a Cert and no Key, the file of
-	// Cert has both (PKCS#12).
+	// certificate. In client mode Cert must be Own for that. If there is a Cert but no Key, the
+	// file of Cert has both (PKCS#12).
 	Cert            string `toml:"cert"`
 	Key             string `toml:"key"`
 	KeyPasswordFile string `toml:"key_password_file"`
@@ -166,7 +165,7 @@ type Tunnel struct {
 	// Client mode only.
 	ServerName string   `toml:"server_name"` // empty: the host of the target
 	CA         []string `toml:"ca"`          // absolute paths, or Own; empty: the system's roots
-	Pins       []string `toml:"pins"`        // "sha256:" and base64; with CA beside it, else in its place
+	Pins       []string `toml:"pins"`        // "sha256:" and base64; if there is no CA, a pin is enough
 
 	// CRLs of the CAs in ClientCA or CA.
 	CRL        []string `toml:"crl"`         // absolute paths

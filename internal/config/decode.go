@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// table sets the fields of a struct, which holds the defaults, from the table
-// at path.
+// table sets the fields of a struct from the table at path. Before, the struct holds the
+// defaults.
 func (r *report) table(path string, from map[string]any, into reflect.Value) {
 	for _, key := range slices.Sorted(maps.Keys(from)) {
 		field, ok := fieldOf(into, key)
@@ -55,7 +55,7 @@ func (r *report) set(path string, value any, field reflect.Value) {
 	}
 }
 
-// durationUnit returns the unit that a user probably means who left it out at path.
+// durationUnit returns the unit that a user probably means if the value at path has none.
 func durationUnit(path string) string {
 	switch path {
 	case "log.max_age", "pki.ca_validity", "pki.cert_validity":
@@ -64,7 +64,7 @@ func durationUnit(path string) string {
 	return "s"
 }
 
-// as gives the value at path as a T, or reports what it must be.
+// as returns the value at path as a T, or reports which type it must have.
 func as[T any](r *report, path string, value any, want string) (T, bool) {
 	v, ok := value.(T)
 	r.check(path, ok, "is %s, but must be %s", kind(value), want)
@@ -74,7 +74,7 @@ func as[T any](r *report, path string, value any, want string) (T, bool) {
 	return v, ok
 }
 
-// kind is what a user calls a value of its type.
+// kind returns the word that a user has for the type of a value.
 func kind(value any) string {
 	switch value.(type) {
 	case string:
@@ -107,7 +107,7 @@ func (r *report) setCount(path string, value any, field *int) {
 // setParsed sets a field whose value is text with a unit.
 func setParsed[T any](r *report, path string, value any, field *T, want string, parse func(string) (T, error)) {
 	if n, ok := value.(int64); ok && n >= 0 {
-		value = fmt.Sprint(n) // for an error that shows the number with a unit
+		value = fmt.Sprint(n) // parse then returns an error that shows the number with a unit
 	}
 	text, ok := as[string](r, path, value, want)
 	if !ok {
@@ -194,7 +194,7 @@ func (r *report) setTunnels(path string, value any, into *[]Tunnel) {
 	}
 }
 
-// tables gives a list of tables, written as [[table]] or as [{...}, {...}].
+// tables returns a list of tables, written as [[table]] or as [{...}, {...}].
 func tables(value any) ([]map[string]any, bool) {
 	if list, ok := value.([]map[string]any); ok {
 		return list, true

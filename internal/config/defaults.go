@@ -2,7 +2,7 @@ package config
 
 import "time"
 
-// A day and a year as durations have them: no leap years, no daylight saving.
+// A day and a year are fixed durations: they know no leap years and no daylight saving time.
 const (
 	day  = 24 * time.Hour
 	year = 365 * day

@@ -7,7 +7,7 @@ type File struct {
 	Path    string // absolute, unless the value has an error
 	Folder  bool   // a folder whose files belong to the program
 	Secret  bool   // it holds a private key or a password
-	Written bool   // by the program; all others it only reads
+	Written bool   // the program writes it; it only reads all others
 }
 
 // Files returns all files that keys of the config name, those of the tunnels first. It leaves
@@ -17,7 +17,7 @@ func (c *Config) Files() (files []File) {
 	return files
 }
 
-// FilesOf is Files for the tunnel with that index alone.
+// FilesOf returns the files that the keys of the tunnel with that index name.
 func (c *Config) FilesOf(tunnel int) (files []File) {
 	c.Tunnels[tunnel].eachFile(tunnel, addTo(&files))
 	return files
@@ -55,7 +55,7 @@ func (t *Tunnel) eachFile(index int, visit func(f File, path *string)) {
 	}
 	one("acme.directory_ca", false, &t.ACME.DirectoryCA)
 	one("acme.eab_key_file", true, &t.ACME.EABKeyFile)
-	one("cert", t.Key == "", &t.Cert) // which then has both
+	one("cert", t.Key == "", &t.Cert) // without a key, cert is a PKCS#12 file that has both
 	one("key", true, &t.Key)
 	one("key_password_file", true, &t.KeyPasswordFile)
 	list("client_ca", t.ClientCA)

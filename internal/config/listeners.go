@@ -6,7 +6,7 @@ import "net/netip"
 // and for each port and group of hosts below. An empty host means all IPv4 and IPv6 addresses.
 type listeners map[address]int
 
-// Groups of listeners on one port, by characters that no host has.
+// Groups of listeners on one port. Their names begin with a character that no host has.
 const (
 	everyListener = "*"
 	notIPv6       = "*4" // a name may have an IPv4 address
@@ -18,8 +18,8 @@ var (
 	wildcard6 = netip.IPv6Unspecified().String() // of IPv6 alone
 )
 
-// Network is what listen, a host:port, has to be opened as in package net, for which
-// both wildcards are every address.
+// Network returns the network ("tcp", "tcp4" or "tcp6") with which package net must open listen,
+// a host:port. With "tcp", package net takes both 0.0.0.0 and [::] for every address.
 func Network(listen string) string {
 	switch a, _ := parseAddress(listen, ""); a.canonicalHost() {
 	case wildcard4:
@@ -50,7 +50,7 @@ func (l listeners) add(a address, tunnel int) {
 	}
 }
 
-// conflict finds the first tunnel beside which nobody can listen on a.
+// conflict finds the first tunnel that makes it impossible to listen on a.
 func (l listeners) conflict(a address) (tunnel int, ok bool) {
 	switch host := a.canonicalHost(); {
 	case host == "":
@@ -64,8 +64,7 @@ func (l listeners) conflict(a address) (tunnel int, ok bool) {
 	}
 }
 
-// wildcard is what every address of the same version is written as. A name is taken for
-// IPv4.
+// wildcard returns the wildcard address of the same IP version. It takes a name for IPv4.
 func (a address) wildcard() string {
 	if a.ip().Is6() {
 		return wildcard6
@@ -73,10 +72,10 @@ func (a address) wildcard() string {
 	return wildcard4
 }
 
-// reached finds the tunnel that a connection to a arrives at, as far as the
-// texts show: an address that isn't loopback may be another machine's.
+// reached finds the tunnel that accepts a connection to a. It only compares the texts: an address
+// that isn't loopback may belong to another machine.
 func (l listeners) reached(a address) (tunnel int, ok bool) {
-	switch a.ip() { // dialling a wildcard is dialling the loopback address
+	switch a.ip() { // if the target is a wildcard, the system dials the loopback address
 	case netip.IPv4Unspecified():
 		a.host = "127.0.0.1"
 	case netip.IPv6Unspecified():

@@ -19,10 +19,10 @@ import (
 // below the size of a wrong file, for example a log.
 const maxFile = 1 << 20
 
-// Load reads the config in file. It returns an error only if the file can't be
-// read; whatever is wrong with its text is in the problems, all at once and
-// sorted, up to 100 errors and 100 warnings. If the file isn't TOML, they have only the
-// first mistake. The config can be used if [Problems.Err] is nil.
+// Load reads the config in file. It returns an error only if the file can't be read. The problems
+// have everything that is wrong with its text, sorted, up to 100 errors and 100 warnings. If the
+// file isn't TOML, they have only the first mistake. The config can be used if [Problems.Err] is
+// nil.
 func Load(file string) (*Config, Problems, error) {
 	data, err := read(file)
 	if err != nil {
@@ -39,7 +39,7 @@ func read(file string) ([]byte, error) {
 			file, filepath.Join(file, "config.toml"))
 	}
 	if err == nil && !info.Mode().IsRegular() {
-		// To open a FIFO could block for ever, and with it the service at a reload.
+		// Opening a FIFO blocks until another process writes to it. A reload would block the service.
 		return nil, fmt.Errorf("reading config %q: it isn't a regular file", file)
 	}
 	f, err := os.Open(file)
@@ -72,7 +72,8 @@ func readError(file string, err error) error {
 	return fmt.Errorf("reading config %q: %w%s", file, err, advice)
 }
 
-// userName is whom it concerns: what the service says, root reads.
+// userName is the user that can't read the file. The message must have it: the service writes it,
+// and root, who can read the file, sees it.
 func userName() string {
 	if known, err := user.Current(); err == nil {
 		return strconv.Quote(known.Username)
@@ -80,10 +81,9 @@ func userName() string {
 	return "with the number " + strconv.Itoa(os.Getuid())
 }
 
-// Parse is Load for data that is already read: file only gives its name to the
-// problems, and its folder to relative paths. The config is nil if data isn't
-// TOML at all. Otherwise it is there, whatever the problems, so that the
-// caller can look for more of them.
+// Parse is Load for data that the caller has read. It doesn't open file: problems show its name,
+// and relative paths start in its folder. The config is nil only if data can't be read as TOML. If
+// there are other problems, the caller can look for more of them in the config.
 func Parse(file string, data []byte) (*Config, Problems) {
 	src := strings.TrimPrefix(string(data), "\ufeff") // Notepad's mark for UTF-8
 	r := report{cfg: defaults(), wrong: map[string]bool{}}

@@ -5,22 +5,23 @@ import (
 	"strings"
 )
 
-// A hop is the way from one tunnel, by one of its targets, to another.
+// A hop leads from one tunnel to another, because a target of the first is where the second
+// listens.
 type hop struct{ from, target, to int }
 
 // loopSearch follows the targets of tunnels to tunnels.
 type loopSearch struct {
 	hops  [][]hop // by the tunnel that they start from
 	seen  []bool
-	depth []int // 1 + the place on the trail of a tunnel that the search is in, or 0
+	depth []int // if the search is in the tunnel: 1 + its index in the trail; otherwise 0
 	trail []hop
 	found [][]hop
 	known []bool // tunnels that are in a loop that was found
 }
 
-// loops reports tunnels that lead to each other in a circle, where one
-// connection would become as many as this machine can have. A tunnel that leads
-// to itself is reported with its target.
+// loops reports tunnels that lead to each other in a circle. There, each connection would open
+// the next, until this machine can't have more. The check of a tunnel's target reports a tunnel
+// that leads to itself.
 func (r *report) loops(tunnels []Tunnel, at listeners) {
 	s := loopSearch{
 		hops:  make([][]hop, len(tunnels)),
@@ -67,8 +68,8 @@ func (s *loopSearch) visit(i int) {
 	s.depth[i] = 0
 }
 
-// note takes a loop, unless one of its tunnels is in another: to open that one
-// may be all there is to do.
+// note adds a loop to found, unless a loop there has one of its tunnels: the user may break both
+// by one change.
 func (s *loopSearch) note(loop []hop) {
 	for _, h := range loop {
 		if s.known[h.from] {
@@ -81,7 +82,7 @@ func (s *loopSearch) note(loop []hop) {
 	s.found = append(s.found, append([]hop(nil), loop...))
 }
 
-// tunnelNames writes where the hops start as "a", "b" and "c".
+// tunnelNames lists the tunnels that the hops start from: tunnels "a", "b" and "c".
 func tunnelNames(tunnels []Tunnel, hops []hop) string {
 	var names []string
 	for _, h := range hops {

@@ -7,9 +7,9 @@ import (
 	"unicode"
 )
 
-// invisible says what a character is that looks like a space, or like nothing, and what to
-// do about it. Web pages, chats and joined files bring them along. Both are "" for any
-// other.
+// invisible recognises characters that look like a space or can't be seen. It returns what the
+// character is and what to do about it, or "" twice for any other character. They come with text
+// from web pages and chats, and with joined files.
 func invisible(c rune) (what, cure string) {
 	switch {
 	case c == ' ':
@@ -31,8 +31,8 @@ func isInvisible(c rune) bool {
 	return what != ""
 }
 
-// firstInvisible finds the first of those characters in a line that is neither in quotes nor
-// in a comment, where it can't stand. The result is -1 if there is none.
+// firstInvisible returns where a line has its first invisible character outside of quotes and
+// comments, or -1. TOML doesn't allow it there.
 func firstInvisible(line string) int {
 	quote := rune(0)
 	escaped := false
@@ -57,14 +57,15 @@ func firstInvisible(line string) int {
 	return -1
 }
 
-// variable is how shells write the environment: ${NAME}, $NAME, %NAME%.
+// variable matches a variable of the environment as shells write it: ${NAME}, $NAME, %NAME%.
 var variable = regexp.MustCompile(`\$\{\w+\}|^\$[A-Za-z_]\w*|%[A-Za-z_]\w*%`)
 
 const isVariable = "has a variable in it, and the environment isn't read: write the value itself"
 
-// whyPasted says what is wrong with a text that was taken over from elsewhere as it was,
-// rather than what else it could have meant. It goes on after the text, and is "" if
-// nothing is.
+// whyPasted returns what is wrong with a text that was probably pasted from elsewhere: a space at
+// its end, an invisible character, a variable. For such a text this helps more than the error of
+// its parser. The result is the end of a sentence that begins with the text, or "" if nothing is
+// wrong.
 func whyPasted(text string) string {
 	if bare := strings.TrimSpace(text); bare != text && bare != "" && whyPasted(bare) == "" {
 		return "has a space at its beginning or end: write " + quoted(bare)

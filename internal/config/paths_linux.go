@@ -5,9 +5,8 @@ import (
 	"path/filepath"
 )
 
-// DefaultPaths gives the paths of the whole machine for root, and those in the
-// home folder for every other user. The folders that systemd gives a unit, see
-// systemd.exec(5), come before either.
+// DefaultPaths returns the paths of the whole machine for root, and paths in the home folder for
+// every other user. If systemd gives the unit a folder, as in systemd.exec(5), the path is in that.
 func DefaultPaths() Paths {
 	p := userPaths()
 	if os.Geteuid() == 0 {

@@ -2,5 +2,5 @@
 
 package config
 
-// DefaultPaths gives paths in the home folder of the user.
+// DefaultPaths returns paths in the home folder of the user.
 func DefaultPaths() Paths { return userPaths() }

@@ -8,12 +8,12 @@ import (
 	"path/filepath"
 )
 
-// SystemConfig is the config of the installed service, unless it was installed with
-// another.
+// SystemConfig is the config of the installed service, unless `tlstunnel install` was given
+// another one.
 func SystemConfig() string { return "/etc/tlstunnel/config.toml" }
 
-// userPaths follows the XDG base directory specification, on macOS too, where
-// command line tools are looked for there.
+// userPaths follows the XDG base directory specification. It does so on macOS too: users of
+// command line tools look there for their files.
 func userPaths() Paths {
 	config := xdg("XDG_CONFIG_HOME", ".config")
 	state := xdg("XDG_STATE_HOME", ".local/state")

@@ -6,12 +6,12 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// DefaultPaths gives paths in ProgramData for every user: the service and the people who
-// look after it share them.
+// DefaultPaths returns paths in ProgramData for every user. The service and its administrators
+// share them.
 func DefaultPaths() Paths {
 	data, err := windows.KnownFolderPath(windows.FOLDERID_ProgramData, 0)
 	if err != nil {
-		data = `C:\ProgramData` // where it is, unless somebody has moved it
+		data = `C:\ProgramData` // the default of Windows
 	}
 	dir := filepath.Join(data, "tlstunnel")
 	return Paths{
@@ -21,6 +21,6 @@ func DefaultPaths() Paths {
 	}
 }
 
-// SystemConfig is the config of the installed service, unless it was installed with
-// another.
+// SystemConfig is the config of the installed service, unless `tlstunnel install` was given
+// another one.
 func SystemConfig() string { return DefaultPaths().Config }

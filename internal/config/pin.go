@@ -9,17 +9,17 @@ import (
 	"strings"
 )
 
-// pinPrefix is in front of every pin; a pin without it may be the fingerprint of
-// a certificate, which has the same length.
+// pinPrefix is in front of every pin. Without it, a pin could be the fingerprint of a certificate,
+// which has the same length.
 const pinPrefix = "sha256:"
 
 const pinAdvice = `write "sha256:…", the SHA-256 of the other side's public key, as ` + "`tlstunnel cert show` shows it"
 
-// hexOctets are hexadecimal digits, with a colon after each two of them or none.
+// hexOctets matches pairs of hexadecimal digits, with or without a colon between the pairs.
 var hexOctets = regexp.MustCompile(`^([0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2})+|([0-9A-Fa-f]{2})+)$`)
 
-// parsePin gives a pin in its one form, with the hash in base64. It may also be
-// written in hexadecimal. Errors go on after the text.
+// parsePin returns a pin as [Tunnel.Pins] has it, with the hash in base64. The text may have the
+// hash in hexadecimal, too. The error is the end of a sentence that begins with the text.
 func parsePin(text string) (string, error) {
 	if hash, ok := strings.CutPrefix(text, "sha256//"); ok {
 		return "", fmt.Errorf("is as curl has it: write %q", pinPrefix+hash)
@@ -43,8 +43,8 @@ func parsePin(text string) (string, error) {
 	return pinPrefix + base64.StdEncoding.EncodeToString(sum), nil
 }
 
-// decodeHash reads base64 or hexadecimal. They can't be taken for each other: 32
-// bytes in base64 are 43 digits, an odd number, if one doesn't count the "=".
+// decodeHash reads base64 or hexadecimal. It can't confuse them: without the "=", 32 bytes in
+// base64 are 43 digits, and the number of hexadecimal digits is even.
 func decodeHash(text string) ([]byte, error) {
 	if hexOctets.MatchString(text) {
 		return hex.DecodeString(strings.ReplaceAll(text, ":", ""))

@@ -18,13 +18,13 @@ type position struct{ line, col int }
 // log.level, tunnel[1].listen and tunnel[1].target[0]; a key that isn't bare
 // is quoted. The zero value knows no key.
 type positions struct {
-	file  string // as problems name it
+	file  string // its name in the problems
 	src   string
 	lines []int          // offsets of the line starts, from the second line on
 	keys  map[string]int // path to offset in src
 }
 
-// newPositions knows where lines are. The keys are found by [scanKeys].
+// newPositions finds the lines. [scanKeys] finds the keys.
 func newPositions(file, src string) positions {
 	p := positions{file: file, src: src}
 	for i := range len(src) {
@@ -57,8 +57,8 @@ func (p *positions) has(path string) bool {
 	return ok
 }
 
-// offset is where the key at path is. Of a key that isn't there it is that of
-// the nearest table around it, and at last the start of the file.
+// offset is where the key at path is. If the file doesn't have the key, it is where the nearest
+// table around it is, otherwise the start of the file.
 func (p *positions) offset(path string) int {
 	for path != "" {
 		if offset, ok := p.keys[path]; ok {
@@ -69,11 +69,11 @@ func (p *positions) offset(path string) int {
 	return 0
 }
 
-// find is the position of what offset finds.
+// find is offset as a position.
 func (p *positions) find(path string) position { return p.at(p.offset(path)) }
 
-// No key of the config comes near these limits. They are for files of another
-// kind: for each key the library keeps the names of all the tables around it.
+// No key of a config comes near these limits. They protect the memory from files that aren't a
+// config: for each key the library keeps the names of all the tables around it.
 const (
 	maxLevels = 20  // of tables and lists in one another
 	maxPath   = 200 // bytes
@@ -99,13 +99,12 @@ func bareKeyChar(c rune) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '-'
 }
 
-// scanKeys finds the offset of each key, table and list element in src, which
-// must be valid TOML: the library knows what it means, but doesn't tell where
-// the keys are. In other text it finds anything or nothing, and ends.
+// scanKeys finds the offset of each key, table and list element in src. The TOML library doesn't
+// tell where the keys are. If src isn't valid TOML, scanKeys ends too, but what it finds means
+// nothing.
 //
-// It stops at a key beyond maxLevels or maxPath, whose offset is tooDeep, else
-// -1. The library reads text the same way as far as it is TOML, so that it can
-// be spared from what is too deep.
+// It stops at the first key beyond maxLevels or maxPath and returns its offset as tooDeep,
+// otherwise -1. Call it before the library, which then needn't read a file that is too deep.
 func scanKeys(src string) (keys map[string]int, tooDeep int) {
 	s := scanner{src: src, keys: map[string]int{}, tables: map[string]int{}, tooDeep: -1}
 	table, levels := "", 0
@@ -139,7 +138,7 @@ func scanKeys(src string) (keys map[string]int, tooDeep int) {
 
 type scanner struct {
 	src    string
-	i      int            // offset of what is next
+	i      int            // offset of the next byte to read
 	keys   map[string]int // what was found
 	tables map[string]int // path to the number of its [[tables]] so far
 
@@ -212,7 +211,7 @@ func (s *scanner) value(path string) {
 		s.text(s.src[s.i : s.i+3])
 	case strings.HasPrefix(s.src[s.i:], `"`), strings.HasPrefix(s.src[s.i:], "'"):
 		s.text(s.src[s.i : s.i+1])
-	default: // a number, a date, true: nothing that holds any of these
+	default: // a number, a date or true: it has no quote and no bracket
 		if n := strings.IndexAny(s.src[s.i:], ",]}#\n"); n >= 0 {
 			s.i += n
 		} else {
@@ -227,7 +226,8 @@ func (s *scanner) more(blank, end string) bool {
 	return s.i < len(s.src) && !s.accept(end)
 }
 
-// progress does read, and makes sure that what isn't TOML is passed as well.
+// progress calls read. If read accepts nothing, because the text isn't TOML, progress skips a
+// byte, so that the scan ends.
 func (s *scanner) progress(read func()) {
 	start := s.i
 	read()
@@ -236,7 +236,7 @@ func (s *scanner) progress(read func()) {
 	}
 }
 
-// text reads a string with its quotes, of which there are one or three.
+// text reads a string with its quotes: one or three on each side.
 func (s *scanner) text(quotes string) {
 	s.i += len(quotes)
 	for s.i < len(s.src) && !strings.HasPrefix(s.src[s.i:], quotes) {
@@ -253,8 +253,8 @@ func (s *scanner) text(quotes string) {
 	}
 }
 
-// deepen counts the key or list at path, and ends the scan if it is one too
-// many or the path too long.
+// deepen counts the key or list at path as a level. If there are too many levels, or the path is
+// too long, it ends the scan.
 func (s *scanner) deepen(path string, offset int) {
 	s.levels++
 	if s.levels > maxLevels || len(path) > maxPath {
@@ -287,8 +287,8 @@ func (s *scanner) accept(token string) bool {
 	return false
 }
 
-// mark notes where the thing at path is. A table that appears again, or by
-// way of its keys, stays where it was first.
+// mark notes where the key, table or element at path is. If a path comes again, its first place
+// stays.
 func (s *scanner) mark(path string, offset int) {
 	if _, ok := s.keys[path]; !ok {
 		s.keys[path] = offset

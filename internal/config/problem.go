@@ -11,12 +11,12 @@ import (
 
 // Problem is one thing that is wrong with a config file.
 type Problem struct {
-	File    string `json:"file"`             // as the caller of Load or Parse named it
+	File    string `json:"file"`             // the name that the caller gave to Load or Parse
 	Line    int    `json:"line"`             // from 1
 	Col     int    `json:"col"`              // from 1, in characters
-	Tunnel  string `json:"tunnel,omitempty"` // the name of the one that it is about
+	Tunnel  string `json:"tunnel,omitempty"` // the name of the tunnel that it is about
 	Text    string `json:"text"`             // what is wrong, and what would be right
-	Warning bool   `json:"warning"`          // the config can be used nevertheless
+	Warning bool   `json:"warning"`          // the config can be used in spite of it
 }
 
 // String gives the line that a user sees: FILE:LINE:COL: tunnel "x": text.
@@ -37,8 +37,8 @@ func (p Problem) String() string {
 // says that nothing is.
 type Problems []Problem
 
-// Err is nil when the config can be used, that is when there are only
-// warnings. Otherwise it has a line for each problem that isn't a warning.
+// Err is nil if the config can be used: if there are no problems but warnings. Otherwise it has a
+// line for each problem that isn't a warning.
 func (ps Problems) Err() error {
 	var lines []string
 	for _, p := range ps {
@@ -52,18 +52,19 @@ func (ps Problems) Err() error {
 	return errors.New(strings.Join(lines, "\n"))
 }
 
-// Sort orders the problems by their place in the file. Those of one place keep
-// their order.
+// Sort orders the problems by their place in the file. Problems at the same place keep their
+// order.
 func (ps Problems) Sort() {
 	slices.SortStableFunc(ps, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col))
 	})
 }
 
-// Problem returns an error about the value of a key that another package found, for example a
-// certificate that doesn't exist. The key is one of the tunnel with that index ("cert"), or with
-// -1 one of the whole file ("pki.dir"). The position is that of the key, otherwise of its table,
-// otherwise the start of the file. Set Warning in the result to make it a warning.
+// Problem returns an error that another package has found in the value of a key, for example a
+// certificate that doesn't exist. The key belongs to the tunnel with that index ("cert"). If the
+// index is -1, it belongs to the whole file ("pki.dir"). The position is that of the key,
+// otherwise of its table, otherwise the start of the file. Set Warning in the result to make it a
+// warning.
 func (c *Config) Problem(tunnel int, key, text string) Problem {
 	return c.problem(pathOf(tunnel, key), text)
 }
@@ -77,7 +78,7 @@ func (c *Config) problem(path, text string) Problem {
 	return p
 }
 
-// pathOf is the path of a key of a tunnel, or with -1 of the whole file.
+// pathOf is the path of a key of a tunnel. If the tunnel is -1, the key belongs to the whole file.
 func pathOf(tunnel int, key string) string {
 	if tunnel < 0 {
 		return key
@@ -87,7 +88,7 @@ func pathOf(tunnel int, key string) string {
 
 // tunnelKey is the path of a key of a tunnel: tunnel[1].listen.
 func tunnelKey(tunnel int, key string) string {
-	return "tunnel[" + strconv.Itoa(tunnel) + "]." + key // not by fmt: a file of another kind may have very many
+	return "tunnel[" + strconv.Itoa(tunnel) + "]." + key // not by fmt, which is slower: a file that isn't a config may have very many keys
 }
 
 // tunnelIndex is the index of the tunnel that a path lies in, or -1.
@@ -105,8 +106,8 @@ func tunnelIndex(path string) int {
 // could have very many.
 const maxProblems = 100
 
-// finding is a problem whose text is not written yet: there may be very many, and only the first
-// are reported.
+// finding is a problem whose text isn't made yet. There may be very many findings, but only the
+// first are reported.
 type finding struct {
 	offset  int
 	path    string
@@ -186,8 +187,8 @@ func (r *report) problems() (told Problems) {
 	return told
 }
 
-// spoil notes that the value at path has an error, and with an element its
-// list.
+// spoil notes that the value at path has an error. If it is an element of a list, it notes that of
+// the list, too.
 func (r *report) spoil(path string) {
 	r.wrong[path] = true
 	r.wrong[trimIndex(path)] = true

@@ -8,8 +8,8 @@ import (
 	"tlstunnel/internal/quote"
 )
 
-// typographic holds the quotes that word processors and mail programs make of
-// those that somebody types.
+// typographic holds the quotes that word processors and mail programs put in the place of plain
+// ones.
 const typographic = "“”„‟‘’‚‛"
 
 var plainQuotes = strings.NewReplacer("“", `"`, "”", `"`, "„", `"`, "‟", `"`, "‘", "'", "’", "'", "‚", "'", "‛", "'")
@@ -19,8 +19,8 @@ const (
 	plainOnes   = `write plain ones, " or '`
 )
 
-// quotes reports text with typographic quotes around it, and returns whether there are none. In
-// the subject of a certificate they may be intended.
+// quotes reports text that has typographic quotes around it, and returns whether it has none. It
+// accepts them in the subject of a certificate, where a user may want them.
 func (r *report) quotes(path, text string) bool {
 	bare := strings.Trim(text, typographic)
 	if bare == text || strings.HasPrefix(path, "pki.subject.") {
@@ -34,7 +34,7 @@ func (r *report) quotes(path, text string) bool {
 	return false
 }
 
-// explainQuotes is for a line that isn't TOML because of typographic quotes.
+// explainQuotes explains why a line with typographic quotes isn't TOML.
 func explainQuotes(line string) string {
 	if curesQuotes(line) && !namesSecret(line) {
 		return asInLetters + ": write " + withPlainQuotes(line)
@@ -47,8 +47,8 @@ func curesQuotes(line string) bool {
 	return strings.ContainsAny(line, typographic) && !isTOML(line) && isTOML(withPlainQuotes(line))
 }
 
-// withPlainQuotes replaces the typographic quotes of a line and leaves its
-// comment out. Where there are backslashes, single quotes let them be.
+// withPlainQuotes replaces the typographic quotes of a line by plain ones and removes its comment.
+// If the line has backslashes, it takes single quotes: in those a backslash is a plain character.
 func withPlainQuotes(line string) string {
 	line, _, _ = strings.Cut(line, " #")
 	line = plainQuotes.Replace(strings.TrimSpace(line))
@@ -67,7 +67,7 @@ func isTOML(text string) bool {
 	return err == nil
 }
 
-// quoted is text as a value of TOML, for a user to copy.
+// quoted is text as a value of TOML that a user can copy.
 func quoted(text string) string {
 	if strings.ContainsAny(text, `"\`) {
 		return "'" + quote.Text(text) + "'"

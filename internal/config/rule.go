@@ -19,8 +19,8 @@ type Rule struct {
 
 var ruleKinds = []string{"cn", "dns", "uri", "email", "ou", "o", "sha256"}
 
-// parseRule reads "cn:modality-*", "dns:*.clinic.example", "sha256:…". Errors go
-// on after the text.
+// parseRule reads "cn:modality-*", "dns:*.clinic.example", "sha256:…". The error is the end of a
+// sentence that begins with the text.
 func parseRule(text string) (Rule, error) {
 	kind, pattern, ok := strings.Cut(text, ":")
 	if !ok {
@@ -69,8 +69,8 @@ func (r Rule) check() error {
 
 var manyStars = regexp.MustCompile(`\*{2,}`)
 
-// checkURIPattern allows a * only in the path: a * in the host or the query would let in peers of
-// anybody.
+// checkURIPattern allows a * only in the path. A * in the host or the query would match
+// certificates of strangers.
 func checkURIPattern(pattern string) error {
 	_, path, _ := strings.Cut(pattern, ":")
 	if behind, ok := strings.CutPrefix(path, "//"); ok {

@@ -4,5 +4,5 @@ package config
 
 import "path/filepath"
 
-// samePath compares absolute paths as texts.
+// samePath compares the texts of absolute paths.
 func samePath(a, b string) bool { return filepath.Clean(a) == filepath.Clean(b) }

@@ -17,13 +17,13 @@ const backslashes = `in double quotes a backslash starts an escape such as \n; `
 const (
 	saveAsUTF8 = "save it as UTF-8 (in Notepad: Save as, Encoding)"
 
-	// onlyThis is added to an error that stops the reading of the file: usually the user gets all
-	// mistakes at once.
+	// onlyThis is the end of an error that stops the reading of the file. Any other time the user
+	// gets all mistakes at once.
 	onlyThis = "; the rest of the file is looked at once this is right"
 )
 
-// encodingProblem reports text that isn't UTF-8. The library would give the
-// start of the line as its place.
+// encodingProblem reports text that isn't UTF-8. The library would only tell the start of the
+// line.
 func encodingProblem(p *positions) (problem Problem, ok bool) {
 	if isUTF16(p.src) {
 		text := "the file is saved as UTF-16: " + saveAsUTF8 + onlyThis
@@ -41,14 +41,14 @@ func encodingProblem(p *positions) (problem Problem, ok bool) {
 	return Problem{}, true
 }
 
-// isUTF16 looks for the mark that Windows editors put at the start, or for the
-// zero byte that every second one is without it.
+// isUTF16 looks for the byte order mark that Windows editors put at the start. Without the mark,
+// every second byte of plain letters is 0.
 func isUTF16(src string) bool {
 	return strings.HasPrefix(src, "\xff\xfe") || strings.HasPrefix(src, "\xfe\xff") ||
 		strings.IndexByte(src[:min(2, len(src))], 0) >= 0
 }
 
-// depthProblem is for what [scanKeys] found to be too deep.
+// depthProblem reports the key that [scanKeys] found too deep.
 func depthProblem(p *positions, offset int) Problem {
 	at := p.at(offset)
 	text := fmt.Sprintf("this is more than %d tables and lists deep, or its full name longer than %d bytes: "+
@@ -118,7 +118,7 @@ func explain(message, line string) string {
 	return bad
 }
 
-// explainTwice is for what is in the file a second time.
+// explainTwice explains the error about a key or table that is in the file twice.
 func explainTwice(message, key, line string) string {
 	table := strings.Trim(line, "[] \t")
 	switch {
@@ -134,7 +134,7 @@ func explainTwice(message, key, line string) string {
 	return text
 }
 
-// explainBare is for a value without quotes.
+// explainBare explains the error about a value without quotes.
 func explainBare(key, value string) string {
 	value, _, _ = strings.Cut(value, " #")
 	value = strings.TrimSpace(value)

@@ -20,7 +20,7 @@ func keysOf(t reflect.Type) (keys []string) {
 
 // place is a table and the keys in it.
 type place struct {
-	where string // how a user gets there
+	where string // tells a user where the table is
 	table string // its header, if it has one
 	of    reflect.Type
 	keys  []string
@@ -50,7 +50,7 @@ func (r *report) unknownKey(path, key string, table map[string]any, t reflect.Ty
 	if meant, ok := nearest(key, known); ok {
 		text += fmt.Sprintf(": did you mean %q?", meant)
 		if _, ok := table[meant]; !ok {
-			r.spoil(join(path, meant)) // so nobody reports that it is missing
+			r.spoil(join(path, meant)) // so that no check reports it as missing
 		}
 	} else if i := slices.IndexFunc(places, func(p place) bool { return slices.Contains(p.keys, key) }); i >= 0 {
 		text += ": it belongs " + places[i].where
@@ -58,7 +58,7 @@ func (r *report) unknownKey(path, key string, table map[string]any, t reflect.Ty
 			text += fmt.Sprintf("; is the # still in front of %s in line %d?", places[i].table, line)
 		}
 		if path == "" && places[i].table == "[[tunnel]]" {
-			r.spoil("tunnel") // so nobody reports that there is none
+			r.spoil("tunnel") // so that no check reports that there is no tunnel
 		}
 	} else {
 		text += ": known here are " + strings.Join(known, ", ")
@@ -67,8 +67,8 @@ func (r *report) unknownKey(path, key string, table map[string]any, t reflect.Ty
 	r.add(join(path, key), false, func() string { return text })
 }
 
-// asHeader gives the header of a table or a list of them at path, and the keys
-// in it. It is empty for any other value.
+// asHeader returns the header of the table, or list of tables, at path, and the keys in it. They
+// are empty for any other value.
 func asHeader(path string, value any) (header string, keys map[string]any) {
 	if i := tunnelIndex(path); i >= 0 {
 		path = "tunnel." + keyName(path)
@@ -82,7 +82,7 @@ func asHeader(path string, value any) (header string, keys map[string]any) {
 	return "", nil
 }
 
-// headers holds the headers that exist, by what a user may write for them.
+// headers maps the names that a user may write by mistake to the headers that exist.
 var headers = map[string]string{
 	"log": "[log]", "pki": "[pki]", "pki.subject": "[pki.subject]", "subject": "[pki.subject]", "tunnel": "[[tunnel]]",
 	"acme": "[tunnel.acme]", "tunnel.acme": "[tunnel.acme]",
@@ -97,14 +97,14 @@ func (r *report) unknownTable(path, header string, keys map[string]any) {
 	text := fmt.Sprintf("unknown table %s: known are [log], [pki], [pki.subject], [[tunnel]] and [tunnel.acme]", header)
 	if ok {
 		text = fmt.Sprintf("unknown table %s: did you mean %s?", header, headers[meant])
-		r.spoil(meant) // so nobody reports that it is missing
+		r.spoil(meant) // so that no check reports it as missing
 	}
 	r.spoil(path)
 	r.add(path, false, func() string { return text })
 }
 
-// commentedHeader is the line above a key in which the header is commented out,
-// or 0. It doesn't look beyond the table that the key is in.
+// commentedHeader returns the line above a key in which the header is commented out, or 0. It
+// looks only at the table that the key is in.
 func (r *report) commentedHeader(table, key, header string) int {
 	p := &r.cfg.positions
 	offset := p.offset(join(table, key))
@@ -125,11 +125,10 @@ func (r *report) commentedHeader(table, key, header string) int {
 	return 0
 }
 
-// nearest finds the one of the words that a misspelt one most probably stands
-// for.
+// nearest returns the word of words that a misspelt word most probably means.
 func nearest(word string, words []string) (string, bool) {
 	word = strings.ReplaceAll(strings.ToLower(word), "-", "_")
-	allowed := max(len(word)/3, min(len(word)/2, 2)) // two swapped letters are two
+	allowed := max(len(word)/3, min(len(word)/2, 2)) // two swapped letters have the distance 2
 	best, found := "", allowed+1
 	for _, w := range words {
 		if len(w)-len(word) >= found || len(word)-len(w) >= found {

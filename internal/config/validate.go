@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// validate checks what a single value's type can't, and fills in what depends
-// on the machine or on other keys.
+// validate checks what the type of a value can't show. It also fills in the values that depend on
+// the machine or on other keys.
 func (r *report) validate() {
 	c := r.cfg
 	r.check("shutdown_grace", c.ShutdownGrace <= time.Hour, "must be at most 1h")
@@ -34,8 +34,8 @@ func (r *report) log(l *Log) {
 	}
 }
 
-// logFile reports a log file that is another file of ours, to which lines would
-// be appended. The log then goes elsewhere, and there says why we didn't start.
+// logFile reports a log file that the config also uses for something else: the log would append
+// its lines to it. The log then goes to the default file, where it can say why we didn't start.
 func (r *report) logFile(l *Log, c *Config) {
 	what := c.uses(l.File)
 	if l.File == Console || what == "" {
@@ -48,7 +48,7 @@ func (r *report) logFile(l *Log, c *Config) {
 	}
 }
 
-// uses returns what the config uses a file for, besides its log; "" for nothing.
+// uses returns what the config uses a file for, apart from the log, or "".
 func (c *Config) uses(file string) string {
 	if samePath(file, c.File) {
 		return "this config"
@@ -91,8 +91,7 @@ func (r *report) validity(path string, d time.Duration) {
 	r.check(path, time.Hour <= d && d <= 100*year, "must be from 1h to 100y")
 }
 
-// subject checks against the limits of X.520, which other programs hold a
-// certificate to.
+// subject checks the limits of X.520: other programs refuse a certificate that exceeds them.
 func (r *report) subject(s *Subject) {
 	for _, field := range []struct {
 		key, value string
@@ -121,7 +120,7 @@ func (r *report) subject(s *Subject) {
 		`%q is no mail address: write one such as "it@clinic.example", in ASCII`, s.Email)
 }
 
-func isUnprintable(c rune) bool { return !unicode.IsPrint(c) } // the blank is the only space that can be
+func isUnprintable(c rune) bool { return !unicode.IsPrint(c) } // of all spaces, only the blank is printable
 
 // word reports an error if a value isn't one of the words.
 func (r *report) word(path, value string, words ...string) {
@@ -152,7 +151,7 @@ func (r *report) paths() {
 	r.cfg.eachFile(func(f File, path *string) { r.path(pathOf(f.Tunnel, f.Key), path) })
 }
 
-// path makes a file name absolute: it counts from the folder of the config.
+// path makes a file name absolute. A relative path starts in the folder of the config.
 func (r *report) path(path string, file *string) {
 	if strings.ContainsFunc(*file, unicode.IsControl) {
 		if namesSecret(path) {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// letsEncrypt is where most people get their certificates.
+// letsEncrypt is the default, as most people get their certificates there.
 const letsEncrypt = "https://acme-v02.api.letsencrypt.org/directory"
 
 const byACME = "has no place beside acme, by which the tunnel gets its certificate: remove one of the two"
@@ -14,7 +14,7 @@ const byACME = "has no place beside acme, by which the tunnel gets its certifica
 func (r *report) acme(i int, t *Tunnel) {
 	table := tunnelKey(i, "acme")
 	if t.Mode == ModeClient || r.wrong[table] || !r.cfg.positions.has(table) {
-		t.ACME = ACME{} // mode says that it has no place there
+		t.ACME = ACME{} // the check of the mode reports the table of a client tunnel
 		return
 	}
 	r.check(tunnelKey(i, "cert"), t.Cert == "", byACME)
@@ -79,8 +79,8 @@ func (r *report) acmeChallenge(i int, t *Tunnel) {
 	}
 }
 
-// acmeBinding checks the external account binding, by which a CA knows whose
-// customer an account is.
+// acmeBinding checks the external account binding. By it a CA knows which customer an account
+// belongs to.
 func (r *report) acmeBinding(table string, a *ACME) {
 	kid, key := join(table, "eab_kid"), join(table, "eab_key_file")
 	if !r.wrong[kid] && !r.wrong[key] {

@@ -10,15 +10,14 @@ const targetMissing = `is missing: write where to connect to, such as "127.0.0.1
 
 func (r *report) tunnels(tunnels []Tunnel) {
 	if len(tunnels) == 0 && !r.wrong["tunnel"] {
-		// No more than a warning: a service may start before it has its first
-		// tunnel.
+		// This is only a warning, because a service may start before it has its first tunnel.
 		text := "there is no tunnel yet: uncomment one of the examples"
 		if strings.TrimSpace(r.cfg.positions.src) == "" {
 			text = "the file is empty: delete it, and `tlstunnel init` writes a commented one"
 		}
 		r.add("", true, func() string { return text + ", or write a [[tunnel]] with name, mode, listen and target" })
 	}
-	names := map[string]int{} // to the first tunnel that has it
+	names := map[string]int{} // name to the first tunnel that has it
 	for i := range tunnels {
 		t := &tunnels[i]
 		r.name(i, t, names)
@@ -51,7 +50,8 @@ func (r *report) name(i int, t *Tunnel, names map[string]int) {
 	r.errorf(path, "is the same as that of the tunnel in line %d: each needs its own%s", r.line(j, "name"), copied(t, &r.cfg.Tunnels[j]))
 }
 
-// copied reports two tunnels that look like one tunnel pasted twice.
+// copied returns a question for the end of an error if two tunnels look like one that was pasted
+// twice.
 func copied(a, b *Tunnel) string {
 	if a.Name == b.Name && a.Listen == b.Listen && a.Listen != "" {
 		return "; is this tunnel in the file twice?"
@@ -59,7 +59,7 @@ func copied(a, b *Tunnel) string {
 	return ""
 }
 
-// line is where a key of a tunnel is.
+// line returns the line of a tunnel's key.
 func (r *report) line(tunnel int, key string) int {
 	p := &r.cfg.positions
 	return p.line(p.offset(tunnelKey(tunnel, key)))
@@ -129,7 +129,7 @@ func (r *report) target(path, text string, t *Tunnel, listen address) {
 	}
 }
 
-// certificates checks what names a certificate or CA.
+// certificates checks the keys that name a certificate or a CA.
 func (r *report) certificates(i int, t *Tunnel) {
 	cert, key, clientCA := tunnelKey(i, "cert"), tunnelKey(i, "key"), tunnelKey(i, "client_ca")
 	password := tunnelKey(i, "key_password_file")
@@ -160,7 +160,7 @@ func (r *report) certificates(i int, t *Tunnel) {
 	}
 }
 
-// authorization checks what is asked of a certificate beside its CA.
+// authorization checks the keys that demand more of a certificate than its CA.
 func (r *report) authorization(i int, t *Tunnel) {
 	allow, crl, crlExpired := tunnelKey(i, "allow"), tunnelKey(i, "crl"), tunnelKey(i, "crl_expired")
 	asks := t.Mode != ModeServer || t.ClientAuth == ClientAuthRequire || r.wrong[tunnelKey(i, "client_auth")]

@@ -15,7 +15,7 @@ type unit struct {
 }
 
 var durationUnits = []unit{
-	{"ms", int64(time.Millisecond)}, // before m, whose name it starts with
+	{"ms", int64(time.Millisecond)}, // must come before m, because "ms" starts with "m"
 	{"s", int64(time.Second)},
 	{"m", int64(time.Minute)},
 	{"h", int64(time.Hour)},
@@ -25,11 +25,11 @@ var durationUnits = []unit{
 
 var sizeUnits = []unit{{"KB", 1 << 10}, {"MB", mib}, {"GB", 1 << 30}}
 
-// durationExamples are for advice, by the unit that the value mostly has.
+// durationExamples are the examples in advice, by the usual unit of the value.
 var durationExamples = map[string][2]string{"s": {"10s", "1h30m"}, "d": {"30d", "1y"}}
 
-// parseDuration reads "10s", "500ms", "1h30m", "90d", "20y". The unit, "s" or
-// "d", is the one that the advice shows. Errors go on after the text.
+// parseDuration reads "10s", "500ms", "1h30m", "90d", "20y". The advice in an error shows the
+// unit, "s" or "d". The error is the end of a sentence that begins with the text.
 func parseDuration(text, unit string) (time.Duration, error) {
 	examples := durationExamples[unit]
 	if strings.HasPrefix(text, "-") {
@@ -56,7 +56,8 @@ func parseDuration(text, unit string) (time.Duration, error) {
 	return time.Duration(sum), nil
 }
 
-// parseSize reads "500KB", "20MB", "1GB". Errors go on after the text.
+// parseSize reads "500KB", "20MB", "1GB". The error is the end of a sentence that begins with the
+// text.
 func parseSize(text string) (int64, error) {
 	digits, after := cutNumber(text)
 	if digits != "" && after == "" {
@@ -103,8 +104,8 @@ func times(digits, rest string, units []unit) (n int64, after string, err error)
 	return 0, "", fmt.Errorf("has an unknown unit (units: %s)", strings.Join(names, " "))
 }
 
-// parsePrefix reads "10.0.0.0/8", or "10.0.0.7" for that one address. Errors
-// go on after the text.
+// parsePrefix reads "10.0.0.0/8", or "10.0.0.7" for that one address. The error is the end of a
+// sentence that begins with the text.
 func parsePrefix(text string) (netip.Prefix, error) {
 	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
 		addr = addr.Unmap()
