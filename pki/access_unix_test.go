@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// What root installs in the folder of the config, the service's account can read, and
-// nobody else.
+// What root installs in the config's folder, the account of the service can read, and no
+// other account.
 func TestInstallForService(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to make a folder for a group")

@@ -30,8 +30,8 @@ func openAuthority(t *testing.T, dir string, now time.Time) *Authority {
 	return a
 }
 
-// TestOpenAuthorityAfterRotation lets the CA become another one while somebody
-// waits for it: the last to come must not sign with the CA before.
+// TestOpenAuthorityAfterRotation replaces the CA while an OpenAuthority waits for the lock.
+// The waiting call must not sign with the former CA.
 func TestOpenAuthorityAfterRotation(t *testing.T) {
 	store, next := ensure(t, nil), ensure(t, nil)
 	first := openAuthority(t, store.Dir, now)
@@ -204,7 +204,7 @@ func TestRevoke(t *testing.T) {
 	}
 }
 
-// longCRL is a list of our own CA that revokes 23 certificates that the index doesn't know.
+// longCRL is a list of our own CA that revokes 23 certificates that aren't in the index.
 func longCRL(t *testing.T, store *Store) []byte {
 	t.Helper()
 	ca, err := layoutOf(store.Dir).readCA()
@@ -222,9 +222,9 @@ func longCRL(t *testing.T, store *Store) []byte {
 	return asPEM("X509 CRL", der)
 }
 
-// TestRevokeFullDisk lets the disk be full at each byte that a revocation writes: either
-// nothing was changed or the index knows it, which our tunnels go by. Another try
-// completes it.
+// TestRevokeFullDisk fills the disk at each byte that a revocation writes. Either nothing has
+// changed, or the revocation is in the index, which our tunnels read. Another try completes
+// it.
 func TestRevokeFullDisk(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("needs RLIMIT_FSIZE")
@@ -262,8 +262,8 @@ func TestRevokeFullDisk(t *testing.T) {
 	}
 }
 
-// TestRevokeWithoutCRL: what can't be put on the CRL is no reason not to revoke more, but
-// nothing is issued meanwhile.
+// TestRevokeWithoutCRL: if the CRL can't be written, the CA still revokes more certificates,
+// but issues none.
 func TestRevokeWithoutCRL(t *testing.T) {
 	store := ensure(t, nil)
 	a := openAuthority(t, store.Dir, now)
@@ -306,8 +306,8 @@ func ownCRL(t *testing.T, store *Store) certfile.CRL {
 	return crls[0]
 }
 
-// TestRefreshCRL: none without a revocation; then anew at half of its life, or when
-// it is gone.
+// TestRefreshCRL: without a revocation there is no CRL. Afterwards it is signed anew at half
+// of its life, or if the file is gone.
 func TestRefreshCRL(t *testing.T) {
 	store := ensure(t, nil)
 	refresh := func(at time.Time, want bool) {
@@ -340,7 +340,8 @@ func TestRefreshCRL(t *testing.T) {
 	}
 	refresh(now, true)
 
-	// The clock was two years ahead when it was signed: nobody would take it until then.
+	// The clock was two years ahead when the CRL was signed, so no program would accept it
+	// until then.
 	ahead := now.Add(2 * 365 * 24 * time.Hour)
 	refresh(ahead, true)
 	number := ownCRL(t, store).Number
@@ -351,8 +352,8 @@ func TestRefreshCRL(t *testing.T) {
 	refresh(now, false)
 }
 
-// TestRefreshCRLWithoutIndex: who was revoked stays it, though the index that said
-// so is lost and has been begun anew.
+// TestRefreshCRLWithoutIndex: the index is lost and has been begun anew. What it had revoked
+// stays revoked.
 func TestRefreshCRLWithoutIndex(t *testing.T) {
 	store := ensure(t, nil)
 	a := openAuthority(t, store.Dir, now)
@@ -380,7 +381,8 @@ func TestRefreshCRLWithoutIndex(t *testing.T) {
 	}
 }
 
-// TestRevokeAfterRotation: what the CA before has issued gets on that CA's CRL.
+// TestRevokeAfterRotation: a certificate that the former CA issued gets on the CRL of that
+// CA.
 func TestRevokeAfterRotation(t *testing.T) {
 	before := ensure(t, nil)
 	s := testSettings(before.Dir)
@@ -410,7 +412,8 @@ func TestRevokeAfterRotation(t *testing.T) {
 	}
 }
 
-// TestTornIndex: what a kill left of a line is ignored, and cut by the next.
+// TestTornIndex: the index may end with part of a line, left by a kill. A reader ignores that
+// part, and the next writer cuts it off.
 func TestTornIndex(t *testing.T) {
 	store := ensure(t, nil)
 	file := IndexFile(store.Dir)
@@ -459,7 +462,8 @@ func revokeChild(s Settings) error {
 	return a.Revoke(found, "keyCompromise")
 }
 
-// TestTwoIssue: no line of the index is lost, and no serial number is there twice.
+// TestTwoIssue: with two processes that issue, no line of the index is lost, and no serial
+// number is used twice.
 func TestTwoIssue(t *testing.T) {
 	store := ensure(t, nil)
 	var waits []func() ([]string, error)
@@ -480,9 +484,9 @@ func TestTwoIssue(t *testing.T) {
 	}
 }
 
-// TestKillAuthority kills issue, sign and revoke at each step. What is given out is in the
-// index, what the index says is revoked is on the CRL after the next command, and
-// that one succeeds.
+// TestKillAuthority kills issue, sign and revoke at each step. Every certificate that was
+// given out is in the index. The next command succeeds, and after it the CRL has all that the
+// index says is revoked.
 func TestKillAuthority(t *testing.T) {
 	for _, act := range []string{"issue", "sign", "revoke"} {
 		killEach(t, act, prepareFirstRun, func(t *testing.T, dir string) {
@@ -510,8 +514,8 @@ func TestKillAuthority(t *testing.T) {
 	}
 }
 
-// TestIssueAfterKill: the temporary files of a killed command, a key among them, go
-// with the next one for the same name.
+// TestIssueAfterKill: a killed command leaves temporary files, a key among them. The next
+// command for the same name removes them.
 func TestIssueAfterKill(t *testing.T) {
 	a := openAuthority(t, ensure(t, nil).Dir, now)
 	out := t.TempDir()
@@ -526,7 +530,7 @@ func TestIssueAfterKill(t *testing.T) {
 	}
 }
 
-// TestIssueExact: the end that was asked for, or an error.
+// TestIssueExact: a certificate ends when it was asked to, or there is an error.
 func TestIssueExact(t *testing.T) {
 	store := ensure(t, nil)
 	a := openAuthority(t, store.Dir, now)

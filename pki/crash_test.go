@@ -32,8 +32,8 @@ func startChild(t *testing.T, dir string, env ...string) (wait func() (output []
 	}
 }
 
-// TestKill kills Ensure at each of its steps in turn. The next one must go on by
-// itself.
+// TestKill kills Ensure at each of its steps in turn. The next Ensure must complete the PKI
+// by itself.
 func TestKill(t *testing.T) {
 	for _, start := range []struct {
 		name    string
@@ -64,8 +64,8 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// killEach runs what a child does, "" for Ensure, after prepare, once to the end, and
-// then with a kill at each step, after which it calls look.
+// killEach runs what a child does, "" for Ensure, after prepare: once to the end, and then
+// with a kill at each step. After each kill it calls look.
 func killEach(t *testing.T, does string, prepare, look func(t *testing.T, dir string)) {
 	dir := filepath.Join(t.TempDir(), "state", "pki")
 	prepare(t, dir)
@@ -117,8 +117,8 @@ func recoverAfterKill(t *testing.T, dir string) {
 	}
 }
 
-// TestResume lets a leftover be the other half of what is there. The keys and
-// certificates stay those that were made.
+// TestResume: the half that is missing is there as a leftover. The keys and certificates stay
+// those that were made.
 func TestResume(t *testing.T) {
 	for _, names := range []string{"ca.crt", "ca.key", "server.crt", "server.key", "ca.crt server.crt", "ca.key server.crt"} {
 		first := ensure(t, nil)
@@ -140,8 +140,8 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// TestResumeNothingElse puts something else in the place of the other half: the
-// half is reported as if there were no leftover.
+// TestResumeNothingElse puts something else in the place of the leftover. The half is
+// reported as if there were none.
 func TestResumeNothingElse(t *testing.T) {
 	other := ensure(t, nil).Dir
 	otherCA := func(t *testing.T, dir string) {
@@ -238,8 +238,7 @@ func TestManyProcessesAtOnce(t *testing.T) {
 	}
 }
 
-// TestFullDisk lets the disk be full at the first key, and at the first
-// certificate.
+// TestFullDisk makes the disk full at the first key, and at the first certificate.
 func TestFullDisk(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("needs RLIMIT_FSIZE")

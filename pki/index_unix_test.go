@@ -12,8 +12,8 @@ import (
 	"tlstunnel/internal/testkit"
 )
 
-// TestIndexIsATrap: the owner of the folder can't make a reader of the index wait for
-// ever, or take all memory.
+// TestIndexIsATrap: by what the owner of the folder puts in the place of the index, a reader
+// can't be made to wait for ever or to use up all memory.
 func TestIndexIsATrap(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

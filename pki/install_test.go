@@ -25,7 +25,7 @@ import (
 	"tlstunnel/pki/certfile"
 )
 
-// company is a CA with one in between.
+// company is a root and an intermediate CA.
 type company struct {
 	dir                string
 	root, middle, leaf *x509.Certificate
@@ -40,7 +40,7 @@ func newCompany(t *testing.T) *company {
 	return c
 }
 
-// issue lets the last CA that there is sign.
+// issue signs with the intermediate CA, or with the root if there is no other.
 func (c *company) issue(t *testing.T, name string, change func(*x509.Certificate)) (*x509.Certificate, crypto.Signer) {
 	t.Helper()
 	key := testkit.NewKey()
@@ -67,7 +67,7 @@ func (c *company) issueFor(t *testing.T, name string, key crypto.Signer, change 
 	return made.Certificate
 }
 
-// encryptKey encrypts a key's file, and returns that of the password.
+// encryptKey encrypts a key's file, and returns the path of the file with the password.
 func (c *company) encryptKey(t *testing.T, name string) (passwordFile string) {
 	t.Helper()
 	file := filepath.Join(c.dir, name)
@@ -95,7 +95,7 @@ func (c *company) prepare(certs ...*x509.Certificate) (*Installation, error) {
 	return PrepareInstall(Source{File: file, KeyFile: filepath.Join(c.dir, "leaf.key")}, c.place(), now)
 }
 
-// A chain in any order is put right; what is missing or too much is said.
+// Install puts a chain into order, and says what is missing or too much.
 func TestInstallOrder(t *testing.T) {
 	c := newCompany(t)
 	stranger := newCompany(t).root
@@ -168,8 +168,8 @@ func TestInstallErrors(t *testing.T) {
 	}
 }
 
-// A key beside the certificate that can't be read is the reason, unless the key is
-// somewhere else.
+// If the key beside the certificate can't be read, the error says so, unless the place has a
+// key.
 func TestInstallUnreadableKey(t *testing.T) {
 	c := newCompany(t)
 	key := readFile(t, filepath.Join(c.dir, "leaf.key"))
@@ -185,7 +185,7 @@ func TestInstallUnreadableKey(t *testing.T) {
 	}
 }
 
-// Who signs without being a CA is told.
+// A certificate whose signer isn't a CA is refused.
 func TestInstallFalseSigner(t *testing.T) {
 	c := newCompany(t)
 	c.middle, c.middleKey = c.issue(t, "middle", func(*x509.Certificate) {})
@@ -196,7 +196,7 @@ func TestInstallFalseSigner(t *testing.T) {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 
-	// One that has renewed itself with the same key isn't signed by another.
+	// A self-signed certificate that was renewed with the same key has no other signer.
 	var renewed []*x509.Certificate
 	for range 2 {
 		template := &x509.Certificate{Subject: pkix.Name{CommonName: "self"}}
@@ -227,7 +227,7 @@ func TestCheckCAs(t *testing.T) {
 	}
 }
 
-// At every instant the place has a pair that fits.
+// At every moment there is a certificate in the place that fits its key.
 func TestInstallIsAtomic(t *testing.T) {
 	c := newCompany(t)
 	place := c.place()
@@ -264,7 +264,7 @@ func TestInstallIsAtomic(t *testing.T) {
 	}
 }
 
-// installChild puts the leaf in the folder into its place.
+// installChild installs the leaf that is in the folder.
 func installChild(s Settings) error {
 	c := company{dir: s.Dir}
 	in, err := PrepareInstall(Source{File: filepath.Join(c.dir, "leaf.crt"), KeyFile: filepath.Join(c.dir, "leaf.key")}, c.place(), now)
@@ -275,9 +275,9 @@ func installChild(s Settings) error {
 	return err
 }
 
-// TestKillInstall: after a kill at any step the place has a pair that fits, and the
-// next installation leaves what one without a kill does, also where the place leads
-// elsewhere by symlinks.
+// TestKillInstall: after a kill at any step the certificate in the place fits its key. The
+// next installation leaves the same files as one without a kill, also if symlinks lead from
+// the place to another.
 func TestKillInstall(t *testing.T) {
 	t.Run("files", func(t *testing.T) { killInstall(t, false) })
 	t.Run("symlinks", func(t *testing.T) { killInstall(t, true) })
@@ -331,8 +331,8 @@ func killInstall(t *testing.T, links bool) {
 	}
 }
 
-// TestKillExport: what is there of the CA's certificate is whole, and the next
-// export completes it.
+// TestKillExport: after a kill, a file with the CA's certificate is complete or isn't there.
+// The next export completes the rest.
 func TestKillExport(t *testing.T) {
 	killEach(t, "export", prepareFirstRun, func(t *testing.T, dir string) {
 		ca, out := open(t, dir).CA, filepath.Dir(dir)
@@ -351,7 +351,7 @@ func TestKillExport(t *testing.T) {
 	})
 }
 
-// An encrypted key isn't replaced by one that is plain.
+// Install doesn't replace an encrypted key by a plain one.
 func TestInstallKeepsEncryption(t *testing.T) {
 	old, c := newCompany(t), newCompany(t)
 	password := old.encryptKey(t, "leaf.key")

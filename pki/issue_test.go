@@ -37,7 +37,7 @@ func TestKeyTypes(t *testing.T) {
 	}
 }
 
-// verify has the chain verified by Go and by openssl, in both roles.
+// verify lets Go and openssl verify the chain, in both roles.
 func verify(t *testing.T, store *Store) {
 	t.Helper()
 	roots := x509.NewCertPool()
@@ -60,7 +60,7 @@ func verify(t *testing.T, store *Store) {
 	testkit.Run(t, "openssl", "verify", "-attime", at, "-x509_strict", "-purpose", "sslclient", "-verify_ip", "192.0.2.7", "-CAfile", l.caCert, l.serverCert)
 }
 
-// TestTutorial issues what the tutorial issues with six openssl commands.
+// TestTutorial issues the certificates for which the tutorial needs six openssl commands.
 func TestTutorial(t *testing.T) {
 	store := ensure(t, func(s *Settings) {
 		s.KeyType = "rsa-2048"
@@ -170,7 +170,7 @@ func TestDNSNames(t *testing.T) {
 	}
 }
 
-// TestOddMachines has names that a certificate can't take.
+// TestOddMachines: machines with names that a certificate can't have.
 func TestOddMachines(t *testing.T) {
 	long := strings.Repeat("a", 63)
 	for _, test := range []struct {
@@ -211,8 +211,8 @@ func TestLookUpMachine(t *testing.T) {
 	}
 }
 
-// TestAppleLife: what is asked for as 825 days has no more from begin to end, and what is
-// asked for as more is more.
+// TestAppleLife: a certificate for 825 days lasts no longer than that from its begin to its
+// end. If more days are asked for, it lasts longer.
 func TestAppleLife(t *testing.T) {
 	const life = appleDays * day
 	for _, validity := range []time.Duration{day, life - day, life, life + day, 3650 * day} {
@@ -244,8 +244,8 @@ func TestAppleLife(t *testing.T) {
 	}
 }
 
-// TestLongName: a DNS name of 65 letters and more is one of the certificate's, and too long
-// for its common name.
+// TestLongName: a DNS name of more than 64 letters is among the names of a certificate, but
+// is too long for its common name.
 func TestLongName(t *testing.T) {
 	const long = "imaging-archive-front-service.imaging-archive-front-system.cluster.example"
 	store := ensure(t, nil)

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// limitFileSize makes writes fail as on a full disk, but for the errno.
+// limitFileSize makes writes fail as on a full disk. Only the errno differs.
 func limitFileSize(bytes string) {
 	n, err := strconv.ParseUint(bytes, 10, 64)
 	if err != nil {

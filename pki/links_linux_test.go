@@ -11,8 +11,8 @@ import (
 	"tlstunnel/internal/testkit"
 )
 
-// TestLinksInFolder: whatever file of the PKI the owner of its folder has replaced by a
-// link to one of root's, or by another name of it, no command of root's changes that.
+// TestLinksInFolder: the owner of the PKI's folder replaces a file by a symlink or a hard
+// link to a file of root's. No command that root runs changes that file.
 func TestLinksInFolder(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("root alone has rights in a folder of somebody else's")

@@ -16,9 +16,9 @@ import (
 	"tlstunnel/pki/certfile"
 )
 
-// A test that needs a second process starts this test binary again with these set: the
-// child calls Ensure, or what childDoes says, and ends, at the step childKill if that is
-// set.
+// A test that needs a second process starts this test binary again with these variables set.
+// The child calls Ensure, or does what childDoes says. If childKill is set, the child ends at
+// that step.
 const (
 	childDir   = "PKI_TEST_DIR"
 	childKill  = "PKI_TEST_KILL"  // the number of the step, counted from 1

@@ -14,7 +14,7 @@ import (
 	"tlstunnel/pki/certfile"
 )
 
-// TestIssuePKCS12 reads what it made the way a tunnel does.
+// TestIssuePKCS12 reads the files that it made in the same way as a tunnel.
 func TestIssuePKCS12(t *testing.T) {
 	store := ensure(t, nil)
 	a := openAuthority(t, store.Dir, now)

@@ -140,7 +140,7 @@ func TestPresence(t *testing.T) {
 	}
 }
 
-// outcome writes paths and messages with the folder as DIR.
+// outcome is a text of paths and messages, in which the folder is DIR.
 func outcome(dir string, created []string, err error) string {
 	if err != nil {
 		quoted := strings.Trim(fmt.Sprintf("%q", dir+string(filepath.Separator)), `"`)
@@ -179,7 +179,7 @@ func TestOpenNeverWrites(t *testing.T) {
 	}
 }
 
-// TestOpenNotExist checks what the next start would fail on: it isn't just that
+// TestOpenNotExist: if the next start would fail, Open's error isn't the one that says that
 // there is nothing yet.
 func TestOpenNotExist(t *testing.T) {
 	for name, change := range map[string]func(dir string) error{
@@ -387,8 +387,8 @@ func TestReadOnlyFolder(t *testing.T) {
 	}
 }
 
-// TestFailureWhilePublishing lets another program make ca.crt when ca.key is
-// there already: what Ensure made goes, what it didn't make stays.
+// TestFailureWhilePublishing: another program makes ca.crt when ca.key is already there.
+// Ensure removes what it made, and nothing else.
 func TestFailureWhilePublishing(t *testing.T) {
 	defer func() { atomicfile.TestOnlyStep = func(string) {} }()
 	dir := filepath.Join(t.TempDir(), "pki")
@@ -428,8 +428,8 @@ func TestLockObeysContext(t *testing.T) {
 	}
 }
 
-// TestCutOffFiles cuts each file at several places: all of it must be noticed,
-// and nothing of a key may get into an error.
+// TestCutOffFiles cuts each file at several places. Open must notice each cut, and no error
+// may contain a part of a key.
 func TestCutOffFiles(t *testing.T) {
 	for _, name := range []string{"ca.key", "ca.crt", "server.key", "server.crt"} {
 		dir := ensure(t, nil).Dir

@@ -60,8 +60,8 @@ func TestRenewalDue(t *testing.T) {
 	}
 }
 
-// TestNoRenewalStorm lets the CA's end be the limit: one more certificate, then
-// no other, as it would last no longer.
+// TestNoRenewalStorm: a certificate can't outlast its CA. There is one more certificate that
+// ends with the CA, and then none, because it would last no longer.
 func TestNoRenewalStorm(t *testing.T) {
 	store := ensure(t, func(s *Settings) { s.CAValidity, s.CertValidity = 100*day, 90*day })
 	s := testSettings(store.Dir)
@@ -144,8 +144,8 @@ func TestRenewKey(t *testing.T) {
 	}
 }
 
-// TestRenewFullDisk: what a full disk doesn't let be made isn't in the index either, and
-// the pair stays as it was.
+// TestRenewFullDisk: if a full disk prevents a certificate, the certificate isn't in the
+// index either, and the pair stays as it was.
 func TestRenewFullDisk(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("needs RLIMIT_FSIZE")
@@ -164,8 +164,8 @@ func TestRenewFullDisk(t *testing.T) {
 	}
 }
 
-// TestRevokeFormerServers: with a new key, whoever has the old one is believed no longer,
-// whatever own CA its certificates are from.
+// TestRevokeFormerServers: after a change of the key, the former server certificates are
+// revoked, whichever of our own CAs issued them.
 func TestRevokeFormerServers(t *testing.T) {
 	store := ensure(t, nil)
 	s := testSettings(store.Dir)
@@ -225,8 +225,8 @@ func TestExpiredIsRenewed(t *testing.T) {
 	}
 }
 
-// TestClockWasAhead: the clock was two years ahead when the certificate was renewed, and is
-// right now. A start renews it, a running service finds it due at once.
+// TestClockWasAhead: the clock was two years ahead at the renewal, and is right now. A start
+// renews the certificate, and a running service finds a renewal due at once.
 func TestClockWasAhead(t *testing.T) {
 	first := ensure(t, nil)
 	s := testSettings(first.Dir)
@@ -250,8 +250,8 @@ func TestClockWasAhead(t *testing.T) {
 	}
 }
 
-// TestClockIsBehind: with a clock that isn't set yet, the PKI is used as it is, with a
-// warning that also says what to do if the clock is right. Nothing is made by such a clock.
+// TestClockIsBehind: if the clock isn't set yet, the PKI is used as it is. A warning also
+// says what to do if the clock is right. No certificate is made by such a clock.
 func TestClockIsBehind(t *testing.T) {
 	first := ensure(t, nil)
 	s := testSettings(first.Dir)

@@ -23,7 +23,7 @@ import (
 	"tlstunnel/pki/certfile"
 )
 
-// greedy asks for all that it mustn't get.
+// greedy asks for everything that it must not get.
 func greedy() *x509.CertificateRequest {
 	return &x509.CertificateRequest{
 		Subject: pkix.Name{
@@ -89,7 +89,7 @@ func TestNewCSR(t *testing.T) {
 	}
 }
 
-// TestSignGreedy: what isn't copied is told, and isn't in the certificate.
+// TestSignGreedy: what isn't copied is reported, and isn't in the certificate.
 func TestSignGreedy(t *testing.T) {
 	store := ensure(t, nil)
 	a := openAuthority(t, store.Dir, now)
@@ -132,7 +132,7 @@ func TestSignGreedy(t *testing.T) {
 	}
 }
 
-// TestSignNames: whence the name of the file and the names of a server come.
+// TestSignNames: where the file name and the names of a server come from.
 func TestSignNames(t *testing.T) {
 	a := openAuthority(t, ensure(t, nil).Dir, now)
 	key := newKey(t, "ecdsa-p256")
@@ -174,7 +174,7 @@ func TestSignNames(t *testing.T) {
 	}
 }
 
-// TestBadCSR: each is refused in one sentence, and the index stays as it was.
+// TestBadCSR: each bad request is refused in one sentence, and the index stays as it was.
 func TestBadCSR(t *testing.T) {
 	store := ensure(t, nil)
 	a := openAuthority(t, store.Dir, now)
@@ -225,7 +225,7 @@ func TestBadCSR(t *testing.T) {
 	}
 }
 
-// hugeCSR has a key that takes minutes to verify a signature with.
+// hugeCSR has a key with which verifying a signature takes minutes.
 func hugeCSR(t *testing.T) []byte {
 	t.Helper()
 	signed, err := x509.ParseCertificateRequest(makeCSR(t, greedy(), testkit.RSAKey(2048)))
@@ -290,8 +290,8 @@ func signChild(s Settings) error {
 	return err
 }
 
-// TestKillNewCSR: a request is never there without its key, and what is there is
-// whole.
+// TestKillNewCSR: after a kill there is no request without its key, and every file is
+// complete.
 func TestKillNewCSR(t *testing.T) {
 	killEach(t, "csr", prepareFirstRun, func(t *testing.T, dir string) {
 		base := filepath.Join(filepath.Dir(dir), "pacs.example")

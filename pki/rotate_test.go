@@ -13,8 +13,8 @@ import (
 	"tlstunnel/pki/certfile"
 )
 
-// trusts says whether a client that trusts only root accepts the server, by Go and
-// by openssl.
+// trusts reports whether a client that trusts only root accepts the server. Go and openssl
+// are such clients.
 func trusts(t *testing.T, store *Store, root *x509.Certificate) bool {
 	t.Helper()
 	roots, above := x509.NewCertPool(), x509.NewCertPool()
@@ -109,7 +109,8 @@ func TestCancelRotation(t *testing.T) {
 	recoverAfterKill(t, first.Dir)
 }
 
-// TestRotationUnfinished: why a killed rotation has a server certificate made anew.
+// TestRotationUnfinished: a rotation was killed. The reason for the new server certificate
+// says so.
 func TestRotationUnfinished(t *testing.T) {
 	first := ensure(t, nil)
 	s := testSettings(first.Dir)
@@ -142,8 +143,8 @@ func rotated(t *testing.T, dir string) {
 	}
 }
 
-// TestKillRotation kills each stage at each of its steps in turn. The next start
-// completes it or takes it back.
+// TestKillRotation kills each stage at each of its steps in turn. The next start completes
+// the stage or takes it back.
 func TestKillRotation(t *testing.T) {
 	whole := func(t *testing.T, dir string) {
 		store, _, err := Ensure(t.Context(), testSettings(dir), now)

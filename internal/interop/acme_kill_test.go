@@ -26,14 +26,14 @@ import (
 	"tlstunnel/pki/acme"
 )
 
-// asOrder in the environment, a [acme.Settings] in JSON, makes the test binary order a
-// certificate by it, and end at the step that killAt says.
+// asOrder is an environment variable with a [acme.Settings] in JSON. It makes the test binary
+// order a certificate with them, and end at the step that killAt names.
 const (
 	asOrder = "TLSTUNNEL_INTEROP_ORDER"
 	killAt  = "TLSTUNNEL_INTEROP_KILL"
 )
 
-// order prints each step: a change of the disk, or a request to the CA.
+// order prints each step, which is a change on disk or a request to the CA.
 func order(text string) int {
 	var a acme.Settings
 	if err := json.Unmarshal([]byte(text), &a); err != nil {
@@ -62,9 +62,9 @@ func order(text string) int {
 
 func always(tls.Certificate) bool { return true }
 
-// TestACMEKill kills an order, the first one and a renewal, at each of its steps.
-// What is there then is whole, and the next order succeeds and leaves no other
-// files than one without a kill.
+// TestACMEKill kills an order, the first one and a renewal, at each of its steps. Every file
+// that is there then is complete. The next order succeeds, and leaves the same files as one
+// without a kill.
 func TestACMEKill(t *testing.T) {
 	p := preparePebble(t)
 	p.env = []string{"PEBBLE_VA_ALWAYS_VALID=1", "PEBBLE_WFE_NONCEREJECT=0", "PEBBLE_AUTHZREUSE=100"}
@@ -116,7 +116,7 @@ func TestACMEKill(t *testing.T) {
 	}
 }
 
-// orderSteps counts them.
+// orderSteps counts the steps of an order.
 func orderSteps(t *testing.T, in func(string) acme.Settings, kind, done string) int {
 	t.Helper()
 	a := in(t.TempDir())
@@ -137,7 +137,7 @@ func prepareOrder(t *testing.T, kind, done string, a acme.Settings) {
 	}
 }
 
-// runOrder orders in a process of its own.
+// runOrder runs an order in a process of its own.
 func runOrder(t *testing.T, a acme.Settings, kill int) (steps []string, err error) {
 	t.Helper()
 	text, err := json.Marshal(a)

@@ -38,7 +38,7 @@ type pebble struct {
 	env     []string
 }
 
-// preparePebble chooses where a Pebble will be, but doesn't start it.
+// preparePebble chooses the address of a Pebble, but doesn't start it.
 func preparePebble(t *testing.T) *pebble {
 	t.Helper()
 	name := os.Getenv("TLSTUNNEL_PEBBLE")
@@ -54,7 +54,7 @@ func preparePebble(t *testing.T) *pebble {
 	return p
 }
 
-// start starts it. It asks at these addresses for its challenges.
+// start starts Pebble, which looks for its challenges at these addresses.
 func (p *pebble) start(t *testing.T, tlsListen, httpListen string) {
 	t.Helper()
 	port := func(address string) int {
@@ -70,7 +70,7 @@ func (p *pebble) start(t *testing.T, tlsListen, httpListen string) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(p.binary, "-config", writeFile(t, p.root.dir, "pebble.json", string(text)))
-	// It refuses one of five requests for their nonce, as a CA may.
+	// Pebble refuses one of five requests for their nonce, as a CA may.
 	cmd.Env = append(append(os.Environ(), "PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=20", "PEBBLE_AUTHZREUSE=0"), p.env...)
 	p.program = start(t, cmd)
 	if !p.accepts(t, p.address) {
@@ -78,12 +78,12 @@ func (p *pebble) start(t *testing.T, tlsListen, httpListen string) {
 	}
 }
 
-// table is the part of a config that asks it.
+// table is the acme table of a config that uses this CA.
 func (p *pebble) table(more string) string {
 	return fmt.Sprintf("acme = { directory = %q, directory_ca = %q, domains = [%q]%s }", "https://"+p.address+"/dir", p.root.cert, "localhost", more)
 }
 
-// issuer is the CA of the certificates that it issues, another one at each start.
+// issuer is the CA certificate of what Pebble issues. It is another one after each start.
 func (p *pebble) issuer(t *testing.T) *x509.CertPool {
 	t.Helper()
 	pool := x509.NewCertPool()
@@ -131,7 +131,7 @@ func (tun *tunnel) waitRecords(t *testing.T, msg string, count int) []record {
 	return found
 }
 
-// wantFailure waits for an attempt that failed, for a reason that has the texts.
+// wantFailure waits for a failed attempt whose reason has all of the texts.
 func (tun *tunnel) wantFailure(t *testing.T, count int, texts ...string) {
 	t.Helper()
 	got := tun.waitRecords(t, acmeFailed, count)[count-1]
@@ -142,9 +142,9 @@ func (tun *tunnel) wantFailure(t *testing.T, count int, texts ...string) {
 	}
 }
 
-// wantChecked takes the lines of the connections by which the CA has looked at the
-// challenge. The connections are three for each order; within a minute, five of one
-// address have a line.
+// wantChecked checks the log lines of the connections by which the CA looked at the
+// challenge. Each order makes three connections. Within a minute, the log has a line for five
+// connections of one address.
 func (tun *tunnel) wantChecked(t *testing.T, lines int) {
 	t.Helper()
 	for range lines {
@@ -183,8 +183,8 @@ func (tun *tunnel) visit(t *testing.T, roots *x509.CertPool) *x509.Certificate {
 	return c.ConnectionState().PeerCertificates[0]
 }
 
-// TestACME: while the CA is down, nobody gets in; once it is there, the tunnel has
-// a certificate, which it renews without touching a connection. The CA's own
+// TestACME: while the CA is down, the tunnel lets no peer in. Once the CA is there, the
+// tunnel gets a certificate, and renews it without an effect on any connection. The CA's own
 // connections, which have no client certificate, never reach the target.
 func TestACME(t *testing.T) {
 	p := preparePebble(t)
@@ -231,8 +231,8 @@ func TestACME(t *testing.T) {
 	}
 }
 
-// TestACMEHTTP: the other challenge, an external account binding, and a tunnel
-// that demands client certificates.
+// TestACMEHTTP: the other challenge, an external account binding, and a tunnel that demands
+// client certificates.
 func TestACMEHTTP(t *testing.T) {
 	const key = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
 	p := preparePebble(t)
@@ -255,8 +255,8 @@ func TestACMEHTTP(t *testing.T) {
 	}
 }
 
-// TestACMEFailures: a CA that wants to know its customers, a challenge that finds
-// nobody, and an account that was deactivated.
+// TestACMEFailures: a CA that demands an external account, a challenge that can't reach the
+// tunnel, and an account that was deactivated.
 func TestACMEFailures(t *testing.T) {
 	p := preparePebble(t)
 	tun := startServer(t, startEcho(t), p.table(""))
@@ -300,8 +300,8 @@ func TestACMEFailures(t *testing.T) {
 	tun.visit(t, p.issuer(t))
 }
 
-// TestACMEClock: nothing is ordered by a machine whose clock is wrong, as it would
-// take the certificate for one that isn't valid.
+// TestACMEClock: a machine whose clock is wrong orders nothing, because it would find the new
+// certificate not valid yet or expired.
 func TestACMEClock(t *testing.T) {
 	p := preparePebble(t)
 	tun := startServer(t, startEcho(t), p.table(""))
@@ -328,8 +328,8 @@ func TestACMEClock(t *testing.T) {
 			t.Errorf("%v: there is a certificate: %v", tt.skew, err)
 		}
 	}
-	// Half an hour is little enough to go on: the CA asks the tunnel, which isn't the
-	// one that wanted it.
+	// If the clock is wrong by half an hour, the order goes on. The CA asks the tunnel, not
+	// the service that made the order.
 	for range 3 {
 		tun.wantFailed(t, handshakeFailed)
 	}
@@ -362,8 +362,8 @@ func (p *pebble) deactivate(t *testing.T, tun *tunnel) {
 	}
 }
 
-// TestACMEShared: of two machines that share a folder, one orders and the other
-// takes the certificate, though the CA asks only the second one.
+// TestACMEShared: two machines share a folder. The first orders, and the second uses the
+// certificate, though the CA asks only the second.
 func TestACMEShared(t *testing.T) {
 	p := preparePebble(t)
 	first := startServer(t, startEcho(t), p.table(""))

@@ -93,7 +93,7 @@ func fingerprint(t *testing.T, cert string) string {
 	return strings.TrimSpace(hex)
 }
 
-// pin is what docs/peers.md says that openssl gives for pins.
+// pin is the value for pins, made by the openssl command in docs/peers.md.
 func pin(t *testing.T, cert string) string {
 	t.Helper()
 	out := run(t, "sh", "-c", `openssl x509 -in "$0" -noout -pubkey | openssl pkey -pubin -outform DER |

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// TestStrictALPN has servers that refuse a client for the protocols that it offers.
-// What two tlstunnels say to each other beside the config mustn't be one of them.
+// TestStrictALPN has servers that refuse a client for the protocols that it offers. Two
+// tlstunnels tell each other more than the config has, but not by a protocol in that list.
 func TestStrictALPN(t *testing.T) {
 	t.Parallel()
 	need(t, "openssl")
@@ -58,7 +58,7 @@ func TestStrictALPN(t *testing.T) {
 	})
 }
 
-// TestBareFIN kills a foreign peer, which its system makes a FIN of.
+// TestBareFIN kills a foreign peer, so that its system sends a FIN without a close_notify.
 func TestBareFIN(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

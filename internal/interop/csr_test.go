@@ -19,7 +19,7 @@ func tlstunnel(t *testing.T, args ...string) (output string, err error) {
 	return string(text), err
 }
 
-// TestOpenSSLReadsOurRequest: openssl finds our request rightly signed, and signs it.
+// TestOpenSSLReadsOurRequest: openssl verifies the signature of our request, and signs it.
 func TestOpenSSLReadsOurRequest(t *testing.T) {
 	t.Parallel()
 	need(t, "openssl")
@@ -41,8 +41,8 @@ func TestOpenSSLReadsOurRequest(t *testing.T) {
 	}
 }
 
-// TestOurCASignsOpenSSLRequest: a request for a CA and an unknown extension gets
-// neither, and openssl accepts the chain.
+// TestOurCASignsOpenSSLRequest: a request asks for a CA and for an unknown extension. The
+// certificate has neither, and openssl accepts the chain.
 func TestOurCASignsOpenSSLRequest(t *testing.T) {
 	t.Parallel()
 	need(t, "openssl")

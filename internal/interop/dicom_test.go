@@ -28,9 +28,8 @@ type storeSCP struct {
 func startSCP(t *testing.T, options ...string) *storeSCP {
 	t.Helper()
 	s := &storeSCP{t: t, path: need(t, "storescp"), dir: t.TempDir()}
-	// Left to itself, storescp listens on every address of the machine. With
-	// -id it serves one connection, as from inetd. +B writes the bytes as they
-	// came.
+	// By default, storescp listens on every address of the machine. With -id it serves one
+	// connection, as from inetd. With +B it writes the bytes as they came.
 	s.args = append([]string{"-id", "-v", "+B", "-od", s.dir}, options...)
 	s.plainServer = startPlain(t, s.serveConn)
 	return s
@@ -100,11 +99,10 @@ func TestDICOM(t *testing.T) {
 	}
 }
 
-// dcmtkProfiles are those of DCMTK's TLS profiles that are of today, with what
-// they agree on with us. Its default (+py) is BCP 195 without downgrade; the
-// extended one (+pz) takes nothing newer than TLS 1.2 in DCMTK 3.6.7. The
-// profile +px behaves like +py here. The retired ones need cipher suites that
-// crypto/tls has switched off, see TestDCMTKRetiredProfile.
+// dcmtkProfiles are those TLS profiles of DCMTK that aren't retired, with what DCMTK and we
+// agree on. The default (+py) is BCP 195 without downgrade. In DCMTK 3.6.7, the extended
+// profile (+pz) accepts nothing newer than TLS 1.2, and +px behaves like +py. The retired
+// profiles need cipher suites that crypto/tls has switched off, see TestDCMTKRetiredProfile.
 var dcmtkProfiles = []struct{ option, version string }{
 	{"+py", "TLS 1.3"},
 	{"+pz", "TLS 1.2"},
@@ -121,7 +119,7 @@ func TestDCMTKTLSClient(t *testing.T) {
 			t.Parallel()
 			scp := startSCP(t)
 			tun := startServer(t, scp.addr)
-			// DCMTK verifies the CA of our certificate, but never its name.
+			// DCMTK verifies the CA of our certificate, but never the name in it.
 			sendImage(t, file, tun.addr, profile.option, "+tla", "+cf", tun.ca())
 			scp.wantImage(t)
 			wantVersion(t, tun, profile.version)
@@ -148,7 +146,7 @@ func TestDCMTKTLSServer(t *testing.T) {
 	for _, profile := range dcmtkProfiles {
 		t.Run(profile.option+" anonymous", func(t *testing.T) {
 			t.Parallel()
-			// By default storescp wants a certificate of everybody.
+			// By default storescp demands a certificate of every client.
 			scp := startSCP(t, profile.option, "+tls", pacs.key, pacs.cert, "-ic")
 			tun := startClient(t, byName(t, scp.addr), ca.cert)
 			sendImage(t, file, tun.addr)

@@ -16,7 +16,7 @@ import (
 // The image is square, with 16 bits a pixel: 54,080,000 bytes.
 const imageEdge = 5200
 
-// Unique identifiers of DICOM (PS3.6, annex A); 2.25 is for anybody (PS3.5,
+// Unique identifiers of DICOM (PS3.6, annex A). Anybody may use those below 2.25 (PS3.5,
 // section B.2).
 const (
 	explicitVRLittleEndian = "1.2.840.10008.1.2.1"

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestInputsOfOpenSSL: every form in which openssl writes certificates and keys is
-// read: each is installed for a tunnel, and openssl reads what that wrote.
+// TestInputsOfOpenSSL: every form in which openssl writes certificates and keys can be
+// installed for a tunnel, and openssl reads the files that the installation wrote.
 func TestInputsOfOpenSSL(t *testing.T) {
 	need(t, "openssl")
 	ca := newAuthority(t, "Company CA")

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// ownCA is a folder with a PKI of tlstunnel's own, and what its commands make.
+// ownCA is a folder with a PKI of tlstunnel's own, and with what its commands make.
 type ownCA string
 
 func newOwnCA(t *testing.T) ownCA {
@@ -47,8 +47,7 @@ func wantOutput(t *testing.T, output string, patterns ...string) {
 	}
 }
 
-// TestIssuedChain lets openssl verify what was issued, for its purpose and for no
-// other.
+// TestIssuedChain: openssl verifies each certificate for its purpose, and for no other.
 func TestIssuedChain(t *testing.T) {
 	t.Parallel()
 	need(t, "openssl")
@@ -85,8 +84,8 @@ func TestIssuedChain(t *testing.T) {
 	}
 }
 
-// TestShownNumbers: what `cert show` tells for people to compare is what openssl
-// makes of the certificate, for keys of each kind.
+// TestShownNumbers: `cert show` shows the same numbers to compare as openssl, for keys of
+// each kind.
 func TestShownNumbers(t *testing.T) {
 	t.Parallel()
 	need(t, "openssl")
@@ -124,7 +123,7 @@ func TestShownNumbers(t *testing.T) {
 	}
 }
 
-// TestIssuedPKCS12 lets openssl open both encodings: what is in them is the pair.
+// TestIssuedPKCS12: openssl opens both encodings, and finds the pair in them.
 func TestIssuedPKCS12(t *testing.T) {
 	t.Parallel()
 	need(t, "openssl")
@@ -162,8 +161,8 @@ func TestIssuedPKCS12(t *testing.T) {
 	}
 }
 
-// TestIssuedRevoked lets openssl verify with our list, which gets a higher number
-// with each revocation.
+// TestIssuedRevoked: openssl verifies with our list. Each revocation gives the list a higher
+// number.
 func TestIssuedRevoked(t *testing.T) {
 	t.Parallel()
 	need(t, "openssl")

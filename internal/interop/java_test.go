@@ -13,10 +13,10 @@ import (
 	"tlstunnel/internal/testkit"
 )
 
-// TestJava: the trust store that `ca export --p12` writes is one for Java, whose client
-// connects with it, before, between and after the stages of a rotation. The key of
-// `cert issue --p12` has its name there, and is a client's. keytool is the client: it reads
-// a revocation list by HTTPS, and a Java without a compiler has it.
+// TestJava: Java uses the trust store that `ca export --p12` writes. Its client connects with
+// it before, between and after the stages of a rotation. Java finds the key of `cert issue
+// --p12` under its name, and uses it as a client's. keytool is the client, because a Java
+// without a compiler has it, and because it reads a revocation list by HTTPS.
 func TestJava(t *testing.T) {
 	t.Parallel()
 	keytool := need(t, "keytool")

@@ -17,8 +17,7 @@ import (
 	"tlstunnel/internal/testkit"
 )
 
-// TestKill kills tlstunnel in the middle of transfers. Neither end may take that for
-// the end of a stream.
+// TestKill kills tlstunnel in the middle of transfers. Neither end may see an end of stream.
 func TestKill(t *testing.T) {
 	t.Parallel()
 	t.Run("server", func(t *testing.T) {
@@ -91,8 +90,8 @@ func wantKillSeen(t *testing.T, target net.Listener, addr string, config *tls.Co
 	}
 }
 
-// wantReset checks that what is left of a pair says of its connections that by, the
-// other one, reset them.
+// wantReset checks the log of the tunnel that is left of a pair: by, the killed one, has
+// reset its connections.
 func (tun *tunnel) wantReset(t *testing.T, by string) {
 	t.Helper()
 	for range 3 {
@@ -102,7 +101,7 @@ func (tun *tunnel) wantReset(t *testing.T, by string) {
 	}
 }
 
-// readOn reads until an error. It is nil at an end of stream.
+// readOn reads until an error, and returns nil at an end of stream.
 func readOn(c net.Conn) error {
 	_, err := io.Copy(io.Discard, c)
 	return err
@@ -158,7 +157,7 @@ func wantBlob(t *testing.T, r io.Reader) {
 	}
 }
 
-// newTarget listens, for TLS if config is set.
+// newTarget listens, for TLS if config isn't nil.
 func newTarget(t *testing.T, config *tls.Config) net.Listener {
 	t.Helper()
 	l := testkit.Listen(t)

@@ -11,7 +11,7 @@ import (
 	"tlstunnel/internal/cli"
 )
 
-// asTlstunnel in the environment makes the test binary the program under test.
+// If the environment has asTlstunnel, the test binary is the program under test.
 const asTlstunnel = "TLSTUNNEL_INTEROP_RUN"
 
 func TestMain(m *testing.M) {
@@ -22,7 +22,8 @@ func TestMain(m *testing.M) {
 		os.Exit(order(text))
 	}
 	if len(os.Args) > 1 && !strings.HasPrefix(os.Args[1], "-test.") {
-		// A test has left asTlstunnel out: all tests would run again, that one too.
+		// A test has forgotten asTlstunnel. This process would run all tests again, that one
+		// too.
 		fmt.Fprintf(os.Stderr, "%s isn't set: %q\n", asTlstunnel, os.Args)
 		os.Exit(2)
 	}

@@ -34,7 +34,7 @@ type plainServer struct {
 	results  chan error // of serve, for each connection
 }
 
-// startPlain starts a plain server that gives each connection to serve.
+// startPlain starts a plain server that calls serve for each connection.
 func startPlain(t *testing.T, serve func(*net.TCPConn) error) *plainServer {
 	t.Helper()
 	l := testkit.Listen(t)
@@ -80,7 +80,7 @@ func startEcho(t *testing.T) string {
 	return testkit.Serve(t, testkit.Listen(t), testkit.Echo)
 }
 
-// byName is a loopback address with the host by its name.
+// byName is a loopback address with the name of the host instead of the IP address.
 func byName(t *testing.T, address string) string {
 	t.Helper()
 	_, port, err := net.SplitHostPort(address)
@@ -125,10 +125,10 @@ type conversation struct {
 	client, served end
 }
 
-// startTalk starts the server of a talk. A patient program doesn't end its
-// stream before the other one has all of it: stunnel 5.68, once it has passed on
-// an end of stream to a plain program, drops what that has sent last if the end
-// of its stream comes along (it takes POLLHUP for an empty socket).
+// startTalk starts the server of a talk. A patient program doesn't end its stream before the
+// other one has all of it. stunnel 5.68 needs that: once it has passed an end of stream to a
+// plain program, it drops the last bytes of that program if they arrive together with its
+// FIN, because it takes POLLHUP for an empty socket.
 func startTalk(t *testing.T, talk talk, patientClient, patientServer bool) *conversation {
 	t.Helper()
 	v := &conversation{talk: talk}
@@ -148,7 +148,7 @@ func (v *conversation) serve(c *net.TCPConn) error {
 	return v.talk.server(&v.served)
 }
 
-// do has the client's part done at address, behind which the server is.
+// do runs the client's part against address, behind which the server is.
 func (v *conversation) do(t *testing.T, address string) {
 	t.Helper()
 	v.client.TCPConn = dialPlain(t, address)
@@ -200,7 +200,7 @@ func (e *end) receive() error {
 	return nil
 }
 
-// ask sends a line through c and wants the answer to it.
+// ask sends a line through c and reads the answer to it.
 func ask(t *testing.T, c *net.TCPConn, line, want string) {
 	t.Helper()
 	if _, err := io.WriteString(c, line); err != nil {
@@ -212,8 +212,8 @@ func ask(t *testing.T, c *net.TCPConn, line, want string) {
 	}
 }
 
-// wantNoService checks that a plain client gets an error and not a byte: an end
-// of stream would look like a service that has nothing to say.
+// wantNoService checks that a plain client gets an error and not a byte. An end of stream
+// would look like a service that has nothing to send.
 func wantNoService(t *testing.T, address string) {
 	t.Helper()
 	c, err := net.Dial("tcp", address)

@@ -28,8 +28,8 @@ type postgres struct {
 func startPostgres(t *testing.T) postgres {
 	t.Helper()
 	initdb := need(t, "initdb")
-	// The folders of t.TempDir let nobody but their owner in, and the owner
-	// may be another user than the server's.
+	// The folders of t.TempDir let only their owner in, and the owner may be another user
+	// than the server's.
 	dir, err := os.MkdirTemp("", "interop-postgres-")
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +51,7 @@ func startPostgres(t *testing.T) postgres {
 
 	data := filepath.Join(dir, "data")
 	start(t, command(initdb, "-D", data, "-U", "interop", "-A", "trust", "-E", "UTF8", "--no-sync")).waitExit(t)
-	// initdb is for one version only, and the server has to be of the same.
+	// initdb works for one version only, so the server has to be of that version.
 	real, err := filepath.EvalSymlinks(initdb)
 	if err != nil {
 		t.Fatal(err)
@@ -66,8 +66,8 @@ func startPostgres(t *testing.T) postgres {
 	return postgres{p, addr}
 }
 
-// unprivileged is whom PostgreSQL runs as when the test is run by root, as whom
-// it refuses to run; nil for others.
+// unprivileged is the user for PostgreSQL if root runs the test, because PostgreSQL refuses
+// to run as root. It is nil for other users.
 func unprivileged(t *testing.T) *syscall.Credential {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -85,7 +85,7 @@ func unprivileged(t *testing.T) *syscall.Credential {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 }
 
-// psqlCommand is a psql that connects through the tunnels, plainly.
+// psqlCommand is a psql that connects through the tunnels without TLS of its own.
 func psqlCommand(t *testing.T, address string, args ...string) *exec.Cmd {
 	t.Helper()
 	host, port, err := net.SplitHostPort(address)
@@ -145,7 +145,7 @@ func TestPostgreSQL(t *testing.T) {
 	}
 }
 
-// A session that stays open while others come and go, and hears of what they do.
+// A session stays open while others come and go, and gets their notifications.
 func TestPostgreSQLNotify(t *testing.T) {
 	t.Parallel()
 	need(t, "psql")

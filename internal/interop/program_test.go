@@ -37,7 +37,7 @@ func run(t *testing.T, name string, args ...string) string {
 	return output
 }
 
-// try is run for programs that may fail.
+// try is like run, for programs that may fail.
 func try(t *testing.T, name string, args ...string) (output string, err error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -60,8 +60,8 @@ type program struct {
 	output testkit.Log
 }
 
-// start starts cmd, whose output nobody else may take. At the end of the test
-// it gets SIGTERM if it still runs, and its output is shown if the test failed.
+// start starts cmd, and takes its stdout and stderr for itself. At the end of the test it
+// sends SIGTERM if cmd still runs, and shows the output if the test failed.
 func start(t *testing.T, cmd *exec.Cmd) *program {
 	t.Helper()
 	p := &program{name: filepath.Base(cmd.Path), cmd: cmd, exited: make(chan struct{})}
@@ -104,7 +104,7 @@ func (p *program) waitFor(t *testing.T, pattern string) []string {
 	return match
 }
 
-// waitUntil waits for the output to be as ok wants it.
+// waitUntil waits until ok accepts the output.
 func (p *program) waitUntil(t *testing.T, what string, ok func(output string) bool) {
 	t.Helper()
 	timeout := time.After(patience)
@@ -154,8 +154,8 @@ func (p *program) stop(signal syscall.Signal) error {
 	return errKilled
 }
 
-// startListening starts a server that has to be told its port: command returns
-// it for an address. It returns when the server accepts connections there.
+// startListening starts a server that has to be told its port: command returns the command
+// line for an address. It returns when the server accepts connections there.
 func startListening(t *testing.T, command func(address string) *exec.Cmd) (p *program, address string) {
 	t.Helper()
 	for range 5 { // another program may take the port first
@@ -196,8 +196,8 @@ func (p *program) accepts(t *testing.T, address string) bool {
 	}
 }
 
-// freeAddress is a loopback address where nothing listens, with a port that the
-// system doesn't give to those who ask for any port.
+// freeAddress is a loopback address where no program listens. The system doesn't give its
+// port to programs that ask for any port.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	const low, high = 15000, 32000 // ip_local_port_range begins at 32768

@@ -67,8 +67,8 @@ func TestPythonTLSServer(t *testing.T) {
 	server.waitUntil(t, "three ends of stream", endsOfStream(3))
 }
 
-// The two scripts of the tutorial, without TLS of their own, at the ends of a
-// pair.
+// The two scripts of the tutorial, without TLS of their own, talk through a client tunnel and
+// a server tunnel.
 func TestPythonPlainBothEnds(t *testing.T) {
 	t.Parallel()
 	server, port := startPythonServer(t)
@@ -93,7 +93,7 @@ func TestPythonClientRefusesUnknownCA(t *testing.T) {
 	tun.wantFailed(t, handshakeFailed, "refused tlstunnel's certificate", "it doesn't trust", "tlstunnel CA")
 }
 
-// endsOfStream is for [program.waitUntil].
+// endsOfStream is a condition for [program.waitUntil].
 func endsOfStream(n int) func(output string) bool {
 	want := fmt.Sprintf("end of stream after %d\n", pythonRounds)
 	return func(output string) bool { return strings.Count(output, want) == n }

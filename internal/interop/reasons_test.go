@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// below makes a CA that a signs.
+// below makes a CA that a has signed.
 func (a authority) below(t *testing.T, name string) authority {
 	t.Helper()
 	ca := newAuthority(t, name)
@@ -31,7 +31,7 @@ func (a authority) sign(t *testing.T, request, out, extensions string, options .
 		"-extfile", writeFile(t, t.TempDir(), "extensions", extensions)}, options...)...)
 }
 
-// join writes files one after the other into another.
+// join concatenates files into another one.
 func join(t *testing.T, files ...string) string {
 	t.Helper()
 	var all []byte
@@ -45,7 +45,7 @@ func join(t *testing.T, files ...string) string {
 	return writeFile(t, t.TempDir(), "joined.pem", string(all))
 }
 
-// TestChainOfSServer: with the root in ca, it is never the root that is accused.
+// TestChainOfSServer: if the root is in ca, the reason never blames the root.
 func TestChainOfSServer(t *testing.T) {
 	t.Parallel()
 	need(t, "openssl")
@@ -86,7 +86,7 @@ func TestChainOfSServer(t *testing.T) {
 	}
 }
 
-// TestSClientOfOneKind: a device that takes only RSA is told of by that.
+// TestSClientOfOneKind: if a device accepts only RSA, the reason says so.
 func TestSClientOfOneKind(t *testing.T) {
 	t.Parallel()
 	need(t, "openssl")
@@ -121,8 +121,8 @@ func TestSClientNameWithDot(t *testing.T) {
 	tun.wantFailed(t, handshakeFailed, `the name "localhost.", with a dot at its end`, "leave the dot out")
 }
 
-// TestSServerRefusesOurs: what is set isn't asked for, and what our file shows comes
-// before guesses.
+// TestSServerRefusesOurs: the reason doesn't ask for what is set already. What our own file
+// shows comes before guesses.
 func TestSServerRefusesOurs(t *testing.T) {
 	t.Parallel()
 	need(t, "openssl")
@@ -155,7 +155,7 @@ func TestSServerRefusesOurs(t *testing.T) {
 	}
 }
 
-// TestTargetIsSServer: a server tunnel before a port that speaks TLS itself.
+// TestTargetIsSServer: the target of a server tunnel is a port that speaks TLS itself.
 func TestTargetIsSServer(t *testing.T) {
 	t.Parallel()
 	need(t, "openssl")
@@ -175,8 +175,7 @@ func TestTargetIsSServer(t *testing.T) {
 	}
 }
 
-// TestBigHello: a firewall that loses the large first message, and the remedy that the
-// log names.
+// TestBigHello: a firewall drops the large first message, and the remedy in the log helps.
 func TestBigHello(t *testing.T) {
 	need(t, "openssl")
 	ca := newAuthority(t, "Clinic CA")
@@ -214,9 +213,9 @@ func TestBigHello(t *testing.T) {
 	tun.wantClosed(t)
 }
 
-// TestFirewallRejects: a router rejects as firewalls do, "administratively prohibited"
-// by ICMP and ICMPv6, and so does a rule of this machine. It all is in a network of the
-// test's own.
+// TestFirewallRejects: a router rejects as firewalls do, with "administratively prohibited"
+// of ICMP and ICMPv6, and so does a rule of this machine. All of it is in a network namespace
+// of the test's own.
 func TestFirewallRejects(t *testing.T) {
 	t.Parallel()
 	need(t, "ip")

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// TestRenegotiation has openssl ask for another handshake amid a connection. We never
-// do one, and say so; the plain side mustn't take that for the end of the stream.
+// TestRenegotiation: openssl asks for another handshake in the middle of a connection. We
+// never do one, and the log says so. The plain side must not see that as an end of stream.
 func TestRenegotiation(t *testing.T) {
 	t.Parallel()
 	need(t, "openssl")

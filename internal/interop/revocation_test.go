@@ -27,8 +27,8 @@ func (a authority) revoke(t *testing.T, cert string) {
 	run(t, "openssl", "ca", "-revoke", cert, "-crl_reason", "keyCompromise", "-config", filepath.Join(a.dir, "ca.cnf"), "-cert", a.cert, "-keyfile", a.key)
 }
 
-// TestSClientRevoked: lists that openssl writes, PEM and DER, end the live
-// connection of its client by themselves, and let it in no more.
+// TestSClientRevoked: a list that openssl writes, as PEM or DER, ends the live connection of
+// a client without a reload, and keeps the client out.
 func TestSClientRevoked(t *testing.T) {
 	t.Parallel()
 	need(t, "openssl")

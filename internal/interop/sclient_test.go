@@ -17,7 +17,7 @@ func talkSClient(t *testing.T, address string, options ...string) string {
 	t.Helper()
 	p, stdin := startSClient(t, address, options...)
 	defer stdin.Close()
-	// s_client writes what it gets into the middle of its own words.
+	// s_client writes what it receives into the middle of its own output.
 	const line = "marco polo\n"
 	if _, err := io.WriteString(stdin, line); err != nil {
 		t.Fatal(err)
@@ -30,8 +30,8 @@ func talkSClient(t *testing.T, address string, options ...string) string {
 
 func startSClient(t *testing.T, address string, options ...string) (*program, io.WriteCloser) {
 	t.Helper()
-	// Without -nocommands a line that begins with Q or R would be an order to
-	// s_client itself.
+	// Without -nocommands, s_client takes a line that begins with Q or R for a command to
+	// itself.
 	cmd := exec.Command(need(t, "openssl"), append([]string{"s_client", "-connect", address, "-nocommands"}, options...)...)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -40,7 +40,7 @@ func startSClient(t *testing.T, address string, options ...string) (*program, io
 	return start(t, cmd), stdin
 }
 
-// verifying are the options for a client that verifies all there is to verify.
+// verifying are the options for a client that verifies everything it can.
 func verifying(ca, name string) []string {
 	return []string{"-CAfile", ca, "-verify_return_error", "-verify_hostname", name}
 }
@@ -68,8 +68,8 @@ func TestSClientVerifies(t *testing.T) {
 	}
 }
 
-// A client that verifies must be able to find us out, too: this is the test of
-// the test above.
+// A client that verifies must be able to refuse us, too. That shows that the test above can
+// fail.
 func TestSClientRefusesOurName(t *testing.T) {
 	t.Parallel()
 	need(t, "openssl")
@@ -91,7 +91,7 @@ func TestSClientTLS11IsRefused(t *testing.T) {
 	t.Parallel()
 	need(t, "openssl")
 	tun := startServer(t, startEcho(t))
-	// At its default security level s_client would not even ask.
+	// At its default security level, s_client would not even send a hello.
 	output, err := try(t, "openssl", "s_client", "-connect", tun.addr, "-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0")
 	if err == nil || !strings.Contains(output, "alert protocol version") {
 		t.Errorf("s_client: got %v and\n%s", err, output)
@@ -156,8 +156,8 @@ func wantSClientRefused(t *testing.T, address string, options ...string) {
 	t.Helper()
 	p, stdin := startSClient(t, address, options...)
 	defer stdin.Close()
-	// handshake_failure (TLS 1.2 has no other), bad_certificate, unknown_ca,
-	// certificate_required.
+	// The alerts are handshake_failure (TLS 1.2 has no other), bad_certificate, unknown_ca
+	// and certificate_required.
 	p.waitFor(t, `SSL alert number (40|42|48|116)`)
 }
 

@@ -25,8 +25,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// spy runs commands of tlstunnel in a folder, with umask 0, and has strace write down
-// every system call by which a secret can leave the process.
+// spy runs commands of tlstunnel in a folder, with umask 0. strace records every system call
+// by which a secret can leave the process.
 type spy struct {
 	dir     string
 	socket  string // the folder of the control socket
@@ -56,7 +56,7 @@ func newSpy(t *testing.T) *spy {
 
 func (s *spy) file(name string) string { return filepath.Join(s.dir, name) }
 
-// command is one that isn't started yet.
+// command is a command that isn't started yet.
 func (s *spy) command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	const calls = "execve,write,writev,?pwrite64,?pwritev,?pwritev2,sendto,sendmsg,?sendmmsg," +
@@ -67,12 +67,13 @@ func (s *spy) command(t *testing.T, args ...string) *exec.Cmd {
 		"sh", "-c", `umask 0; exec "$0" "$@"`, executable(t)}, args...)
 	cmd := exec.Command(need(t, "strace"), args...)
 	cmd.Dir = s.dir
-	// strace reads the memory of a process only if that doesn't keep it from others.
+	// strace can read the memory of a process only if the process allows that. With
+	// GOTRACEBACK=crash, tlstunnel does.
 	cmd.Env = append(os.Environ(), "GOTRACEBACK=crash", asTlstunnel+"=1", "RUNTIME_DIRECTORY="+s.socket, "GORACE="+os.Getenv("GORACE")+" atexit_sleep_ms=0")
 	return cmd
 }
 
-// do runs a command to its end, which must be the exit code.
+// do runs a command to its end and checks its exit code.
 func (s *spy) do(t *testing.T, code int, stdin *os.File, args ...string) (output string) {
 	t.Helper()
 	cmd := s.command(t, args...)
@@ -87,7 +88,8 @@ func (s *spy) do(t *testing.T, code int, stdin *os.File, args ...string) (output
 	return string(text)
 }
 
-// serve starts the service. The function ends it, not strace, and waits for both.
+// serve starts the service. The returned function ends the service, not strace, and waits for
+// both.
 func (s *spy) serve(t *testing.T) (p *program, stop func()) {
 	t.Helper()
 	p = start(t, s.command(t, "run", "--config", "config.toml"))
@@ -106,7 +108,7 @@ func (s *spy) serve(t *testing.T) (p *program, stop func()) {
 	}
 }
 
-// learn takes in the private keys that are in the folder now.
+// learn remembers the private keys that are in the folder now.
 func (s *spy) learn(t *testing.T) {
 	t.Helper()
 	s.walk(t, func(file string, _ fs.FileInfo, data []byte) {
@@ -172,7 +174,7 @@ func (s *spy) walk(t *testing.T, look func(file string, info fs.FileInfo, data [
 	}
 }
 
-// found names the secrets in data. Any private key is one, also if no file has it.
+// found names the secrets in data. Any private key is a secret, even if no file has it.
 func (s *spy) found(data []byte) (what []string) {
 	for name, secret := range s.secrets {
 		if bytes.Contains(data, secret) {
@@ -200,9 +202,9 @@ func plainText(traced string) string {
 	})
 }
 
-// judge looks for the secrets in all that the commands did, and in all files that
-// there are. A secret may be written to a file that was made readable for its owner
-// only, and nowhere else. The one that is shown on purpose may be on stdout, once.
+// judge looks for the secrets in everything that the commands did, and in all files. A secret
+// may be written to a file that was made with rights for its owner only, and nowhere else.
+// The secret that is shown on purpose may be on stdout, once.
 func (s *spy) judge(t *testing.T, shown string) {
 	t.Helper()
 	s.learn(t)
@@ -260,7 +262,7 @@ func (s *spy) judge(t *testing.T, shown string) {
 	})
 }
 
-// typing is a terminal at which the text has been typed.
+// typing is a terminal on which the text has been typed.
 func typing(t *testing.T, text string) *os.File {
 	t.Helper()
 	keyboard, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
@@ -286,9 +288,9 @@ func typing(t *testing.T, text string) *os.File {
 	return terminal
 }
 
-// TestSecrets: whatever is done with private keys and passwords, also by mistake, they
-// are never seen in the output, a log, a command line, on a socket or, for an instant,
-// in a file that others can read.
+// TestSecrets: whatever the commands do with private keys and passwords, also by mistake, a
+// secret never appears in the output, a log, a command line or on a socket. Not for an
+// instant is it in a file that others can read.
 func TestSecrets(t *testing.T) {
 	t.Parallel()
 	need(t, "openssl")
@@ -399,7 +401,7 @@ key_password_file = %q
 	s.judge(t, shown[1])
 }
 
-// TestSecretsACME: the key that binds an account to a customer, and those that are
+// TestSecretsACME: the secrets are the key that binds an account to a customer, and those
 // made for the CA.
 func TestSecretsACME(t *testing.T) {
 	t.Parallel()

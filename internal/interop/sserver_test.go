@@ -56,8 +56,8 @@ func TestSServerNameByServerName(t *testing.T) {
 	tun.wantClosed(t)
 }
 
-// TestSServerCertificateUnknown is about certificates that Go can't read. Of a brainpool
-// key, the server says only that there is nothing in common.
+// TestSServerCertificateUnknown: Go can't read these certificates. If the server has a
+// brainpool key, it says only that the two sides have nothing in common.
 func TestSServerCertificateUnknown(t *testing.T) {
 	t.Parallel()
 	need(t, "openssl")
@@ -132,8 +132,8 @@ func TestSServerCertificateRefused(t *testing.T) {
 	}
 }
 
-// TestSServerPinned pins the key as docs/peers.md says that openssl gives
-// it, of a server that nothing else speaks for.
+// TestSServerPinned: the pin is made by the command in docs/peers.md. No CA vouches for the
+// server.
 func TestSServerPinned(t *testing.T) {
 	t.Parallel()
 	need(t, "openssl")
@@ -180,8 +180,8 @@ func TestSServerWantsClientCertificate(t *testing.T) {
 			tun := startClient(t, address, ca.cert)
 			wantNoService(t, tun.addr)
 			r := tun.connection(t)
-			// A TLS 1.3 client learns of it only when it reads, after its
-			// handshake has succeeded.
+			// A TLS 1.3 client learns of the refusal only when it reads, after its handshake
+			// has succeeded.
 			if r.Msg != targetFailed && r.Msg != interrupted || !strings.Contains(r.Reason, "cert and key") {
 				t.Errorf("log of the connection: got %+v, want a reason that says to set cert and key", r)
 			}

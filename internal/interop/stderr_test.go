@@ -15,9 +15,8 @@ import (
 	"time"
 )
 
-// TestStderrGone has the log go to a pipe, as with `tlstunnel run | logger`. When
-// its reader goes, or stays but reads no more, the tunnels go on, and so does
-// the stop.
+// TestStderrGone writes the log to a pipe, as with `tlstunnel run | logger`. If the reader of
+// the pipe goes away, or stays but reads no more, the tunnels go on, and a stop works.
 func TestStderrGone(t *testing.T) {
 	for _, leave := range []bool{true, false} {
 		t.Run(fmt.Sprintf("reader leaves: %v", leave), func(t *testing.T) {
@@ -53,7 +52,7 @@ func TestStderrGone(t *testing.T) {
 			if leave {
 				stderr.Close()
 			}
-			// Each makes a line of its own; a pipe takes some 300 of them.
+			// Each connection makes a log line. A pipe holds some 300 of them.
 			for i := range 1000 {
 				c, err := net.Dial("tcp", address)
 				if err != nil {

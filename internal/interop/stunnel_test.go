@@ -28,8 +28,8 @@ accept = 127.0.0.1:0
 	return p, p.waitFor(t, `bound to 127\.0\.0\.1:(\d+)\n`)[1]
 }
 
-// stunnelVersions are the lines that hold stunnel to a TLS version: they end a
-// stream differently.
+// stunnelVersions are the lines that restrict stunnel to one TLS version, because TLS 1.2 and
+// 1.3 end a stream differently.
 var stunnelVersions = map[string]string{"TLS 1.3": "sslVersionMin = TLSv1.3", "TLS 1.2": "sslVersionMax = TLSv1.2"}
 
 func TestStunnelClient(t *testing.T) {
@@ -77,7 +77,7 @@ func wantBlobBothWays(t *testing.T, tun *tunnel, version string) {
 	}
 }
 
-// Both ends verify: stunnel our certificate and we that of stunnel.
+// Both ends verify: stunnel verifies our certificate, and we verify stunnel's.
 func TestStunnelClientCertificate(t *testing.T) {
 	t.Parallel()
 	need(t, "stunnel")

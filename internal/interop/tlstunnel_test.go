@@ -23,7 +23,7 @@ type tunnel struct {
 	killed bool // by the test
 }
 
-// record is a line of its log. Only some of it is set in each.
+// record is a line of tlstunnel's log. Each line sets only some of the fields.
 type record struct {
 	Level    string
 	Msg      string
@@ -47,7 +47,7 @@ type record struct {
 	TargetFailed    int `json:"target_failed"`
 }
 
-// What the log says of a connection, once for each.
+// Log messages of a connection. Each connection has one of them.
 const (
 	closed          = "connection closed"
 	interrupted     = "connection interrupted"
@@ -56,8 +56,8 @@ const (
 	targetFailed    = "target failed"
 )
 
-// startTunnel starts tlstunnel with one tunnel, which has the keys in lines. At
-// the end of the test it must stop in order, and have logged one line for each
+// startTunnel starts tlstunnel with one tunnel, which has the keys in lines. At the end of
+// the test tlstunnel must stop without a complaint. It must have logged one line for each
 // connection that the test knows of.
 func startTunnel(t *testing.T, lines ...string) *tunnel {
 	t.Helper()
@@ -78,7 +78,7 @@ listen = "127.0.0.1:0"
 `+strings.Join(lines, "\n")+"\n")
 	cmd := exec.Command(executable(t), "run", "--config", config)
 	cmd.Env = append(os.Environ(), asTlstunnel+"=1",
-		// A program built with -race waits a second at its end otherwise.
+		// Otherwise a program built with -race waits a second at its end.
 		"GORACE="+os.Getenv("GORACE")+" atexit_sleep_ms=0")
 	tun := &tunnel{program: start(t, cmd), dir: dir}
 	tun.name = "tlstunnel"
@@ -107,8 +107,8 @@ func startClient(t *testing.T, target, ca string, lines ...string) *tunnel {
 	return startTunnel(t, append(lines, `mode = "client"`, fmt.Sprintf("target = %q", target), fmt.Sprintf("ca = [%q]", ca))...)
 }
 
-// startPair starts a server tunnel before target and a client tunnel before
-// that, with a PKI of the first run.
+// startPair starts a server tunnel before target, and a client tunnel before the server
+// tunnel, with the PKI of a first run.
 func startPair(t *testing.T, target string) pair {
 	t.Helper()
 	server := startServer(t, target)
@@ -211,7 +211,7 @@ func (tun *tunnel) wantFailed(t *testing.T, msg string, reason ...string) record
 	return r
 }
 
-// kill is kill -9.
+// kill sends SIGKILL.
 func (tun *tunnel) kill(t *testing.T) {
 	t.Helper()
 	tun.killed = true

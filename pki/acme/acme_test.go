@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// TestRenewAt: after two thirds of any life, spread over a twelfth.
+// TestRenewAt: the renewal is after two thirds of any life, spread over a twelfth.
 func TestRenewAt(t *testing.T) {
 	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	const day = 24 * time.Hour
@@ -31,8 +31,8 @@ func TestRenewAt(t *testing.T) {
 	}
 }
 
-// TestRetryIn: not before the CA wants, but it can't want more than the certificate
-// allows.
+// TestRetryIn: the next attempt isn't before the time that the CA wants, unless the
+// certificate would end first.
 func TestRetryIn(t *testing.T) {
 	const day = 24 * time.Hour
 	after := func(d time.Duration) error { return &Error{RetryAfter: d} }
@@ -75,8 +75,8 @@ func TestACMEFiles(t *testing.T) {
 	}
 }
 
-// TestACMELoad: none yet, one that is all right, one of which our clock is before
-// its time, and one that has expired.
+// TestACMELoad: no certificate yet, a good one, one that begins after the time of our clock,
+// and one that has expired.
 func TestACMELoad(t *testing.T) {
 	a := Settings{Dir: t.TempDir(), Directory: "https://ca.example/dir", Domains: []string{"pacs.clinic.example"}}
 	if _, err := a.Load(now); !errors.Is(err, fs.ErrNotExist) {
@@ -107,7 +107,8 @@ func TestACMELoad(t *testing.T) {
 	}
 }
 
-// TestEABKey: as CAs give it out; what is wrong with it never shows it.
+// TestEABKey: the key in the forms in which CAs give it out. An error about it never shows
+// it.
 func TestEABKey(t *testing.T) {
 	dir := t.TempDir()
 	misunderstood := Settings{EABKid: "kid-1", EABKeyFile: filepath.Join(dir, "zWNDZM6eQGHWpSRTPal5e/IUYFTu7EajVIoguysqZ9wG4")}

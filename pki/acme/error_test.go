@@ -18,7 +18,7 @@ import (
 	"tlstunnel/internal/testkit"
 )
 
-// newTestOrdering is one that asks nobody.
+// newTestOrdering is an ordering that asks no CA.
 func newTestOrdering(t *testing.T, domains ...string) *ordering {
 	return &ordering{
 		Settings: Settings{Dir: t.TempDir(), Directory: "https://ca.example/dir", Domains: domains, Challenge: "tls-alpn-01"},
@@ -26,8 +26,8 @@ func newTestOrdering(t *testing.T, domains ...string) *ordering {
 	}
 }
 
-// TestACMEExplains: what a CA says, and what doesn't let us ask it, each with what is
-// to be done.
+// TestACMEExplains: what a CA says, and what prevents us from asking it. Each explanation
+// says what to do.
 func TestACMEExplains(t *testing.T) {
 	o := newTestOrdering(t, "pacs.clinic.example")
 	o.domain = "pacs.clinic.example"
@@ -85,7 +85,7 @@ func TestACMEExplains(t *testing.T) {
 	}
 }
 
-// TestACMERetryAfter: as the CA has named the time.
+// TestACMERetryAfter: the next attempt is at the time that the CA has named.
 func TestACMERetryAfter(t *testing.T) {
 	o := newTestOrdering(t, "a.example")
 	for header, want := range map[string]time.Duration{
@@ -100,8 +100,8 @@ func TestACMERetryAfter(t *testing.T) {
 	}
 }
 
-// TestACMEChecksCertificate: what a CA has sent takes the place of what is there only
-// if it is what was asked for.
+// TestACMEChecksCertificate: what a CA has sent replaces the certificate only if it is what
+// was asked for.
 func TestACMEChecksCertificate(t *testing.T) {
 	key, other := testkit.NewKey(), testkit.NewKey()
 	certificate := func(key *ecdsa.PrivateKey, names ...string) []byte {

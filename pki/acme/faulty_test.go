@@ -24,7 +24,7 @@ import (
 	"tlstunnel/pki/certfile"
 )
 
-// faultyCA speaks ACME as far as an order needs it whose names are proved already. It
+// faultyCA speaks as much of ACME as an order needs whose names are already proved. It
 // verifies nothing.
 type faultyCA struct {
 	*httptest.Server
@@ -110,7 +110,8 @@ var (
 	writeFile = testkit.WriteFile[[]byte]
 )
 
-// madeBy makes a certificate, with a key of its own where none is given. If by is nil, it is self-signed.
+// madeBy makes a certificate, with a new key if none is given. If by is nil, the certificate
+// is self-signed.
 func madeBy(key any, by *testkit.Cert, change func(*x509.Certificate)) *testkit.Cert {
 	if key == nil {
 		key = testkit.NewKey()
@@ -130,9 +131,8 @@ func asCA(name string, end time.Duration) func(*x509.Certificate) {
 	}
 }
 
-// TestACMEKeepsTheGood: what a CA sends takes the place of what is there only if a peer
-// would accept it; otherwise the certificate that is there stays, and the next start
-// has it.
+// TestACMEKeepsTheGood: what a CA sends replaces the certificate only if a peer would accept
+// it. Otherwise the certificate stays, and the next start uses it.
 func TestACMEKeepsTheGood(t *testing.T) {
 	const year = 365 * 24 * time.Hour
 	root := madeBy(nil, nil, asCA("root", year))
@@ -209,11 +209,11 @@ func TestACMEKeepsTheGood(t *testing.T) {
 	}
 }
 
-// steps are those of an order, each of which may go wrong.
+// steps are the steps of an order, each of which may fail.
 var steps = []string{"directory", "nonce", "account", "order", "authz", "order/1", "finalize", "cert"}
 
-// TestACMEEndlessAnswer: no answer of a CA takes more than its bound, be it an error or
-// what was asked for.
+// TestACMEEndlessAnswer: no answer of a CA takes more memory than its bound, be it an error
+// or what was asked for.
 func TestACMEEndlessAnswer(t *testing.T) {
 	for _, step := range steps {
 		for _, status := range []int{http.StatusOK, http.StatusForbidden} {
@@ -253,7 +253,7 @@ func TestACMEEndlessAnswer(t *testing.T) {
 	}
 }
 
-// TestACMELeadsElsewhere: nothing is asked without TLS, wherever the CA leads.
+// TestACMELeadsElsewhere: every request uses TLS, wherever the CA leads.
 func TestACMELeadsElsewhere(t *testing.T) {
 	var asked atomic.Int64
 	plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { asked.Add(1) }))
@@ -292,7 +292,8 @@ func TestACMELeadsElsewhere(t *testing.T) {
 	}
 }
 
-// TestACMENamesNoFile: the name that a CA wants proved becomes that of a file.
+// TestACMENamesNoFile: the name that a CA wants proved becomes a file name, so it has to be
+// one of the domains.
 func TestACMENamesNoFile(t *testing.T) {
 	for _, name := range []string{"../../a.example", "/a.example", "b.example", "", "a.example\x00"} {
 		ca, a := newFaultyCA(t)
@@ -314,7 +315,7 @@ func TestACMENamesNoFile(t *testing.T) {
 	}
 }
 
-// TestACMEProblemIsQuoted: a CA's words stay words.
+// TestACMEProblemIsQuoted: the words of a CA are quoted.
 func TestACMEProblemIsQuoted(t *testing.T) {
 	ca, a := newFaultyCA(t)
 	for _, contentType := range []string{"application/problem+json", "text/plain"} {
@@ -335,7 +336,8 @@ func TestACMEProblemIsQuoted(t *testing.T) {
 	}
 }
 
-// TestACMEPoll: a CA isn't asked at once again, and not in ten years, within an order.
+// TestACMEPoll: within an order, the next request comes neither at once nor in ten years,
+// whatever the CA says.
 func TestACMEPoll(t *testing.T) {
 	for text, want := range map[string]string{
 		"": "", "1": "1", "60": "60", "61": "60", "315360000": "60", "-1": "", "0": "", "soon": "",

@@ -16,8 +16,7 @@ import (
 	"tlstunnel/internal/testkit"
 )
 
-// calendar is a CA, and the clock of a machine, which goes only when the machine
-// waits.
+// calendar is a CA and the clock of a machine. The clock goes only while the machine waits.
 type calendar struct {
 	*Source
 	t     *testing.T
@@ -28,7 +27,7 @@ type calendar struct {
 	log   *testkit.Log
 }
 
-// certLife is short for the sake of the looks, one a minute.
+// certLife is short, because the machine looks once a minute.
 const certLife = 3 * time.Hour
 
 func newCalendar(t *testing.T, jitter float64) *calendar {
@@ -52,7 +51,7 @@ func (c *calendar) issue(context.Context, func() time.Time, func(tls.Certificate
 	return c.Load(c.now)
 }
 
-// put makes the file that an order makes, on this machine or another.
+// put makes the file that an order makes, on this machine or on another.
 func (c *calendar) put() {
 	c.t.Helper()
 	begin := c.now.Add(c.skew)
@@ -82,8 +81,8 @@ func (c *calendar) waits() (waits []time.Duration) {
 	return waits
 }
 
-// TestACMERenewals: a certificate is renewed at the time that its jitter says, for
-// as long as the service runs.
+// TestACMERenewals: each certificate is renewed at the time that its jitter says, as long as
+// the service runs.
 func TestACMERenewals(t *testing.T) {
 	for _, tt := range []struct {
 		jitter float64
@@ -105,8 +104,8 @@ func TestACMERenewals(t *testing.T) {
 	}
 }
 
-// TestACMERetries: failures in a row are further and further apart, never nearer
-// than the CA wants, and a success ends the row.
+// TestACMERetries: the waits between failures in a row grow, and are never shorter than the
+// CA wants. A success ends the row.
 func TestACMERetries(t *testing.T) {
 	down := errors.New("connection refused")
 	later := func(d time.Duration) error { return &Error{Text: "too many", RetryAfter: d} }
@@ -144,8 +143,8 @@ func TestACMERetries(t *testing.T) {
 	}
 }
 
-// TestACMEReload: after a failure a reload asks at once, or as early as the CA
-// wants, and never when all is well.
+// TestACMEReload: after a failure, a reload asks at once, or as early as the CA allows. If
+// all is well, it doesn't ask.
 func TestACMEReload(t *testing.T) {
 	for _, tt := range []struct {
 		err       error
@@ -171,8 +170,8 @@ func TestACMEReload(t *testing.T) {
 	}
 }
 
-// TestACMEOtherClock: a machine whose clock is wrong doesn't ask for one certificate
-// after the other, and one whose clock jumps notices by itself.
+// TestACMEOtherClock: a machine whose clock is wrong doesn't ask for one certificate after
+// the other. If the clock jumps, the machine notices by itself.
 func TestACMEOtherClock(t *testing.T) {
 	c := newCalendar(t, 0)
 	c.skew = -150 * time.Minute // our clock is ahead: what comes is due already
@@ -196,8 +195,8 @@ func TestACMEOtherClock(t *testing.T) {
 	}
 }
 
-// TestACMEOther: what another machine has ordered is taken within a minute, and not
-// asked for again.
+// TestACMEOther: within a minute, a machine uses what another has ordered, and doesn't order
+// it again.
 func TestACMEOther(t *testing.T) {
 	c := newCalendar(t, 1)
 	c.pass(130 * time.Minute)
@@ -213,9 +212,8 @@ func TestACMEOther(t *testing.T) {
 	}
 }
 
-// TestACMEAskedForYears: a CA that wants to be left alone for ten years is asked again
-// before the certificate ends, and every 6 hours when there is none; a reload doesn't
-// wait for it either.
+// TestACMEAskedForYears: a CA wants no request for ten years. It is asked again before the
+// certificate ends, or every 6 hours if there is none. A reload doesn't wait for it either.
 func TestACMEAskedForYears(t *testing.T) {
 	c := newCalendar(t, 0)
 	c.fails = func(at time.Time, n int) error {
@@ -260,7 +258,8 @@ func TestACMEClockWasAhead(t *testing.T) {
 	}
 }
 
-// TestACMENobodyAsked: a stranger gets no certificate of a challenge.
+// TestACMENobodyAsked: if no CA has been asked to check a name, a stranger gets no
+// certificate of a challenge for it.
 func TestACMENobodyAsked(t *testing.T) {
 	a := NewSource(Settings{Dir: t.TempDir(), Directory: "https://ca.example/dir", Domains: []string{"pacs.clinic.example"}}, nil)
 	for _, name := range []string{"pacs.clinic.example", "other.example", "../x"} {

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// TestAccessWarning: nobody but the owner may read a key, and the group of another
-// owner, as which root counts.
+// TestAccessWarning: only the owner may read a key. If the owner is another account, such as
+// root, its group may read it too.
 func TestAccessWarning(t *testing.T) {
 	const own, others = "run `chmod 600` on it, ", "run `chmod 640` on it, after a `chgrp` "
 	for _, tt := range []struct {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// oddReasons are why Go can't use what is in testdata/odd, made by openssl.
+// oddReasons say why Go can't use the certificates in testdata/odd, which openssl made.
 var oddReasons = map[string]string{
 	"brainpool": "has a key on the curve brainpoolP256r1, and Go knows no brainpool curves",
 	"secp256k1": "has a key on the curve secp256k1, which Go doesn't know",
@@ -19,7 +19,8 @@ var oddReasons = map[string]string{
 	"rsa1024":   "has a weak key, RSA with 1024 bits: one with at least 2048 is needed",
 }
 
-// TestOddCA: in a bundle, a certificate that Go can't use is told of, and the others count.
+// TestOddCA: if Go can't use a certificate of a bundle, a warning says so, and the others
+// count.
 func TestOddCA(t *testing.T) {
 	store := newAuthority(t, "CA")
 	good := readFile(t, filepath.Join(store.dir, "ca.crt"))
@@ -50,7 +51,7 @@ func TestOddCA(t *testing.T) {
 					t.Errorf("alone: got %d certificates and %v", len(cas), err)
 				}
 			}
-			// As a certificate of our own.
+			// Read it as a certificate of our own.
 			write(odd, readFile(t, filepath.Join(store.dir, "server.key")))
 			if _, err := LoadKeyPair(file, "", ""); err == nil || name != "rsa1024" && !strings.Contains(err.Error(), reason) {
 				t.Errorf("as our own: got %v", err)

@@ -12,8 +12,8 @@ import (
 	"tlstunnel/internal/testkit"
 )
 
-// TestRequestedUsage: what a key shall be for is told as of a certificate with the
-// same extensions.
+// TestRequestedUsage: what a key shall be used for is told in the same words as for a
+// certificate with the same extensions.
 func TestRequestedUsage(t *testing.T) {
 	key := testkit.NewKey()
 	template := &x509.Certificate{

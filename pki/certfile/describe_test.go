@@ -89,7 +89,7 @@ func TestDescribeValidity(t *testing.T) {
 	}
 }
 
-// TestDescribeRare: words for what few certificates have.
+// TestDescribeRare: words for what only few certificates have.
 func TestDescribeRare(t *testing.T) {
 	d := Describe(&x509.Certificate{
 		SerialNumber: big.NewInt(1), BasicConstraintsValid: true, IsCA: true, MaxPathLen: -1,

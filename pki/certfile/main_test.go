@@ -46,7 +46,7 @@ func newAuthority(t *testing.T, name string) *authority {
 	return a
 }
 
-// issue writes NAME.key and NAME.crt, in which the CA follows.
+// issue writes NAME.key, and NAME.crt with the leaf and the CA.
 func (a *authority) issue(t *testing.T, name string, template *x509.Certificate) (*x509.Certificate, crypto.Signer) {
 	t.Helper()
 	template.NotBefore, template.NotAfter = now.Add(-time.Hour), now.AddDate(1, 0, 0)
