@@ -23,6 +23,9 @@ func (b *builder) commonTLS() *tls.Config {
 
 func (b *builder) serverTLS() *tls.Config {
 	c := b.commonTLS()
+	if b.tunnel.Profile != "legacy" {
+		tunnel.SetQuickExchanges(c)
+	}
 	if b.tunnel.ClientAuth == config.ClientAuthRequire {
 		c.ClientAuth = tls.RequireAndVerifyClientCert
 		c.ClientCAs = b.caPool("client_ca", b.tunnel.ClientCA)
