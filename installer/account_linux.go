@@ -16,12 +16,12 @@ import (
 // accountName is the user, and the group, that the service runs as.
 const accountName = "tlstunnel"
 
-// account is the number of the user and that of the group.
+// account has the numbers of the user and of the group.
 type account struct{ uid, gid int }
 
-// host is the machine that is changed.
+// host is the machine that the steps change.
 type host struct {
-	root    string // before every path; "" but in tests
+	root    string // in front of every path; only tests have one
 	run     func(name string, args ...string) error
 	account func() (account, error)
 }
@@ -44,7 +44,7 @@ func lookUpAccount() (account, error) {
 	return account{uid, gid}, err
 }
 
-// run runs a program to its end. The error is what it has said.
+// run runs a program to its end. If it fails, the error has what it printed.
 func run(name string, args ...string) error {
 	out, err := exec.Command(name, args...).CombinedOutput()
 	if text := bytes.TrimSpace(out); err != nil && len(text) > 0 {
@@ -53,8 +53,8 @@ func run(name string, args ...string) error {
 	return err
 }
 
-// The programs that look after accounts: those of shadow, else those of
-// busybox. Debian's adduser needs no mention, since shadow is always there.
+// hasShadow reports whether accounts are made with shadow's programs (useradd) or with busybox's
+// (adduser). Debian's own adduser isn't needed, because Debian always has shadow.
 func hasShadow() bool {
 	_, err := exec.LookPath("useradd")
 	return err == nil
@@ -99,8 +99,8 @@ func (h host) userStep() Step {
 	}
 }
 
-// removeAccountStep removes the account that groupStep and userStep, or a package, have made. It
-// keeps an account of that name that belongs to somebody else.
+// removeAccountStep removes the account that groupStep and userStep, or a package, have made. If
+// an account of that name belongs to somebody else, it stays.
 func (h host) removeAccountStep() Step {
 	foreign := h.foreignAccount()
 	return Step{
@@ -130,8 +130,8 @@ func (h host) removeAccountStep() Step {
 	}
 }
 
-// foreignAccount says why the user belongs to somebody else, "" if it is ours or isn't
-// there. If a user is in a directory (LDAP) and not in this file, no program here removes it.
+// foreignAccount says why the user belongs to somebody else. It returns "" if the user is ours or
+// doesn't exist. It needn't look for a user in a directory (LDAP): no program here removes that.
 func (h host) foreignAccount() string {
 	data, err := os.ReadFile(h.root + "/etc/passwd")
 	if err != nil {
@@ -158,8 +158,8 @@ func (h host) foreignAccount() string {
 }
 
 const (
-	firstLoginUser = 1000           // UID_MIN of login.defs(5), everywhere
-	packagedHome   = "/nonexistent" // of the account that a package has made
+	firstLoginUser = 1000           // UID_MIN in login.defs(5), the same on every system
+	packagedHome   = "/nonexistent" // the home that a package gives the account
 )
 
 func (h host) removeUser() error {

@@ -5,13 +5,13 @@ import "strings"
 // The rights of the service's account, as masks of a Windows access list.
 const (
 	mayRead   = "0x1200a9" // FILE_GENERIC_READ and FILE_GENERIC_EXECUTE
-	mayModify = "0x1301bf" // and FILE_GENERIC_WRITE and DELETE; not change the access list
+	mayModify = "0x1301bf" // FILE_GENERIC_WRITE and DELETE as well, but not changing the access list
 )
 
-// folderSDDL is the security descriptor of a folder: it belongs to the
-// administrators, and nobody but SYSTEM, they, and the account with this SID may
-// do anything in it. Protected (P) from what the parent folder would hand down,
-// it hands the same down to what is made in it (OICI).
+// folderSDDL is the security descriptor of a folder. The folder belongs to the administrators.
+// They and SYSTEM have all rights, the account with this SID has the rights in account, and nobody
+// else has any. The folder inherits nothing from its parent (P). New files and folders in it
+// inherit the same rights (OICI).
 func folderSDDL(sid, account string) string { return privateSDDL("OICI", sid, account) }
 
 // fileSDDL is the same for a file.
@@ -22,8 +22,8 @@ func privateSDDL(inherit, sid, account string) string {
 	return "O:BAG:BAD:P" + allow("FA", "SY") + allow("FA", "BA") + allow(account, sid)
 }
 
-// sameAccess reports whether two security descriptors give the same rights to
-// the same accounts. Windows writes the flags before the list in its own way.
+// sameAccess reports whether two security descriptors give the same rights to the same accounts. It
+// ignores the flags before the list, since Windows returns others than were set.
 func sameAccess(a, b string) bool {
 	entries := func(sddl string) string {
 		_, list, _ := strings.Cut(sddl, "(")

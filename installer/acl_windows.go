@@ -13,8 +13,7 @@ import (
 	"tlstunnel/internal/osservice"
 )
 
-// folderStep makes a folder that is private, except that the service's account has the
-// rights in account.
+// folderStep makes a private folder, in which the service's account has the rights in account.
 func folderStep(path, account string) Step {
 	want := folderSDDL(osservice.AccountSID(), account)
 	before := "" // its security descriptor; "": there was no such folder
@@ -46,9 +45,9 @@ func folderStep(path, account string) Step {
 	}
 }
 
-// keysStep lets the service's account use the CA and the keys in the service's own folder: an
-// administrator has just made them, for administrators. It doesn't touch files in other places:
-// their owner must give access.
+// keysStep lets the service's account use the CA and the keys in the service's own folder. An
+// administrator has just made them, so only administrators have access. The step doesn't touch
+// files in other places: their owner must give access.
 func keysStep(dir string) Step {
 	want := fileSDDL(osservice.AccountSID(), mayModify)
 	before := map[string]string{}
@@ -127,9 +126,9 @@ func descriptorOf(path string) (sddl string, err error) {
 	return descriptor.String(), nil
 }
 
-// trustedAccess returns the security descriptor of a folder, and an error if another user has
-// made it. Every user may make folders in ProgramData, and could have left a config, a CA or a
-// link there before us.
+// trustedAccess returns the security descriptor of a folder. It returns an error if the folder is a
+// link or belongs to a user who isn't an administrator. Every user may make folders in ProgramData,
+// and could put a config, a CA or a link there before the installation.
 func trustedAccess(path string) (sddl string, err error) {
 	info, err := os.Lstat(path)
 	if err != nil {

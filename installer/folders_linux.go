@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// setting has the earlier owner and mode of a file, to undo a step.
+// setting has the owner and the mode of a file.
 type setting struct {
 	path string
 	mode os.FileMode
@@ -21,8 +21,8 @@ func settingOf(path string, info os.FileInfo) setting {
 	return setting{path, info.Mode().Perm(), account{int(st.Uid), int(st.Gid)}}
 }
 
-// apply gives the file owner and mode, unless it is a link or has other names: the
-// owner of the folder could have put a file of another user there.
+// apply gives the file its owner and mode. It skips a symbolic link, and a file with several hard
+// links: the owner of the folder could have linked a file of another user into it.
 func (s setting) apply() error {
 	f, err := os.OpenFile(s.path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENXIO) {
@@ -45,8 +45,8 @@ func (s setting) apply() error {
 	return f.Chmod(s.mode)
 }
 
-// folderStep makes a folder with its owner and mode. What is in a folder that
-// another account had, as after a first try by root, goes over with it.
+// folderStep makes a folder with its owner and mode. If the folder exists and belongs to another
+// account, for example because root has tried the program, its content changes the owner too.
 func (h host) folderStep(f folder) Step {
 	owner := "root"
 	if f.service {
@@ -80,7 +80,7 @@ func (h host) folderStep(f folder) Step {
 				return err
 			}
 			want := setting{path, f.mode, f.owner(a)}
-			// Not wider than it will be, even before it has its owner.
+			// Before the folder has its owner, it must not be open for more users than after.
 			if err := os.Mkdir(path, 0o700); err == nil {
 				return want.apply()
 			} else if !errors.Is(err, fs.ErrExist) {
@@ -107,8 +107,8 @@ func (h host) folderStep(f folder) Step {
 	}
 }
 
-// place returns where the folder is, or will be. Root may have put the config's folder elsewhere
-// by a symbolic link. For StateDirectory and LogsDirectory systemd accepts none.
+// place returns where the folder is, or will be. The config's folder may be a symbolic link that
+// root has made. For StateDirectory and LogsDirectory systemd accepts no link.
 func (h host) place(f folder) (string, error) {
 	path := h.root + f.path
 	info, err := os.Lstat(path)
@@ -139,7 +139,7 @@ func (f folder) owner(a account) account {
 	return a
 }
 
-// takeOver gives all that is in dir to the account, and returns what was before.
+// takeOver gives all that is in dir to the account, and returns the settings before that.
 func takeOver(dir string, a account) (before []setting, err error) {
 	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -166,8 +166,8 @@ func restore(before []setting) error {
 	return failed
 }
 
-// readableStep lets the account read a config that was there before: 0640,
-// root:tlstunnel, or what it has if that will do.
+// readableStep lets the account read a config that is older than the installation. If the account
+// can't read it, the step gives the file to the account's group and lets the group read it.
 func (h host) readableStep(config string) Step {
 	path := h.root + config
 	var before *setting
@@ -180,7 +180,7 @@ func (h host) readableStep(config string) Step {
 			}
 			info, err := os.Stat(path)
 			if errors.Is(err, fs.ErrNotExist) {
-				return true, nil // only in a dry run: the step before would have done it
+				return true, nil // this is a dry run: the step before would write a readable config
 			}
 			if err != nil {
 				return false, err

@@ -6,14 +6,13 @@ import (
 	"tlstunnel/internal/config"
 )
 
-// Options are what an installation is made of. All paths are absolute.
+// Options say what an installation installs. All paths are absolute.
 type Options struct {
 	Program string // the executable that runs now
 	Config  string
 	Example []byte // written as the config if there is none
 
-	// Purge makes an uninstallation remove what is worth keeping, too: config,
-	// PKI and logs.
+	// Purge makes an uninstallation remove config, PKI and logs, too.
 	Purge bool
 }
 

@@ -11,11 +11,11 @@ import (
 	"path/filepath"
 )
 
-// programStep copies the program to where the service can run it. A program that runs
-// from there goes on with the old file.
+// programStep copies the program to a place where the service can run it. If the program there is
+// running, it goes on with the old file.
 func programStep(from, to string) Step {
 	var old []byte    // nil: there was none
-	var folder string // that was made too
+	var folder string // the folder of to, if this step has made it
 	return Step{
 		Name: fmt.Sprintf("program %q", to),
 		Done: func() (bool, error) {
@@ -38,7 +38,7 @@ func programStep(from, to string) Step {
 			err = os.Mkdir(dir, 0o755)
 			if err == nil {
 				folder = dir
-				err = os.Chmod(dir, 0o755) // whatever the umask
+				err = os.Chmod(dir, 0o755) // Mkdir has left out bits of the umask
 			}
 			if err != nil && !errors.Is(err, fs.ErrExist) {
 				return err
@@ -53,7 +53,7 @@ func programStep(from, to string) Step {
 				return err
 			}
 			if folder != "" {
-				_ = os.Remove(folder) // fails when there is more in it
+				_ = os.Remove(folder) // fails if it isn't empty, and must stay then
 			}
 			return nil
 		},

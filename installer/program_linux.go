@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// installedProgram is where the program is copied to when the service can't run
-// it where it lies.
+// installedProgram is the place of the copy. The program is copied if the service can't run it from
+// its present place.
 const installedProgram = "/usr/local/bin/tlstunnel"
 
 // hidden has the folders that the unit hides from the service (ProtectHome, PrivateTmp).
@@ -47,10 +47,10 @@ func replaceProgram(path string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // fails after the rename
+	defer os.Remove(f.Name()) // after the rename it fails, as it should
 	_, err = f.Write(data)
 	if err == nil {
-		err = f.Chmod(0o755) // whatever the umask: everybody may run it
+		err = f.Chmod(0o755) // every user may run it, whatever the umask is
 	}
 	if err == nil {
 		err = f.Sync()

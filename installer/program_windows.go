@@ -11,15 +11,15 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// programFolder is where the program is copied to when it lies where others can
-// change it, or the service's account can't read it.
+// programFolder is the folder of the copy. The program is copied if other users can change it in
+// its present place, or the service's account can't read it there.
 func programFolder() (programFiles, folder string, err error) {
 	programFiles, err = windows.KnownFolderPath(windows.FOLDERID_ProgramFiles, 0)
 	return programFiles, filepath.Join(programFiles, "tlstunnel"), err
 }
 
-// programPlace is where the service finds the program: where it lies, if that is
-// below Program Files, which only administrators can change.
+// programPlace returns where the service runs the program: its present place, if that is below
+// Program Files. Only administrators can change files there.
 func programPlace(program string) (string, error) {
 	programFiles, folder, err := programFolder()
 	if err != nil {
@@ -36,8 +36,8 @@ func inFolder(path, folder string) bool {
 	return len(path) > len(folder) && strings.EqualFold(path[:len(folder)], folder)
 }
 
-// replaceProgram puts a program in the place of one that may run: Windows lets
-// that be renamed, but not be overwritten.
+// replaceProgram puts a program in the place of another, which may be running. Windows lets us
+// rename a running program, but not overwrite it.
 func replaceProgram(path string, data []byte) error {
 	fresh, old := path+".new", path+".old"
 	if err := os.WriteFile(fresh, data, 0o755); err != nil {
@@ -50,12 +50,12 @@ func replaceProgram(path string, data []byte) error {
 	if err := os.Rename(fresh, path); err != nil {
 		return errors.Join(err, os.Rename(old, path))
 	}
-	_ = os.Remove(old) // fails while it runs; the next one removes it
+	_ = os.Remove(old) // fails while the program runs; the next replacement removes it
 	return nil
 }
 
-// removeProgramStep removes our copy. The one that runs now goes when the
-// machine starts again.
+// removeProgramStep removes our copy. If the copy is running, Windows removes it when the machine
+// starts again.
 func removeProgramStep(folder string) Step {
 	program := filepath.Join(folder, "tlstunnel.exe")
 	return Step{
@@ -69,7 +69,7 @@ func removeProgramStep(folder string) Step {
 			if err := os.Remove(program); err != nil {
 				return errors.Join(removeAtReboot(program), removeAtReboot(folder))
 			}
-			_ = os.Remove(folder) // fails when there is more in it
+			_ = os.Remove(folder) // fails if it isn't empty, and must stay then
 			return nil
 		},
 		Extra: true,

@@ -1,6 +1,6 @@
-// Package installer is what `tlstunnel install` and `uninstall` do to a machine:
-// a list of named steps, which differ by system, each done only where it is
-// needed and undone when a later one fails.
+// Package installer is what `tlstunnel install` and `uninstall` do to a machine: a list of named
+// steps, which differ from system to system. A step is done only if it is needed. If a later step
+// fails, it is undone.
 //
 // It doesn't run the service; package service does.
 package installer
@@ -12,23 +12,23 @@ import (
 
 // Step is one thing that an installation does to the machine.
 type Step struct {
-	// Name says what is there after it: `account "tlstunnel"`.
+	// Name says what is there after the step: `account "tlstunnel"`.
 	Name string
 
-	// Done reports whether there is nothing to do. If it is nil, there always is.
+	// Done reports whether there is nothing to do. If it is nil, there is always something to do.
 	Done func() (bool, error)
 
 	// Check returns the reason why Do must not run, and changes nothing. A dry run asks it
-	// too. A step without Do is a check alone: it looks whether the steps before it have
-	// made true what Name says, so a dry run leaves it out.
+	// too. A step without Do only checks: it verifies that the steps before it have made true
+	// what Name says, so a dry run doesn't ask it.
 	Check func() error
 
-	// Do makes it so. Undo takes back what Do did, and nothing else; nil when
+	// Do makes true what Name says. Undo takes back what Do did, and nothing else. It is nil if
 	// there is nothing to take back.
 	Do, Undo func() error
 
-	// Extra steps make the installation better, but it is one without them:
-	// their failure is a warning.
+	// Extra means that the installation is complete without this step. Its failure is only a
+	// warning.
 	Extra bool
 }
 
@@ -45,10 +45,9 @@ const (
 	Undone  State = "undone" // since a later one failed
 )
 
-// Apply does the steps in their order. When one fails it undoes those that it
-// did, the last first, and returns the error. With dryRun it only looks. Each
-// step is reported as soon as its state is known, with the error if there is
-// one.
+// Apply does the steps in their order. If a step fails, it undoes the steps that it did, the last
+// first, and returns the error. With dryRun it changes nothing. It reports each step as soon as
+// the state of the step is known, with the error if there is one.
 func Apply(steps []Step, dryRun bool, report func(step string, state State, err error)) error {
 	var done []Step
 	for _, s := range steps {
@@ -100,8 +99,8 @@ func (s Step) failure() State {
 	return Failed
 }
 
-// undo takes back the steps, the last first. A step that can't be taken back
-// doesn't keep the others.
+// undo takes back the steps, the last first. If it can't take back a step, it goes on with the
+// others.
 func undo(done []Step, report func(string, State, error)) error {
 	var failed error
 	for i := len(done) - 1; i >= 0; i-- {

@@ -18,7 +18,7 @@ import (
 	"tlstunnel/pki"
 )
 
-// The steps that are the same on every system that has any.
+// The steps that are the same on Linux and Windows.
 
 // configStep writes the first config.
 func configStep(o Options) Step {
@@ -33,9 +33,9 @@ func configStep(o Options) Step {
 // pkiStep makes our own CA and server certificate as the config says.
 func pkiStep(ctx context.Context, o Options) Step {
 	var created, marks []string
-	var folder string // that was made too
+	var folder string // the PKI folder, if this step has made it
 	undo := func() error {
-		_ = removeFiles(marks) // those that could be made
+		_ = removeFiles(marks) // fails for marks that couldn't be made
 		if folder != "" {
 			return os.RemoveAll(folder)
 		}
@@ -46,7 +46,7 @@ func pkiStep(ctx context.Context, o Options) Step {
 		Done: func() (bool, error) {
 			cfg, err := loadConfig(o.Config)
 			if errors.Is(err, fs.ErrNotExist) {
-				return false, nil // in a dry run: the step before would write it
+				return false, nil // this is a dry run: the step before would write the config
 			}
 			if err != nil {
 				return false, err
@@ -75,7 +75,7 @@ func pkiStep(ctx context.Context, o Options) Step {
 				created = append(created, pki.LockFile(cfg.PKI.Dir))
 			}
 			if err != nil {
-				return errors.Join(err, undo()) // of what it got to
+				return errors.Join(err, undo()) // Apply doesn't undo a step that failed
 			}
 			return nil
 		},
@@ -93,8 +93,8 @@ func registrationStep(m *osservice.Manager) Step {
 	}
 }
 
-// accessStep warns of what the service's account can't read or write of what the config
-// names. It comes after the registration, which says who that is.
+// accessStep warns of files that the config names and the service's account can't read or write. It
+// comes after the registration, which says which account that is.
 func accessStep(o Options) Step {
 	return Step{
 		Name:  "the service can use all that its config names",
@@ -113,8 +113,7 @@ func accessStep(o Options) Step {
 	}
 }
 
-// stopStep stops the service, and unregisterStep makes the service manager
-// forget it.
+// stopStep stops the service.
 func stopStep(ctx context.Context, m *osservice.Manager) Step {
 	return Step{
 		Name: "stop the service",
@@ -126,6 +125,7 @@ func stopStep(ctx context.Context, m *osservice.Manager) Step {
 	}
 }
 
+// unregisterStep makes the service manager forget the service.
 func unregisterStep(m *osservice.Manager) Step {
 	return Step{
 		Name: "remove the registration with the service manager",
@@ -149,8 +149,8 @@ func removeStep(what, path string) Step {
 	}
 }
 
-// removeConfigStep removes a config that isn't in a folder of ours. It keeps a file that
-// isn't a config without a mistake: --config may be misspelt, and name anything.
+// removeConfigStep removes a config that isn't in a folder of ours. It keeps a file that isn't a
+// config, or a config with mistakes: --config may be misspelt and name any file.
 func removeConfigStep(path string) Step {
 	s := removeStep("config", path)
 	s.Extra = true

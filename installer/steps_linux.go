@@ -10,11 +10,11 @@ import (
 	"tlstunnel/internal/osservice"
 )
 
-// folder is one that the service has for itself.
+// folder is a folder for the service alone.
 type folder struct {
 	path    string
 	mode    os.FileMode
-	service bool // it belongs to the account, not to root
+	service bool // the folder belongs to the account, not to root
 }
 
 var (
@@ -80,8 +80,8 @@ func uninstallSteps(ctx context.Context, o Options) ([]Step, error) {
 // unitCopy has a name that systemd ignores: a unit's name ends with .service.
 const unitCopy = osservice.UnitFile + ".old"
 
-// unitCopyStep keeps a copy of the unit that a new one replaces: an administrator may have edited
-// it.
+// unitCopyStep keeps a copy of the old unit when a new one replaces it: an administrator may have
+// edited the old unit.
 func unitCopyStep(file string, text []byte) Step {
 	return Step{
 		Name: fmt.Sprintf("copy %q of the unit that is replaced, in case it was edited: `systemctl edit tlstunnel` is for that", file),

@@ -16,16 +16,16 @@ import (
 	"tlstunnel/pki/certfile"
 )
 
-// trustStore is where a kind of Linux keeps the CAs that it trusts.
+// trustStore is where a Linux distribution keeps the CAs that it trusts.
 type trustStore struct {
-	anchors string   // the folder of those that an administrator adds, a file each
-	bundle  string   // what programs read: all of them in one file
-	program string   // makes the bundle of the anchors
-	removed []string // its arguments after one has gone
+	anchors string   // the folder of the CAs that an administrator adds, a file for each
+	bundle  string   // the file that programs read, with all CAs
+	program string   // makes the bundle from the anchors
+	removed []string // its arguments after an anchor was removed
 }
 
-// trustStores are of Debian and its kin, and of Red Hat and its kin. Debian's
-// program leaves links to what is gone behind unless told to start afresh.
+// trustStores are the stores of Debian and Red Hat, and of the distributions made from them.
+// Without --fresh, Debian's program leaves links to removed anchors behind.
 var trustStores = []trustStore{
 	{"/usr/local/share/ca-certificates", "/etc/ssl/certs/ca-certificates.crt", "/usr/sbin/update-ca-certificates", []string{"--fresh"}},
 	{"/etc/pki/ca-trust/source/anchors", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/usr/bin/update-ca-trust", nil},
@@ -103,7 +103,7 @@ func (h host) untrustSteps(cas []*x509.Certificate) ([]Step, error) {
 	}), nil
 }
 
-// trustStore finds the one that this machine has.
+// trustStore finds the store of this machine.
 func (h host) trustStore() (trustStore, error) {
 	for _, s := range trustStores {
 		s.anchors, s.bundle, s.program = h.root+s.anchors, h.root+s.bundle, h.root+s.program
@@ -120,15 +120,15 @@ func (h host) trustStore() (trustStore, error) {
 		trustStores[0].program, trustStores[1].program)
 }
 
-// anchor is the file for a CA. A new CA has a new one, for Debian's program
-// overlooks that a file holds another certificate than before.
+// anchor is the file for a CA. Each CA has a file of its own: if a file gets another certificate,
+// Debian's program doesn't notice.
 func (s trustStore) anchor(ca *x509.Certificate) string {
 	sum := sha256.Sum256(ca.Raw)
 	return filepath.Join(s.anchors, fmt.Sprintf("tlstunnel-ca-%x.crt", sum[:8]))
 }
 
-// ours are the files that anchor has named, and what killed runs have left of them,
-// which the store's program may take too.
+// ours returns the files that anchor has named, and the temporary files that a killed run has left.
+// The store's program may read those too.
 func (s trustStore) ours() []string {
 	const name = "tlstunnel-ca-????????????????.crt"
 	files, _ := filepath.Glob(filepath.Join(s.anchors, name))
@@ -136,23 +136,23 @@ func (s trustStore) ours() []string {
 	return append(files, left...)
 }
 
-// current reports whether the bundle is newer than the last change of an anchor. If a run of ours
-// was killed in between, it isn't.
+// current reports whether the bundle is newer than the last change of an anchor. It is older if a
+// run of ours was killed between the two.
 func (s trustStore) current() bool {
 	anchors, err1 := os.Stat(s.anchors)
 	bundle, err2 := os.Stat(s.bundle)
 	return err1 == nil && err2 == nil && !anchors.ModTime().After(bundle.ModTime())
 }
 
-// anchorMode is whatever the umask: everybody's programs read it.
+// anchorMode doesn't depend on the umask: the programs of all users read the file.
 const anchorMode = 0o644
 
-// anchorStep writes a CA where the store takes it from.
+// anchorStep writes a CA into the folder of the anchors.
 func (h host) anchorStep(s trustStore, file string, ca *x509.Certificate) Step {
 	return Step{
 		Name: fmt.Sprintf("CA %q in %q", dn.Text(ca.Subject), file),
 		Done: func() (bool, error) {
-			certs, _ := certfile.LoadCertificates(file) // which it may not be, or be something else
+			certs, _ := certfile.LoadCertificates(file) // an error leaves certs empty, so Do writes the file
 			info, err := os.Stat(file)
 			return err == nil && info.Mode().Perm() == anchorMode && len(certs) == 1 && certs[0].Equal(ca), nil
 		},
@@ -169,7 +169,7 @@ func (h host) anchorStep(s trustStore, file string, ca *x509.Certificate) Step {
 	}
 }
 
-// check is nil when the bundle has the CAs and they verify by it.
+// check returns nil if the bundle has the CAs and they verify with it.
 func (s trustStore) check(cas []*x509.Certificate) error {
 	all, err := s.certificates()
 	if err != nil {
@@ -190,8 +190,8 @@ func (s trustStore) check(cas []*x509.Certificate) error {
 	return nil
 }
 
-// certificates are those in the bundle, which may not be there. Among those that
-// others have put there may be some that can't be parsed.
+// certificates returns the certificates of the bundle, or none if there is no bundle. It skips
+// certificates that can't be parsed: others may have put such ones there.
 func (s trustStore) certificates() (all []*x509.Certificate, err error) {
 	data, err := os.ReadFile(s.bundle)
 	if errors.Is(err, fs.ErrNotExist) {

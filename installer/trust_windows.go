@@ -12,12 +12,12 @@ import (
 	"tlstunnel/internal/dn"
 )
 
-// friendlyName marks what we put into the store, and is what certlm.msc shows.
+// friendlyName marks the CAs that we put into the store. certlm.msc shows it.
 const friendlyName = "tlstunnel CA"
 
 const rootStore = "the machine's Trusted Root Certification Authorities"
 
-// Of crypt32, as golang.org/x/sys hasn't these.
+// Functions of crypt32 that golang.org/x/sys doesn't have.
 var (
 	crypt32     = windows.NewLazySystemDLL("crypt32.dll")
 	setProperty = crypt32.NewProc("CertSetCertificateContextProperty")
@@ -113,7 +113,7 @@ func removeRootStep(ca *x509.Certificate) Step {
 
 func removeRoot(ca *x509.Certificate) error {
 	return withRoots(0, func(store windows.Handle) error {
-		var found *windows.CertContext // to be removed once nobody walks the store
+		var found *windows.CertContext // walk uses the context it is at, so delete only after it
 		walk(store, func(s stored) bool {
 			if s.cert.Equal(ca) {
 				found = windows.CertDuplicateCertificateContext(s.context)
@@ -135,14 +135,14 @@ func isRoot(ca *x509.Certificate) (found bool, err error) {
 	return found, err
 }
 
-// stored is a certificate in the store. The context lives for one call.
+// stored is a certificate in the store. The context is valid only until the callback returns.
 type stored struct {
 	context *windows.CertContext
 	cert    *x509.Certificate
 }
 
-// eachRoot calls do with each certificate in the machine's store that can be
-// parsed.
+// eachRoot calls do with each certificate in the machine's store. It skips certificates that can't
+// be parsed.
 func eachRoot(do func(stored)) error {
 	return withRoots(windows.CERT_STORE_READONLY_FLAG, func(store windows.Handle) error {
 		walk(store, func(s stored) bool { do(s); return true })
@@ -150,11 +150,12 @@ func eachRoot(do func(stored)) error {
 	})
 }
 
-// walk calls do with each certificate that can be parsed, until it returns false.
+// walk calls do with each certificate until do returns false. It skips certificates that can't be
+// parsed.
 func walk(store windows.Handle, do func(stored) bool) {
 	var context *windows.CertContext
 	for {
-		// It frees the one before; at the end there is an error too.
+		// The call frees the context before. It returns an error at the end of the store, too.
 		context, _ = windows.CertEnumCertificatesInStore(store, context)
 		if context == nil {
 			return
@@ -204,10 +205,10 @@ func mark(context *windows.CertContext) error {
 	return nil
 }
 
-// ours reports whether the certificate has been marked by us.
+// ours reports whether we have marked the certificate.
 func (s stored) ours() bool {
 	name := make([]uint16, len(friendlyName)+1)
-	size := uint32(2 * len(name)) // a longer name isn't ours, and an error
+	size := uint32(2 * len(name)) // if the name is longer, the call fails, and the name isn't ours
 	ok, _, _ := getProperty.Call(uintptr(unsafe.Pointer(s.context)), friendlyNameProperty,
 		uintptr(unsafe.Pointer(&name[0])), uintptr(unsafe.Pointer(&size)))
 	return ok != 0 && windows.UTF16ToString(name) == friendlyName

@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// packagedUnit is the systemd unit as the packages have it.
+// packagedUnit is the systemd unit of the packages.
 //
 //go:embed tlstunnel.service
 var packagedUnit string
 
-// The paths in it, which are another installation's only difference.
+// The paths in packagedUnit. The units of other installations differ only in these.
 const (
 	packagedProgram = "/usr/bin/tlstunnel"
 	packagedConfig  = "/etc/tlstunnel/config.toml"

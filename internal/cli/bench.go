@@ -46,7 +46,8 @@ func (a *app) bench(ctx context.Context, duration time.Duration) error {
 	if err != nil {
 		return err
 	}
-	// None of these may leave the folder with its keys behind, and the service.
+	// If one of these signals comes, bench.Run must still remove the folder with its keys and
+	// stop the service.
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	if isInteractive(a.console) {
@@ -65,7 +66,7 @@ func (a *app) bench(ctx context.Context, duration time.Duration) error {
 	return showBench(a.stdout, report)
 }
 
-// showBench draws a bar for each figure, to scale within its measure.
+// showBench draws a bar for each figure. Bars of the same measure have the same scale.
 func showBench(w io.Writer, r *bench.Report) error {
 	const width = 40
 	longest := 0

@@ -72,8 +72,8 @@ func (a *app) changeTrust(steps func([]*x509.Certificate) ([]installer.Step, err
 	return installer.Apply(todo, dryRun, a.showStep)
 }
 
-// ownCAs reads the certificate of our own CA and, during a rotation, that of the next
-// one, and no key. The CA before it has no server certificates any more.
+// ownCAs reads the certificate of our own CA and, during a rotation, the certificate of the next
+// CA. It reads no key. It leaves out the former CA, which has no server certificates any more.
 func (a *app) ownCAs() ([]*x509.Certificate, error) {
 	cfg, _, err := a.loadConfig()
 	if err != nil {
@@ -90,7 +90,7 @@ func (a *app) ownCAs() ([]*x509.Certificate, error) {
 	return append(cas, next...), err
 }
 
-// adviseRoot adds to an error that is a matter of rights how to get them.
+// adviseRoot adds to an error about missing rights how to get them.
 func adviseRoot(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
 		return errors.Join(err, new(osservice.Manager).Rights())

@@ -80,7 +80,8 @@ func (a *app) certInstall(ctx context.Context, source pki.Source, name string) e
 	return nil
 }
 
-// tunnelToInstall is the one with that name, or the only one with files of its own.
+// tunnelToInstall returns the tunnel with that name. Without a name it returns the only tunnel with
+// files of its own.
 func tunnelToInstall(cfg *config.Config, name string) (*config.Tunnel, error) {
 	hasFiles := func(t config.Tunnel) bool { return t.Cert != "" && t.Cert != config.Own }
 	var names []string
@@ -111,7 +112,7 @@ func tunnelToInstall(cfg *config.Config, name string) (*config.Tunnel, error) {
 	return t, nil
 }
 
-// isPKCS12 goes by the name: the file may not be there yet.
+// isPKCS12 decides by the name of the file, since the file may not exist yet.
 func isPKCS12(file string) bool {
 	name := strings.ToLower(file)
 	return strings.HasSuffix(name, ".p12") || strings.HasSuffix(name, ".pfx")

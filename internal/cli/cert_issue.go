@@ -19,7 +19,7 @@ import (
 	"tlstunnel/pki/certfile"
 )
 
-// issueFlags are what `cert issue` is asked for.
+// issueFlags are the flags of `cert issue`.
 type issueFlags struct {
 	server, client      bool
 	dns, ip, uri, email []string
@@ -28,7 +28,7 @@ type issueFlags struct {
 
 	p12, legacy, generate bool
 	passwordFile          string
-	password              string // what came of these
+	password              string // from passwordFile, generate or the terminal
 }
 
 func (a *app) certIssueCommand() *cobra.Command {
@@ -67,7 +67,7 @@ different ways.`,
 	return cmd
 }
 
-// addPassword is for the PKCS#12 file with that name.
+// addPassword adds the flags about the PKCS#12 file and its password. Their help names the file.
 func (f *issueFlags) addPassword(flags *pflag.FlagSet, file string) {
 	flags.BoolVar(&f.p12, "p12", false, "also write "+file+", with a password")
 	flags.BoolVar(&f.legacy, "legacy", false, file+" for old Windows and Java, with weaker encryption")
@@ -82,7 +82,7 @@ func (f *issueFlags) addNames(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&f.email, "email", nil, "an email `address`")
 }
 
-// check is for wrong usage.
+// check returns an error if the flags don't fit together.
 func (f issueFlags) check() error {
 	if !f.server && !f.client {
 		return errors.New("say what the certificate is for: --server, --client or both")
@@ -133,8 +133,7 @@ func (a *app) certIssue(ctx context.Context, name string, f issueFlags) error {
 	return certfile.Describe(cert, now).WriteText(a.stdout)
 }
 
-// warnOfLife says that a certificate is for a server, and for longer than some clients
-// allow.
+// warnOfLife warns if a server certificate is valid for longer than some clients allow.
 func (a *app) warnOfLife(cert *x509.Certificate, server bool) {
 	if text := pki.TooLongForApple(cert.NotAfter.Sub(cert.NotBefore)); server && text != "" {
 		a.complain(errors.New("warning: " + text))

@@ -23,7 +23,7 @@ func (a *app) certListCommand() *cobra.Command {
 	})
 }
 
-// listedCertificate is what `cert list` says of one in JSON.
+// listedCertificate is a certificate in the JSON of `cert list`.
 type listedCertificate struct {
 	State string `json:"state"`
 	pki.Issued

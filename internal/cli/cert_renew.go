@@ -56,7 +56,7 @@ func (a *app) certRenew(ctx context.Context, newKey bool) error {
 	return errors.Join(failed, a.refreshService(ctx, cfg.File))
 }
 
-// revokeFormer revokes the server's earlier certificates, so that nobody can use the old key.
+// revokeFormer revokes the server's earlier certificates, so that peers refuse the old key.
 func (a *app) revokeFormer(ctx context.Context, dir string) error {
 	revoked, doubtful, err := pki.RevokeFormerServers(ctx, dir, time.Now())
 	for _, cert := range revoked {
@@ -75,12 +75,12 @@ func (a *app) revokeFormer(ctx context.Context, dir string) error {
 	case err != nil:
 		return fmt.Errorf("the key is a new one, but not all certificates of the old key are revoked: %w: `tlstunnel cert list` shows them, and `tlstunnel cert revoke SERIAL` revokes each", err)
 	case len(revoked) > 0:
-		a.hint(fmt.Sprintf("who verifies this machine's certificate elsewhere needs the new %q to refuse the old key", pki.OwnCRL(dir)))
+		a.hint(fmt.Sprintf("copy the new %q to the machines that verify this certificate: without it they accept the old key", pki.OwnCRL(dir)))
 	}
 	return nil
 }
 
-// refreshService makes a running service use the files that have changed.
+// refreshService makes a running service read the files again.
 func (a *app) refreshService(ctx context.Context, file string) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()

@@ -75,7 +75,8 @@ func (a *app) applyRevocation(ctx context.Context, configFile string) error {
 	return nil
 }
 
-// revoke holds the CA for no longer than that.
+// revoke revokes a certificate. It is a function of its own, so that the CA is closed before the
+// command does anything else.
 func revoke(ctx context.Context, dir, nameOrSerial, reason string) (pki.Issued, error) {
 	authority, err := pki.OpenAuthority(ctx, dir, time.Now())
 	if err != nil {

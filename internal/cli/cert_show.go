@@ -19,7 +19,7 @@ import (
 	"tlstunnel/service/compile"
 )
 
-// shownCertificates is what cert show and ca show say in JSON.
+// shownCertificates is the JSON of `cert show` and `ca show`.
 type shownCertificates struct {
 	From         string                 `json:"from"`
 	Certificates []certfile.Description `json:"certificates"`
@@ -49,7 +49,7 @@ which CAs would make it trusted, or why none does.`,
 				return a.showServer(cmd.Context(), query)
 			}
 			if filepath.Base(what) != what || filepath.Ext(what) != "" && a.tunnelNamed(what) == nil {
-				return a.showFile(what, passwordFile) // its error says that the file doesn't exist
+				return a.showFile(what, passwordFile) // the error says that the file doesn't exist
 			}
 			return a.showTunnel(what)
 		},
@@ -90,7 +90,7 @@ func (a *app) showFile(file, passwordFile string) error {
 	return a.showCertificates(file, certs, nil)
 }
 
-// tunnelNamed is the tunnel of the config, as far as that can be read.
+// tunnelNamed returns the tunnel with that name, if the config can be read.
 func (a *app) tunnelNamed(name string) *config.Tunnel {
 	cfg, _, _ := a.loadConfig()
 	if cfg == nil {
@@ -123,8 +123,8 @@ func (a *app) showTunnel(name string) error {
 	return a.showFile(file, t.KeyPasswordFile)
 }
 
-// showCertificates shows certs; the server is what else is known of one that sent
-// them.
+// showCertificates shows certs. If a server sent them, server is what else is known of it,
+// otherwise nil.
 func (a *app) showCertificates(from string, certs []*x509.Certificate, server *shownServer) error {
 	answer := shownCertificates{From: from, Server: server}
 	for _, cert := range certs {

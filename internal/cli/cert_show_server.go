@@ -17,7 +17,7 @@ import (
 	"tlstunnel/pki/certfile"
 )
 
-// serverQuery asks what a server sends.
+// serverQuery says which server to ask for its certificates, and how.
 type serverQuery struct {
 	address    string
 	ca         string // a file, or ""
@@ -25,7 +25,7 @@ type serverQuery struct {
 	timeout    time.Duration
 }
 
-// shownServer is what a server says of itself beside its certificates.
+// shownServer is what a handshake shows of a server apart from its certificates.
 type shownServer struct {
 	TLS        string       `json:"tls"`
 	ServerName string       `json:"server_name"`
@@ -33,11 +33,11 @@ type shownServer struct {
 	Trust      []shownTrust `json:"trust"`
 }
 
-// shownTrust is whether a client that trusts by takes the certificate.
+// shownTrust says whether a client accepts the certificate if it trusts what By names.
 type shownTrust struct {
 	By      string `json:"by"`
 	Trusted bool   `json:"trusted"`
-	Why     string `json:"why,omitempty"` // not
+	Why     string `json:"why,omitempty"` // why the client refuses it; "" if Trusted
 }
 
 func (a *app) showServer(ctx context.Context, q serverQuery) error {
@@ -74,7 +74,7 @@ func (a *app) showServer(ctx context.Context, q serverQuery) error {
 	return a.showCertificates(q.address, certs, server)
 }
 
-// readableOwnCAs is our own CA, if there is one; the config may be missing.
+// readableOwnCAs returns our own CA, if there is one. The config may be missing.
 func (a *app) readableOwnCAs() []*x509.Certificate {
 	dir := config.DefaultPaths().PKI
 	if cfg, _, _ := a.loadConfig(); cfg != nil {
@@ -92,9 +92,9 @@ func poolOf(certs []*x509.Certificate) *x509.CertPool {
 	return pool
 }
 
-// ask makes a handshake, and takes any certificate: it is to be shown, and nothing
-// is sent. The handshake may fail after that, when the server wants a client
-// certificate.
+// ask makes a handshake and accepts any certificate. It only shows the certificate and sends no
+// data. If the server requires a client certificate, the handshake fails, but after the server's
+// certificates have come.
 func (q serverQuery) ask(ctx context.Context) (*shownServer, []*x509.Certificate, error) {
 	ctx, cancel := context.WithTimeout(ctx, q.timeout)
 	defer cancel()
@@ -125,7 +125,7 @@ func (q serverQuery) ask(ctx context.Context) (*shownServer, []*x509.Certificate
 	return server, certs, nil
 }
 
-// whyNot says in words why there is no certificate, and adds what the system says.
+// whyNot says why there is no certificate, first in our words, then in those of the system.
 func whyNot(why diagnose.Diagnosis, err error) string {
 	text := strings.ReplaceAll(why.String(), "server_name", "--server-name")
 	return fmt.Sprintf("%s (%v)", text, err)

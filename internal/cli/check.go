@@ -27,7 +27,7 @@ and how to change that.`,
 	})
 }
 
-// checkAnswer is what check says in JSON.
+// checkAnswer is the JSON of `check`.
 type checkAnswer struct {
 	File     string           `json:"file"`
 	OK       bool             `json:"ok"`

@@ -1,7 +1,7 @@
-// Package cli is the command line: each command is a file. What a command
-// answers goes to stdout; everything else goes to stderr, each line with the
-// prefix "tlstunnel:", in lower case and without a full stop. Exit codes are 0
-// for done, 1 for failed and 2 for wrong usage; status has more.
+// Package cli is the command line. Each command has a file. The answer of a command goes to
+// stdout. Everything else goes to stderr, each line with the prefix "tlstunnel:", in lower case
+// and without a full stop. The exit codes are 0 for done, 1 for failed and 2 for wrong usage.
+// The command status has more.
 package cli
 
 import (
@@ -22,8 +22,8 @@ import (
 	"tlstunnel/service/compile"
 )
 
-// app is what the commands share. What goes to stdout and stderr is quoted on the
-// way: names, answers and errors may be somebody else's words.
+// app is what the commands share. The writers stdout and stderr quote what goes through them:
+// names, answers and errors may have text from outside.
 type app struct {
 	stdout, stderr io.Writer
 	console        io.Writer // stderr itself, for the log
@@ -31,7 +31,7 @@ type app struct {
 	configFile     string
 	configGiven    bool // by the flag
 	json           bool
-	parsed         bool // the command line was right; what fails now isn't its fault
+	parsed         bool // the command line has no mistake: a later error isn't wrong usage
 }
 
 // Main runs the command line args, without the program's name, and returns the
@@ -60,7 +60,7 @@ func Main(args []string, example []byte, stdout, stderr io.Writer) int {
 	}
 }
 
-// helpFor says where the help for a wrong use of cmd is.
+// helpFor says which help explains how to use cmd.
 func helpFor(cmd *cobra.Command) string {
 	if cmd.HasAvailableSubCommands() {
 		return fmt.Sprintf("`%s --help` lists the commands", cmd.CommandPath())
@@ -68,7 +68,7 @@ func helpFor(cmd *cobra.Command) string {
 	return fmt.Sprintf("`%s --help` explains it, with examples", cmd.CommandPath())
 }
 
-// oneArg refuses any number of arguments but one.
+// oneArg returns an error unless there is exactly one argument.
 func oneArg(cmd *cobra.Command, args []string) error {
 	if len(args) == 1 {
 		return nil
@@ -76,7 +76,7 @@ func oneArg(cmd *cobra.Command, args []string) error {
 	return fmt.Errorf("this command needs one argument, and got %d: `%s`", len(args), strings.TrimSuffix(cmd.UseLine(), " [flags]"))
 }
 
-// exitError is an exit code of a command whose answer has told already why.
+// exitError is the exit code of a command whose answer has already said why.
 type exitError int
 
 func (exitError) Error() string { return "failed, as reported" }
@@ -110,7 +110,7 @@ makes a CA and a server certificate of its own.`,
 	return root
 }
 
-// group makes parent a command that only holds others: by itself it is wrong usage.
+// group makes parent a command that only holds others. Using it alone is wrong usage.
 func group(parent *cobra.Command, commands ...*cobra.Command) *cobra.Command {
 	parent.Args = func(cmd *cobra.Command, args []string) error {
 		if err := cobra.NoArgs(cmd, args); err != nil {
@@ -118,7 +118,7 @@ func group(parent *cobra.Command, commands ...*cobra.Command) *cobra.Command {
 		}
 		return fmt.Errorf("say what to do: `%s` needs a command", cmd.CommandPath())
 	}
-	parent.RunE = func(*cobra.Command, []string) error { return nil } // or cobra wouldn't look at Args
+	parent.RunE = func(*cobra.Command, []string) error { return nil } // without RunE, cobra doesn't check Args
 	parent.AddCommand(commands...)
 	return parent
 }
@@ -129,8 +129,8 @@ func (a *app) addJSON(cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// loadConfig reads the config. The error has a line for each mistake in it; the
-// config may be returned nevertheless, and the problems include the warnings.
+// loadConfig reads the config. The error has a line for each mistake in it. The config may be there
+// in spite of an error. The problems include the warnings.
 func (a *app) loadConfig() (*config.Config, config.Problems, error) {
 	if err := a.forgotSudo(); err != nil {
 		return nil, nil, err
@@ -138,8 +138,8 @@ func (a *app) loadConfig() (*config.Config, config.Problems, error) {
 	return loadFile(a.configFile)
 }
 
-// loadForCA is loadConfig for what needs our own CA: that it is gone is an error that says
-// the same as a start.
+// loadForCA is loadConfig for commands that need our own CA. If the CA was there before and is gone,
+// it returns the same error as a start of the service.
 func (a *app) loadForCA() (*config.Config, error) {
 	cfg, _, err := a.loadConfig()
 	if err != nil {
@@ -173,7 +173,7 @@ func (a *app) answerJSON(v any) error {
 	return e.Encode(v)
 }
 
-// isInteractive reports whether somebody watches w.
+// isInteractive reports whether w is a terminal.
 func isInteractive(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))

@@ -6,11 +6,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// keepOutOfCores keeps the keys that this process holds out of core files, and other
-// processes of its user from reading its memory. The limit alone wouldn't do: a program
-// that takes cores through a pipe, as Ubuntu's apport does, gets them all the same. An
-// administrator who needs a core or a trace asks for it as of any Go program, by
-// GOTRACEBACK=crash: then all stays as the system has it.
+// keepOutOfCores keeps the keys of this process out of core files. It also stops other processes of
+// the same user from reading its memory. RLIMIT_CORE alone isn't enough: the kernel ignores it if
+// core_pattern is a pipe to a program, such as Ubuntu's apport. PR_SET_DUMPABLE works there, too.
+// An administrator who needs a core or a trace sets GOTRACEBACK=crash, as for any Go program. Then
+// keepOutOfCores changes nothing.
 func keepOutOfCores() {
 	if os.Getenv("GOTRACEBACK") == "crash" {
 		return

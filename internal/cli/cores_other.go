@@ -2,7 +2,7 @@
 
 package cli
 
-// keepOutOfCores does nothing. On Windows, Go's runtime writes no dump of a crash by
-// itself and doesn't let Windows Error Reporting; see docs/windows.md. macOS writes none
-// unless somebody raises the limit.
+// keepOutOfCores does nothing. On Windows, Go's runtime writes no dump of a crash, and stops Windows
+// Error Reporting from writing one (docs/windows.md). macOS writes none unless an administrator
+// raises the limit.
 func keepOutOfCores() {}

@@ -93,7 +93,7 @@ func (a *app) askToSign() error {
 		return errors.New("there is no terminal to ask whether to sign this: look at it, and use --yes")
 	}
 	fmt.Fprint(a.stderr, "tlstunnel: is that the partner's request, and all right? sign it? [y/N] ")
-	answer, _ := bufio.NewReader(os.Stdin).ReadString('\n') // an end without an answer is none
+	answer, _ := bufio.NewReader(os.Stdin).ReadString('\n') // the end of stdin isn't a yes
 	switch strings.ToLower(strings.TrimSpace(answer)) {
 	case "y", "yes":
 		return nil

@@ -26,8 +26,8 @@ import (
 	"tlstunnel/service"
 )
 
-// demoBytes is how many bytes go there and back: enough to measure a speed, few enough for a slow
-// machine.
+// demoBytes is how many bytes go there and back. They are enough to measure the speed, and don't take
+// long on a slow machine.
 const demoBytes = 64 << 20
 
 func (a *app) demoCommand() *cobra.Command {
@@ -44,7 +44,7 @@ both; and show what happened.`,
 }
 
 func (a *app) demo(ctx context.Context) error {
-	// None of these may leave the folder with its keys behind.
+	// If one of these signals comes, the demo must still remove the folder with its keys.
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	d, err := startDemo(ctx)
@@ -62,10 +62,10 @@ func (a *app) demo(ctx context.Context) error {
 	return nil
 }
 
-// demo is the running pair with the echo service behind it.
+// demo is the running pair of tunnels with the echo service behind it.
 type demo struct {
 	dir            string
-	ca             string // the server's CA certificate, a file
+	ca             string // the file of the server's CA certificate
 	echo           net.Listener
 	server, client *demoTunnel
 }
@@ -73,11 +73,11 @@ type demo struct {
 // demoTunnel is a service with one tunnel, and what its log says.
 type demoTunnel struct {
 	addr net.Addr
-	log  chan demoLine // its connections' log lines
+	log  chan demoLine // the log lines of its connections
 	stop func()
 }
 
-// demoLine is a connection's log line.
+// demoLine is the log line of a connection.
 type demoLine struct {
 	Msg         string
 	TLS         string
@@ -123,8 +123,8 @@ func startDemo(ctx context.Context) (*demo, error) {
 	return d, err
 }
 
-// startDemoTunnel runs a service on the config text as if it had been read from
-// file, which needn't exist. The config has one tunnel, named demo.
+// startDemoTunnel runs a service with the config text. Relative paths start in the folder of file,
+// which needn't exist itself. The config has one tunnel, named demo.
 func startDemoTunnel(ctx context.Context, file, text string) (*demoTunnel, error) {
 	cfg, problems := config.Parse(file, []byte(text))
 	if err := problems.Err(); err != nil {
@@ -148,7 +148,7 @@ func startDemoTunnel(ctx context.Context, file, text string) (*demoTunnel, error
 	return t, nil
 }
 
-// readLog sends on the lines that are a connection's.
+// readLog sends the log lines of connections to t.log.
 func (t *demoTunnel) readLog(r io.Reader) {
 	for d := json.NewDecoder(r); ; {
 		var line demoLine
@@ -210,8 +210,8 @@ func (d *demo) showCertificate(w io.Writer) error {
 	return err
 }
 
-// showConnections sends data through the pair twice: the second connection can
-// resume the session of the first.
+// showConnections sends data through the pair twice, since the second connection can resume the TLS
+// session of the first.
 func (d *demo) showConnections(w io.Writer) error {
 	for i, size := range []int{1 << 10, demoBytes} {
 		took, sum, err := d.echoThrough(size)
@@ -273,7 +273,7 @@ func sizeText(n int) string {
 	return fmt.Sprintf("%d KiB", n>>10)
 }
 
-// showConfig shows what it takes to do the same between two machines.
+// showConfig shows how to do the same between two machines.
 func showConfig(w io.Writer) error {
 	_, err := io.WriteString(w, `To do it for real, write this in the config of the machine with the server, where
 "tlstunnel init" makes one ("tlstunnel paths" says where):
@@ -299,7 +299,7 @@ if the server were there.
 	return err
 }
 
-// indent writes each line two columns in.
+// indent writes two spaces before each line.
 type indent struct{ w io.Writer }
 
 func (i indent) Write(p []byte) (int, error) {

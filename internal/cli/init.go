@@ -69,15 +69,15 @@ Now put your tunnels into
 	return nil
 }
 
-// nextCommand is how the config comes into use: by the service, if it is installed and
-// this is its config.
+// nextCommand returns the command that makes tlstunnel use the config. If the config is that of the
+// installed service, it is a command for the service.
 func (a *app) nextCommand() string {
 	if file, err := filepath.Abs(a.configFile); err != nil || file != config.SystemConfig() {
 		return "run"
 	}
 	switch state, err := new(osservice.Manager).State(); {
 	case err != nil:
-		return "run" // the service manager can't be asked: there is none
+		return "run" // there is no service manager to ask
 	case state == osservice.NotInstalled:
 		return "install"
 	case state == osservice.Running:
@@ -87,7 +87,7 @@ func (a *app) nextCommand() string {
 	}
 }
 
-// showCommands shows commands to be typed as this one was.
+// showCommands shows commands with the same sudo and --config as this command had.
 func (a *app) showCommands(names ...string) {
 	sudo, config := "", ""
 	if os.Getenv("SUDO_USER") != "" {

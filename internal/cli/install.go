@@ -105,7 +105,7 @@ func (a *app) uninstall(ctx context.Context, o installer.Options, dryRun bool) e
 	if err != nil {
 		return err
 	}
-	kept := installer.Kept(o) // as long as there is a config that says it
+	kept := installer.Kept(o) // before Apply, since it reads the config
 	if err := installer.Apply(steps, dryRun, a.showStep); err != nil || o.Purge {
 		return err
 	}
@@ -116,8 +116,7 @@ func (a *app) uninstall(ctx context.Context, o installer.Options, dryRun bool) e
 	return nil
 }
 
-// showStep shows what became of a step. The error of a failure is shown at the
-// end.
+// showStep shows the state of a step. The program shows the error of a failed step when it ends.
 func (a *app) showStep(name string, state installer.State, err error) {
 	fmt.Fprintf(a.stdout, "%-9s %s\n", state, name)
 	if state == installer.Warning {

@@ -19,7 +19,7 @@ import (
 	"tlstunnel/service"
 )
 
-// askTimeout is how long the running service has for an answer.
+// askTimeout is how long a command waits for an answer of the running service.
 const askTimeout = 10 * time.Second
 
 func (a *app) startCommand() *cobra.Command {
@@ -109,7 +109,7 @@ func (a *app) started(ctx context.Context, m *osservice.Manager, err error) erro
 	case !errors.As(err, &failed):
 		return err
 	case failed.Reason == "":
-		// The service left no reason. The checks that it makes may find it.
+		// The service left no reason. Make its checks here: they may find the reason.
 		if mistakes := a.configMistakes(m.Config); mistakes != nil {
 			err = mistakes
 		}
@@ -119,7 +119,7 @@ func (a *app) started(ctx context.Context, m *osservice.Manager, err error) erro
 	return errReported
 }
 
-// showRunning says that the service runs, and which of its tunnels don't.
+// showRunning says that the service runs, and which tunnels it has left out.
 func (a *app) showRunning(ctx context.Context, configFile string) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -140,8 +140,8 @@ func (a *app) showRunning(ctx context.Context, configFile string) error {
 	return errReported
 }
 
-// restartMistakes returns the mistakes that would leave out a tunnel after a restart which runs
-// now.
+// restartMistakes returns the mistakes because of which a tunnel that runs now would be left out
+// after a restart.
 func (a *app) restartMistakes(ctx context.Context, m *osservice.Manager) error {
 	if state, err := m.State(); err == nil && state != osservice.Running {
 		return nil
@@ -161,8 +161,8 @@ func (a *app) restartMistakes(ctx context.Context, m *osservice.Manager) error {
 	return problems.Err()
 }
 
-// configMistakes has a line for each mistake in the config and the files that it
-// names.
+// configMistakes returns an error with a line for each mistake in the config and in the files that
+// it names.
 func (a *app) configMistakes(file string) error {
 	cfg, problems, err := loadFile(file)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"tlstunnel/pki/certfile"
 )
 
-// newPassword is the password for a file that is to be made.
+// newPassword returns the password for a new file.
 func (a *app) newPassword(f issueFlags) (string, error) {
 	switch {
 	case f.generate:

@@ -29,11 +29,11 @@ elsewhere: they have shutdown_grace to end. If anything is wrong, nothing change
 	return cmd
 }
 
-// reloadAnswer is what reload says in JSON.
+// reloadAnswer is the JSON of `reload`.
 type reloadAnswer struct {
 	OK      bool            `json:"ok"`
 	DryRun  bool            `json:"dry_run"`
-	Error   string          `json:"error,omitempty"` // then nothing was changed
+	Error   string          `json:"error,omitempty"` // if it isn't empty, nothing was changed
 	Changes service.Changes `json:"changes"`
 }
 

@@ -36,7 +36,7 @@ and to stderr if that is a terminal.`,
 func (a *app) runForeground(ctx context.Context) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// If the reader of our stderr ends, the tunnels must go on: ignore SIGPIPE.
+	// Ignore SIGPIPE, so that the tunnels go on if the program that reads our stderr ends.
 	signal.Ignore(syscall.SIGPIPE)
 	// A second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
@@ -49,7 +49,7 @@ func (a *app) run(ctx context.Context, host service.Host, console io.Writer, eve
 	tuning.Apply()
 	cfg, problems, err := a.loadConfig()
 	if cfg == nil {
-		// The defaults say where the log is. It must say why we didn't start.
+		// Use the log of the defaults: it must say why we didn't start.
 		cfg, _ = config.Parse(a.configFile, nil)
 	}
 	host.Log = new(logging.Control)

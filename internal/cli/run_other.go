@@ -4,5 +4,5 @@ package cli
 
 import "github.com/spf13/cobra"
 
-// addServiceMode adds nothing: other service managers run the program like any user.
+// addServiceMode adds nothing: other service managers start the program as a user does.
 func (a *app) addServiceMode(*cobra.Command) {}

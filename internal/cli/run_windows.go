@@ -10,8 +10,8 @@ import (
 	"tlstunnel/service"
 )
 
-// addServiceMode adds the flag that is in the registered command line of the
-// service. A flag, since Windows offers no sure way to find out.
+// addServiceMode adds the flag --as-service, which is in the registered command line of the service.
+// It needs a flag, since Windows has no sure way to find out whether a process is a service.
 func (a *app) addServiceMode(cmd *cobra.Command) {
 	asService := cmd.Flags().Bool("as-service", false, "serve for the service control manager")
 	_ = cmd.Flags().MarkHidden("as-service")
@@ -24,7 +24,7 @@ func (a *app) addServiceMode(cmd *cobra.Command) {
 	}
 }
 
-// runService serves with the Event Log, if it can be had: a service has no stderr.
+// runService serves and logs to the Event Log, if that can be opened. A service has no stderr.
 func (a *app) runService(ctx context.Context, ready func(), reload <-chan string) error {
 	host := service.Host{Ready: ready, Reload: reload}
 	events, err := logging.OpenEventLog(osservice.Name, service.Messages)

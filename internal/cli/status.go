@@ -46,7 +46,7 @@ exit code.`,
 	})
 }
 
-// exitCodes are for monitoring.
+// exitCodes are the exit codes of `status`, for monitoring.
 var exitCodes = map[service.Verdict]int{service.OK: 0, service.Degraded: 1, service.Down: 3, service.Unknown: 4}
 
 // managerState is the state of the installed service in the words of its status.
@@ -73,7 +73,7 @@ func (a *app) status(ctx context.Context) error {
 	}
 	code, ok := exitCodes[st.Verdict]
 	switch {
-	case !ok: // that of another version
+	case !ok: // the verdict of a service of another version
 		return exitError(exitCodes[service.Unknown])
 	case code != 0:
 		return exitError(code)
@@ -181,7 +181,7 @@ func expiryText(expires, now time.Time) string {
 	return date.Day(expires) + " (expired)"
 }
 
-// targetsText has the targets, and which of them are down.
+// targetsText lists the targets, and says which of them are down.
 func targetsText(t service.TunnelStatus) string {
 	down := map[string]bool{}
 	for _, state := range t.Targets {

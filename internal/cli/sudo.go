@@ -26,7 +26,7 @@ func forgotSudo(own, system string) error {
 	if _, err := os.Stat(own); !errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	// The folder may let nobody but the service look into it.
+	// If only the service may look into the folder, the config may exist.
 	if _, err := os.Stat(system); err != nil && !errors.Is(err, fs.ErrPermission) {
 		return nil
 	}

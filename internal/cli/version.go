@@ -20,18 +20,18 @@ func (a *app) versionCommand() *cobra.Command {
 	})
 }
 
-// versionAnswer is what version says in JSON.
+// versionAnswer is the JSON of `version`.
 type versionAnswer struct {
 	Version  string `json:"version"`
 	Go       string `json:"go"`
 	System   string `json:"system"`
-	Commit   string `json:"commit,omitempty"` // what git called the source, if it was built in a checkout
-	Date     string `json:"date,omitempty"`   // of the commit, RFC 3339
+	Commit   string `json:"commit,omitempty"` // the hash of the git commit, if it was built in a checkout
+	Date     string `json:"date,omitempty"`   // the date of the commit, RFC 3339
 	Modified bool   `json:"modified,omitempty"`
 }
 
-// builtFrom reads what the Go tool noted of the build. The packages are built
-// without a checkout, so that the same source gives the same bytes.
+// builtFrom reads what the Go tool has recorded about the build. It finds no commit in the deb, the
+// rpm and the MSI: they are built with -buildvcs=false, so that the same source gives the same bytes.
 func builtFrom() versionAnswer {
 	v := versionAnswer{Version: version.Version, Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()

@@ -88,7 +88,8 @@ func pathOf(tunnel int, key string) string {
 
 // tunnelKey is the path of a key of a tunnel: tunnel[1].listen.
 func tunnelKey(tunnel int, key string) string {
-	return "tunnel[" + strconv.Itoa(tunnel) + "]." + key // not by fmt, which is slower: a file that isn't a config may have very many keys
+	// fmt is slower, and a file that isn't a config may have very many keys.
+	return "tunnel[" + strconv.Itoa(tunnel) + "]." + key
 }
 
 // tunnelIndex is the index of the tunnel that a path lies in, or -1.
