@@ -112,6 +112,18 @@ func (s *subject) tryDial(tunnel string, cfg *tls.Config) (*tls.Conn, error) {
 	return c.(*tls.Conn), c.SetDeadline(time.Now().Add(waitTime))
 }
 
+// answers reports whether a server tunnel listens at address. If it listens no more, another
+// test may have got the port.
+func (s *subject) answers(address string) bool {
+	s.t.Helper()
+	d := tls.Dialer{NetDialer: &net.Dialer{Timeout: time.Second}, Config: s.tlsConfig()}
+	c, err := d.Dial("tcp", address)
+	if err == nil {
+		c.Close()
+	}
+	return err == nil
+}
+
 // greeter is a target that sends a line with its name, and then sends back what it gets.
 func greeter(t *testing.T, name string) string {
 	t.Helper()
