@@ -1,8 +1,8 @@
-# The life of the bare program on a machine: `tlstunnel install` and after.
+# The bare program on a machine, from `tlstunnel install` to its removal.
 . /run/test/lib.sh
 
 start_echo
-# Where somebody has saved it. The service can't run it there.
+# A user has saved the program here. The service can't run it in this folder.
 install /run/built/here/tlstunnel /root/tlstunnel
 files >/tmp/before
 

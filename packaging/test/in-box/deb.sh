@@ -1,8 +1,8 @@
-# The life of the deb on a machine.
+# The deb on a machine, from its installation to its removal.
 . /run/test/lib.sh
 here=/run/built/here/tlstunnel_$version_here-1_amd64.deb
 next=/run/built/next/tlstunnel_$version_next-1_amd64.deb
-# An answer to the question about a config that both sides have changed.
+# The answer to dpkg's question about a config that the user and the package have changed.
 keep="--force-confdef --force-confold"
 
 files >/tmp/before
@@ -41,7 +41,7 @@ serves
 speaks_tls
 
 step "the machine trusts our own CA when it is told to, and as long"
-# By the folder of certificates, and by the one file of all.
+# First by the folder of certificates, then by the file that has all of them.
 trusts_us() {
 	openssl verify -verify_hostname localhost /var/lib/tlstunnel/pki/server.crt &>/dev/null &&
 		openssl verify -no-CApath -CAfile /etc/ssl/certs/ca-certificates.crt /var/lib/tlstunnel/pki/server.crt &>/dev/null

@@ -1,4 +1,4 @@
-# What the scripts in a box share. They find in /run/built:
+# Functions for the scripts in a box. The scripts find in /run/built:
 #
 #	peer                  the program behind and in front of the tunnels
 #	here/tlstunnel...     the packages, and the bare program
@@ -18,7 +18,7 @@ version_next=$(cat /run/built/next/version)
 step() { echo "-- $*"; }
 
 failed() {
-	[ "$BASH_SUBSHELL" = 0 ] || return 0 # who asked for the answer decides
+	[ "$BASH_SUBSHELL" = 0 ] || return 0 # the shell that started the subshell decides
 	trap - ERR
 	echo "FAILED at $1"
 	systemctl status --no-pager --full --lines=0 "$unit" || true
@@ -77,8 +77,7 @@ running() { same "the service" "$(property ActiveState) $(property MainPID)" "ac
 # journal_has TEXT: the journal must have TEXT since the boot.
 journal_has() { journalctl --unit="$unit" --output=cat | grep -F -- "$1" >/dev/null; }
 
-# The pair of tunnels that bytes go through: plain on port 104, TLS between, an
-# echo service behind.
+# A pair of tunnels: plain on port 104, TLS between the two, an echo service behind.
 write_config() {
 	cat >"$config" <<-'END'
 		[[tunnel]]
@@ -103,8 +102,8 @@ start_echo() {
 
 serves() { peer send 127.0.0.1:104 1000000 >/dev/null; }
 
-# files lists what is on the disk and who has an account, but for what the
-# system itself goes on writing.
+# files lists the files on the disk and the accounts. It leaves out files that the system
+# itself changes at any time.
 files() {
 	find / -xdev \( -path /var/log/journal -o -path /var/log/dpkg.log -o -path /var/lib/systemd -o -path /var/cache \
 		-o -path /var/lib/dpkg -o -path /tmp \) -prune -o -printf '%p %M %u:%g\n' | sort
@@ -112,7 +111,7 @@ files() {
 	cat /etc/passwd /etc/group /etc/shadow /etc/gshadow
 }
 
-# What follows are tests of a service that runs write_config's tunnels.
+# The rest of the file has tests of a service that runs the tunnels of write_config.
 
 has_few_privileges() {
 	local uid caps=0000000000000400 # CAP_NET_BIND_SERVICE alone
@@ -125,7 +124,7 @@ has_few_privileges() {
 	same "its config" "$(stat -c '%U:%G %a' /etc/tlstunnel "$config")" $'root:tlstunnel 750\nroot:tlstunnel 640'
 }
 
-# All its threads let the system put off their timers, that of Go's monitor too.
+# All threads of the service have the timer slack, and so has Go's sysmon.
 has_timer_slack() {
 	local thread
 	for thread in "/proc/$(property MainPID)"/task/*; do
@@ -156,7 +155,7 @@ comes_back_after_hanging() {
 	systemctl daemon-reload
 	systemctl restart "$unit"
 	pid=$(property MainPID)
-	sleep 3 # it lives on while it isn't stopped
+	sleep 3 # it must go on until it is stopped
 	running "$pid"
 	kill -STOP "$pid"
 	within 15 restarted "$pid"
@@ -185,7 +184,7 @@ reloads_under_load() {
 	same "reloads in the log" "$(grep -c 'msg=reloaded.*changed=\[front\]' "$log")" 20
 }
 
-# A mistake in the config changes nothing, and is reported with its line.
+# If the config has a mistake, the service changes nothing and reports the line.
 refuses_a_broken_config() {
 	local pid
 	pid=$(property MainPID)
@@ -206,14 +205,14 @@ refuses_a_broken_config() {
 	serves
 }
 
-# add_address ADDRESS: to the loopback device; there is no ip(8) here.
+# add_address ADDRESS: adds it to the loopback device. The box has no ip(8).
 add_address() {
 	perl -MSocket -e 'socket(S, AF_INET, SOCK_DGRAM, 0) or die;
 		ioctl(S, 0x8916, pack("a16Sna4x8", "lo:1", AF_INET, 0, inet_aton($ARGV[0]))) or die $!' "$1" # SIOCSIFADDR
 }
 
-# One tunnel waits for its address, another for a disk with its certificate. The
-# others serve, and each comes by itself.
+# One tunnel waits for its address, another for a disk with its certificate. The other
+# tunnels serve meanwhile. Each of the two starts as soon as it can.
 waits_for_surroundings() {
 	local code=0
 	mkdir -p /srv/late
@@ -241,8 +240,8 @@ waits_for_surroundings() {
 	grep -F 'tunnel "address" is left out' /tmp/said | grep -F "this machine has no such address" >/dev/null
 	grep -F 'tunnel "disk" is left out' /tmp/said | grep -F "/srv/late/ca.crt" >/dev/null
 	journal_has 'msg="the tunnel is left out, and tried again" tunnel=address'
-	systemctl reload "$unit" # what is out already doesn't hold up the others
-	sleep 12                 # the distances have grown by then
+	systemctl reload "$unit" # tunnels that are left out already don't make a reload fail
+	sleep 12                 # by then the pauses between attempts have grown
 	add_address 10.99.0.1
 	mount -t tmpfs -o mode=755 late /srv/late
 	install -m 644 /var/lib/tlstunnel/pki/ca.crt /srv/late/

@@ -1,5 +1,5 @@
-# What root can read and the service can't: check and restart see it, say what lets the
-# service, and the service that runs goes on.
+# Files that root can read and the service can't: check and restart find them and say
+# which command gives the service access. The running service goes on.
 . /run/test/lib.sh
 
 start_echo
@@ -23,7 +23,7 @@ refused() {
 	serves
 }
 
-# The first backquoted command that was said.
+# remedy: prints the first command in backquotes that the last command has printed.
 remedy() { grep -o '`[^`]*`' /tmp/said | head -n 1 | tr -d '`'; }
 
 # works_again: check finds nothing, and the service takes a restart.
@@ -33,7 +33,7 @@ works_again() {
 	serves
 }
 
-# certificate FOLDER: one of another CA, with its key, readable for all.
+# certificate FOLDER: makes a certificate of another CA and its key there, readable for all.
 certificate() {
 	mkdir -p "$1"
 	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 90 -subj /CN=localhost \
@@ -56,7 +56,7 @@ chmod 600 /etc/certbot/live/a.key
 chmod 700 /etc/certbot/live
 refused "$config:4:" "the service can't read \"/etc/certbot/live/a.crt\"" 'the user "tlstunnel" may not pass "/etc/certbot/live" (root:root 0700)' \
 	"$config:5:" "chgrp tlstunnel /etc/certbot/live && chmod g+x /etc/certbot/live"
-for _ in 1 2 3; do # the folder for the certificate, the key
+for _ in 1 2 3; do # each check names the next command: for the folder, for the key
 	tlstunnel check >/tmp/said || bash -c "$(remedy)"
 done
 works_again
@@ -148,7 +148,7 @@ said "tlstunnel init"
 tlstunnel start >/tmp/said 2>&1 || true
 within 5 grep -q "is gone" "$log"
 fails test -e /var/lib/tlstunnel/pki/ca.key
-mv /root/pki /var/lib/tlstunnel/pki # as a disk that is mounted late
+mv /root/pki /var/lib/tlstunnel/pki # as if its disk were mounted late
 within 30 serves
 same "the CA" "$(openssl x509 -in /var/lib/tlstunnel/pki/ca.crt -noout -fingerprint)" "$first"
 systemctl stop "$unit"

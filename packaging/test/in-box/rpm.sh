@@ -1,5 +1,5 @@
-# The life of the rpm on a machine. What it depends on has other names here, so
-# rpm is told not to ask; scripts and files are treated as everywhere.
+# The rpm on a machine, from its installation to its removal. On Debian its dependencies
+# have other names, so rpm doesn't check them. It treats scripts and files as everywhere.
 . /run/test/lib.sh
 here=/run/built/here/tlstunnel-$version_here-1.x86_64.rpm
 debian="--nodeps --force-debian"

@@ -1,5 +1,5 @@
-// Peer is both ends of a tunnel in the tests of the packages: the program behind
-// it and the one in front.
+// Peer is both ends of a tunnel pair in the tests of the packages: the program behind it
+// and the program in front of it.
 //
 //	peer echo ADDRESS          sends back what it gets
 //	peer send ADDRESS BYTES    sends so many random bytes and expects them back
@@ -71,7 +71,7 @@ func echo(address string) error {
 	}
 }
 
-// stream keeps one long connection busy, and makes short ones beside it.
+// stream keeps a long connection busy, and makes short connections meanwhile.
 func stream(address string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -111,9 +111,9 @@ func (u until) Read(p []byte) (int, error) {
 	return u.Reader.Read(p)
 }
 
-// roundTrip sends what src gives, ends the stream, and reads until the other
-// side has ended it too. It returns how many bytes came back; an error if those
-// aren't the ones that were sent.
+// roundTrip sends what src gives, ends the stream, and reads until the other side has
+// ended it too. It returns how many bytes came back, and an error if they differ from the
+// bytes sent.
 func roundTrip(address string, src io.Reader) (int64, error) {
 	c, err := net.DialTimeout("tcp", address, 10*time.Second)
 	if err != nil {

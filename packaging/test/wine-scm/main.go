@@ -1,7 +1,7 @@
 //go:build windows
 
-// Wine-scm asks the Windows service control manager about the service, in the
-// tests under wine, whose own tools can't.
+// Wine-scm asks the Windows service control manager about the service, in the tests under
+// wine. wine's own tools can't do that.
 //
 //	wine-scm state           prints the state and the two exit codes
 //	wine-scm control CODE    sends a control code
@@ -86,7 +86,7 @@ func stop(s *mgr.Service) error {
 	}
 }
 
-// query is s.Query with checkpoint and wait hint.
+// query is s.Query, but also returns the checkpoint and the wait hint.
 func query(s *mgr.Service) (status windows.SERVICE_STATUS_PROCESS, err error) {
 	var needed uint32
 	err = windows.QueryServiceStatusEx(s.Handle, windows.SC_STATUS_PROCESS_INFO,
