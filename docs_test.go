@@ -15,7 +15,7 @@ import (
 	"tlstunnel/internal/config"
 )
 
-// pages are the documents that people read, by their file name.
+// pages are the documents that people read. The key is the file name.
 func pages(t *testing.T) map[string]string {
 	t.Helper()
 	texts := map[string]string{}
@@ -59,7 +59,7 @@ func tomlBlocks(text string) (blocks []string) {
 	return blocks
 }
 
-// TestLinks looks for the files and headings that the documents point to.
+// TestLinks checks that the files and headings exist to which the documents link.
 func TestLinks(t *testing.T) {
 	texts := pages(t)
 	headings := map[string][]string{}
@@ -91,7 +91,7 @@ func anchors(text string) []string {
 	return all
 }
 
-// TestIndex finds each page of the documentation in docs/index.md.
+// TestIndex checks that docs/index.md has each page of the documentation.
 func TestIndex(t *testing.T) {
 	texts := pages(t)
 	for file := range texts {
@@ -102,8 +102,8 @@ func TestIndex(t *testing.T) {
 	}
 }
 
-// TestArchitecture finds each package of the program in docs/internals/architecture.md, and
-// each arrow of its picture in the table of imports.
+// TestArchitecture checks that docs/internals/architecture.md has each package of the
+// program, and that each arrow of its picture is in the table of imports.
 func TestArchitecture(t *testing.T) {
 	text := pages(t)["docs/internals/architecture.md"]
 	for name := range mayImport {
@@ -127,8 +127,8 @@ func TestArchitecture(t *testing.T) {
 	}
 }
 
-// TestCommands asks the program for the help of each command that the documents
-// show, and looks there for the command itself and for its flags.
+// TestCommands asks the program for the help of each command in the documents, and looks
+// there for the command and its flags.
 func TestCommands(t *testing.T) {
 	shown := map[string][]string{} // the command lines, and where they are
 	for file, text := range pages(t) {
@@ -166,8 +166,8 @@ func TestCommands(t *testing.T) {
 	}
 }
 
-// commandLines are the lines of code, and the pieces of code in a sentence, that
-// call the program, without its name.
+// commandLines are the lines of code, and the pieces of code in a sentence, that call the
+// program. They come without the program's name.
 func commandLines(text string) []string {
 	code := regexp.MustCompile("(?m)^ {4}.*tlstunnel .*$|`tlstunnel [^`]+`").FindAllString(text, -1)
 	var lines []string

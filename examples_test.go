@@ -18,9 +18,9 @@ import (
 	"tlstunnel/service"
 )
 
-// TestExampleConfigs runs the two configs of each example against each other, with
-// bytes there and back. Only what belongs to a machine is changed: addresses,
-// ports, and the folders.
+// TestExampleConfigs runs the two configs of each example against each other, with bytes in
+// both directions. It changes only what belongs to a machine: addresses, ports, and the
+// folders.
 func TestExampleConfigs(t *testing.T) {
 	folders, err := filepath.Glob("examples/*/server.toml")
 	if err != nil || len(folders) < 8 {
@@ -86,10 +86,11 @@ func runExample(t *testing.T, serverText, clientText string) {
 
 func readFile(t *testing.T, file string) string { return string(testkit.ReadFile(t, file)) }
 
-// loadExample writes the config to dir, so that its files are there, and loads it.
+// loadExample writes the config to dir, where its files are, and loads it.
 func loadExample(t *testing.T, dir, name, text string) *config.Config {
 	t.Helper()
-	// Each machine has a PKI of its own; in the server's are the names of its machine.
+	// Each machine has a PKI of its own. The server's certificate has the names of its
+	// machine.
 	text = fmt.Sprintf("log.file = \"-\"\npki = { dir = %q, names = [%q] }\n%s", name+".pki", "server.example", text)
 	file := filepath.Join(dir, name)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -106,8 +107,8 @@ func loadExample(t *testing.T, dir, name, text string) *config.Config {
 	return cfg
 }
 
-// makeFiles makes what the configs name, with the commands that they name. The
-// server's own CA stands for the public one.
+// makeFiles makes the files that the configs name, with the commands that the configs name.
+// The server's own CA stands for the public CA.
 func makeFiles(t *testing.T, dir, host string) {
 	t.Helper()
 	config := filepath.Join(dir, "server.toml")

@@ -16,9 +16,9 @@ import (
 	"testing/fstest"
 )
 
-// mayImport says which packages and libraries each package may import, beside the
-// standard library. "." is main. A library stands for all that is below its path. A
-// package without a line, and a line without an import, is a mistake.
+// mayImport says which packages and libraries each package may import, besides the standard
+// library. "." is main. A library stands for all that is below its path. A package without a
+// line is a mistake, and so is a line without an import.
 var mayImport = map[string][]string{
 	".": {"internal/cli"},
 
@@ -38,8 +38,8 @@ var mayImport = map[string][]string{
 		"internal/chain", "internal/date", "internal/dn", "internal/quote", "internal/strength",
 		"github.com/youmark/pkcs8", "software.sslmate.com/src/go-pkcs12",
 	},
-	// Service starts and stops the tunnels of a config, so that it knows both. What a value of
-	// the config means for a tunnel, only service/compile knows.
+	// Service starts and stops the tunnels of a config, so it imports both. Only
+	// service/compile knows what a value of the config means for a tunnel.
 	"service": {
 		"service/compile", "tunnel", "pki", "pki/acme", "internal/backoff", "internal/config", "internal/control", "internal/date", "internal/dn",
 		"internal/logging", "internal/ownpki", "internal/quote", "internal/tuning", "internal/version",
@@ -93,8 +93,8 @@ var mayImport = map[string][]string{
 	"packaging/test/wine-scm": {"golang.org/x/sys"},
 }
 
-// testsMayImport is what the _test.go files of a package may import besides. All of them
-// may import internal/testkit, and nothing else may.
+// testsMayImport is what the _test.go files of a package may import besides. All of them may
+// import internal/testkit, and no other file may.
 var testsMayImport = map[string][]string{
 	".":                  {"internal/config", "service"},
 	"internal/cli":       {"github.com/rogpeppe/go-internal/testscript"},
@@ -105,8 +105,8 @@ var testsMayImport = map[string][]string{
 	"service":            {"pki/certfile"},
 }
 
-// neverReach is what a package must not import, nor by way of others, whatever the tables
-// say.
+// neverReach is what a package must not import, neither itself nor through others, whatever
+// the tables say.
 var neverReach = map[string][]string{
 	"tunnel":             {"internal/config", "pki", "service"},
 	"service":            {"installer", "internal/cli"},
@@ -115,8 +115,8 @@ var neverReach = map[string][]string{
 	"internal/osservice": {"service"},
 }
 
-// quiet are packages that start no goroutine and write no log, nor does what they import
-// of ours: the caller decides what runs, and what is said.
+// quiet are packages that start no goroutine and write no log, and whose imports of ours
+// don't either. Their caller decides what runs and what is logged.
 var quiet = []string{"internal/sock", "internal/tlsio", "internal/diagnose", "tunnel/route", "tunnel/starttls"}
 
 // TestLayout keeps the layers apart.
@@ -126,7 +126,7 @@ func TestLayout(t *testing.T) {
 	}
 }
 
-// layoutFaults finds what in a tree of packages isn't as the tables say.
+// layoutFaults finds what in a tree of packages breaks the tables.
 func layoutFaults(tree fs.FS) (faults []string) {
 	packages, err := readPackages(tree)
 	if err != nil {
@@ -163,7 +163,7 @@ func layoutFaults(tree fs.FS) (faults []string) {
 	return append(faults, staleRules(packages)...)
 }
 
-// staleRules finds what the tables allow and no file does.
+// staleRules finds what the tables allow and no file uses.
 func staleRules(packages map[string]*goPackage) (faults []string) {
 	unused := func(table, name string, rule []string, imports []anImport) {
 		for _, allowed := range rule {
@@ -188,8 +188,8 @@ func staleRules(packages map[string]*goPackage) (faults []string) {
 	return faults
 }
 
-// covers says whether a rule has the import. Only a library, which has a host name in its
-// path, stands for what is below it.
+// covers reports whether a rule allows the import. Only a library, which has a host name in
+// its path, stands for what is below it.
 func covers(rule []string, name string) bool {
 	return slices.ContainsFunc(rule, func(allowed string) bool {
 		return name == allowed || isLibrary(allowed) && isBelow(name, allowed)
@@ -203,17 +203,17 @@ func isLibrary(name string) bool {
 	return strings.Contains(strings.TrimPrefix(host, "."), ".")
 }
 
-// goPackage is what its files say, whichever system they are for.
+// goPackage is what the files of a package contain, whichever system they are for.
 type goPackage struct {
 	imports, testImports []anImport
 	noise                []string // where it starts a goroutine or logs
 }
 
-// anImport is of a library or, without "tlstunnel/", of ours.
+// anImport is the path of a library, or of a package of ours without "tlstunnel/".
 type anImport struct{ at, name string }
 
-// reach gives what a package imports of ours, itself and by way of others, each with the
-// one that imports it.
+// reach returns which packages of ours a package imports, itself and through others, each
+// with the package that imports it.
 func reach(packages map[string]*goPackage, from string) map[string]string {
 	found := map[string]string{from: ""}
 	for todo := []string{from}; len(todo) > 0; todo = todo[1:] {
@@ -290,8 +290,9 @@ func (p *goPackage) read(name string, text []byte) error {
 	return nil
 }
 
-// noiseOf knows the go statement, sync.WaitGroup.Go, and the AfterFunc of context and time;
-// and what of log and log/slog writes lines, which a level doesn't.
+// noiseOf finds what starts a goroutine: the go statement, sync.WaitGroup.Go, and the
+// AfterFunc of context and time. It also finds what of log and log/slog writes lines. A level
+// doesn't.
 func noiseOf(n ast.Node) string {
 	switch n := n.(type) {
 	case *ast.GoStmt:

@@ -15,7 +15,7 @@ import (
 	"tlstunnel/internal/testkit"
 )
 
-// testAccount is nobody's.
+// testAccount is an id that no user has.
 var testAccount = account{4711, 4712}
 
 // testHost is a machine in a folder of the test's own, which runs no programs.
@@ -39,7 +39,7 @@ func testHost(t *testing.T) host {
 
 var check = testkit.Check
 
-// apply does the steps and returns what became of them.
+// apply does the steps and returns the result of each.
 func apply(steps ...Step) (states []State, err error) {
 	err = Apply(steps, false, func(_ string, s State, _ error) { states = append(states, s) })
 	return states, err
@@ -80,7 +80,7 @@ func TestFolders(t *testing.T) {
 	}
 }
 
-// TestFoldersUndone: folders that weren't there are gone again.
+// TestFoldersUndone: folders that weren't there before are removed again.
 func TestFoldersUndone(t *testing.T) {
 	h := testHost(t)
 	states, err := apply(h.folderStep(configFolder), h.folderStep(stateFolder), broken)
@@ -94,9 +94,9 @@ func TestFoldersUndone(t *testing.T) {
 	}
 }
 
-// TestFolderLinked: a config folder that root has put elsewhere gets its rights
-// there. A link that leads nowhere is an error, and so is a file, and a link where
-// systemd takes none.
+// TestFolderLinked: if root has put the config folder elsewhere by a link, the rights are set
+// there. A link that leads nowhere is an error. So is a file, and a link where systemd
+// accepts none.
 func TestFolderLinked(t *testing.T) {
 	h := testHost(t)
 	link, elsewhere := h.root+configFolder.path, h.root+"/srv"
@@ -129,8 +129,8 @@ func TestFolderLinked(t *testing.T) {
 	refused(stateFolder, "is a link, and systemd takes none")
 }
 
-// TestPurgeConfig: a config elsewhere is removed, and nothing that only has been
-// named as one.
+// TestPurgeConfig: purge removes a config that is elsewhere, and no file that was only named
+// as a config.
 func TestPurgeConfig(t *testing.T) {
 	dir := t.TempDir()
 	other, wrong, mine := dir+"/other", dir+"/wrong.toml", dir+"/mine.toml"
@@ -147,8 +147,8 @@ func TestPurgeConfig(t *testing.T) {
 	}
 }
 
-// TestFolderTakenOver: what root has made by hand before goes over to the
-// account, but not what a link leads to, or what has another name elsewhere.
+// TestFolderTakenOver: the account becomes the owner of what root has made by hand, but not
+// of what a link leads to, and not of what has another name elsewhere (a hard link).
 func TestFolderTakenOver(t *testing.T) {
 	h := testHost(t)
 	dir := h.root + stateFolder.path
@@ -176,8 +176,8 @@ func TestFolderTakenOver(t *testing.T) {
 	checkSetting(t, secret, setting{"", 0o600, root})
 }
 
-// TestConfig: the first config is for root to write and for the service to read,
-// and one that was there before becomes readable.
+// TestConfig: root may write the first config, and the service may read it. A config that was
+// there before becomes readable.
 func TestConfig(t *testing.T) {
 	h := testHost(t)
 	defer syscall.Umask(syscall.Umask(0o077))
@@ -206,7 +206,7 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// TestPKI: the account can read the keys, from the first moment, and nobody else.
+// TestPKI: from the first moment, the account can read the keys, and no other account can.
 func TestPKI(t *testing.T) {
 	h := testHost(t)
 	dir := h.root + stateFolder.path + "/pki"
@@ -233,14 +233,14 @@ func TestPKI(t *testing.T) {
 		t.Errorf("again: got %v, %v", states, err)
 	}
 
-	// A mistake in the config is an error with its place.
+	// An error for a mistake in the config names its place.
 	check(t, os.WriteFile(o.Config, []byte("wrong = 1"), 0o600))
 	if _, err := apply(pkiStep(t.Context(), o)); err == nil || !strings.Contains(err.Error(), "config.toml:1:1: unknown key") {
 		t.Errorf("got %v", err)
 	}
 }
 
-// TestProgram: the program is copied whole, and an older one comes back.
+// TestProgram: install copies the whole program, and an undo brings the older one back.
 func TestProgram(t *testing.T) {
 	h := testHost(t)
 	defer syscall.Umask(syscall.Umask(0o077))
@@ -267,8 +267,8 @@ func TestProgram(t *testing.T) {
 	}
 }
 
-// TestProgramPlace: a program that the account can't execute, or that others
-// than root can change, is copied.
+// TestProgramPlace: install copies a program that the account can't execute, or that others
+// than root can change.
 func TestProgramPlace(t *testing.T) {
 	h := host{}
 	sleep, err := exec.LookPath("sleep")
@@ -287,7 +287,7 @@ func TestProgramPlace(t *testing.T) {
 	}
 }
 
-// TestAccountPrograms: what is told to the programs that look after accounts.
+// TestAccountPrograms: the command lines for the programs that manage accounts.
 func TestAccountPrograms(t *testing.T) {
 	if _, err := lookUpAccount(); err == nil {
 		t.Skip("this machine has the account")
@@ -316,7 +316,7 @@ func TestAccountPrograms(t *testing.T) {
 	}
 }
 
-// TestForeignAccount: purge keeps a user of the name that isn't ours.
+// TestForeignAccount: purge keeps a user who has the account's name but isn't ours.
 func TestForeignAccount(t *testing.T) {
 	for line, want := range map[string]string{
 		"tlstunnel:x:999:999:TLS tunnels:/var/lib/tlstunnel:/usr/sbin/nologin": "",
@@ -343,8 +343,8 @@ func TestForeignAccount(t *testing.T) {
 	}
 }
 
-// TestUnitCopy: a unit that is replaced is kept beside, under a name that systemd
-// overlooks, and the one before it isn't.
+// TestUnitCopy: a unit that is replaced stays beside the new one, under a name that systemd
+// ignores. The next copy overwrites it.
 func TestUnitCopy(t *testing.T) {
 	file := filepath.Join(t.TempDir(), filepath.Base(unitCopy))
 	for _, text := range []string{"edited", "edited again"} {

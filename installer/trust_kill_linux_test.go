@@ -20,18 +20,18 @@ import (
 	"tlstunnel/pki/certfile"
 )
 
-// redHat's program takes every file of its folder.
+// The program of redHat reads every file in its folder.
 var redHat = trustStores[1]
 
-// Set for the process that is to be killed.
+// Variables for the process that is to be killed.
 const (
 	killRoot = "INSTALLER_TEST_ROOT" // the folder of the machine
 	killDoes = "INSTALLER_TEST_DOES" // "trust" the CAs in the file "cas", or "untrust"
 	killAt   = "INSTALLER_TEST_KILL" // the number of the step, counted from 1
 )
 
-// TestTrustKill kills trust and untrust at each of their steps. What is in the
-// store's folder then is whole, and the next run does the rest.
+// TestTrustKill kills trust and untrust at each of their steps. Each file in the store's
+// folder is complete then, and the next run does the rest.
 func TestTrustKill(t *testing.T) {
 	if os.Getenv(killRoot) != "" {
 		dieTrusting(t)
@@ -130,7 +130,7 @@ func killTrusting(t *testing.T, h host, cas []*x509.Certificate, step int) (step
 	return strings.Split(strings.TrimSpace(stderr.String()), "\n"), killed
 }
 
-// dieTrusting is that process. It prints each of its steps.
+// dieTrusting runs in the process that kills itself. It prints each of its steps.
 func dieTrusting(t *testing.T) {
 	kill, _ := strconv.Atoi(os.Getenv(killAt))
 	at := 0

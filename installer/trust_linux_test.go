@@ -14,8 +14,8 @@ import (
 	"tlstunnel/internal/testkit"
 )
 
-// storeHost is a machine in a folder, with the store of a kind and a program that
-// does what that of the kind does: the real one, where there is one.
+// storeHost is a machine in a folder. It has a trust store of a kind, and a program that does
+// what the program of that kind does: the real one, if it is installed.
 func storeHost(t *testing.T, s trustStore) host {
 	t.Helper()
 	h := host{root: t.TempDir()}
@@ -38,7 +38,7 @@ func storeHost(t *testing.T, s trustStore) host {
 	return h
 }
 
-// makeBundle is what the program of a store does.
+// makeBundle does what the program of a store does.
 func makeBundle(root string, s trustStore) error {
 	entries, err := os.ReadDir(root + s.anchors)
 	if err != nil {
@@ -122,20 +122,20 @@ func TestTrust(t *testing.T) {
 			expect(states, err, Done, Present, Done)
 			has(first, second, foreign)
 
-			// Whatever the CA is now.
+			// Untrust removes it, whatever the CA is now.
 			states, err = h.untrust(t)
 			expect(states, err, Done, Done, Done)
 			has(foreign)
 			states, err = h.untrust(t, first)
 			expect(states, err, Present)
 
-			// What a machine has by others stays, and is said.
+			// What others have added to the machine stays, and the command says so.
 			_, err = h.untrust(t, foreign)
 			if want := `the CA "CN=foreign" is still in "` + s.bundle + `": somebody else put it there too; take it out by the means it came by`; err == nil || !strings.HasSuffix(err.Error(), want) {
 				t.Errorf("got %v", err)
 			}
 
-			// What isn't trusted in the end is taken back.
+			// If the CA isn't trusted in the end, the change is undone.
 			if states, err = h.trust(t, expired); err == nil || !strings.Contains(err.Error(), "isn't good") || !slices.Equal(states, []State{Done, Failed, Undone}) {
 				t.Errorf("got %v, %v", states, err)
 			}
@@ -172,7 +172,7 @@ func TestTrustBroken(t *testing.T) {
 		}
 	}
 
-	// What looks like ours but can't be read is written anew, or removed.
+	// If a file looks like ours but can't be read, it is written anew, or removed.
 	h := storeHost(t, kind)
 	s, err := h.trustStore()
 	check(t, err)

@@ -13,7 +13,7 @@ import (
 	"tlstunnel/internal/config"
 )
 
-// TestUnit: install writes what the packages have, but for the two paths.
+// TestUnit: install writes the same unit as the packages. Only the two paths differ.
 func TestUnit(t *testing.T) {
 	packaged, err := os.ReadFile("tlstunnel.service")
 	if err != nil {
@@ -57,10 +57,10 @@ func TestUnitStopTime(t *testing.T) {
 	}
 }
 
-// newerKeys are lines about what systemd passes over before version 254.
+// newerKeys are the warnings about keys that systemd ignores before version 254.
 var newerKeys = regexp.MustCompile(`(?m)^.*'Restart(Steps|MaxDelaySec)' in section.*\n?`)
 
-// TestUnitSecurity: the unit stays as closed as it is.
+// TestUnitSecurity: the unit keeps its restrictions.
 func TestUnitSecurity(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {

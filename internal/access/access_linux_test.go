@@ -58,8 +58,8 @@ func TestUnitView(t *testing.T) {
 	}
 }
 
-// TestLinkOutOfPKI: a link in the PKI's folder to a file that the unit hides can't be mended
-// by showing that place: the service replaces its files.
+// TestLinkOutOfPKI: a link leads from the PKI's folder to a file that the unit hides. Showing
+// that place is no remedy, because the service replaces its files.
 func TestLinkOutOfPKI(t *testing.T) {
 	top := t.TempDir()
 	dir, hidden := filepath.Join(top, "pki"), filepath.Join(top, "hidden")
@@ -99,7 +99,7 @@ func TestRunsConfig(t *testing.T) {
 	}
 }
 
-// testAccess is that of a user who is nobody else, in a unit that hides nothing.
+// testAccess is the access of a user with no other groups, in a unit that hides nothing.
 func testAccess(t *testing.T) (a access, top string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -166,7 +166,7 @@ func TestAccess(t *testing.T) {
 	}
 }
 
-// TestAccessRemedies: what is told lets the account, when it is done.
+// TestAccessRemedies: after the advised commands, the account has access.
 func TestAccessRemedies(t *testing.T) {
 	a, top := testAccess(t)
 	secret := filepath.Join(top, "certs", "deep", "a.key")
@@ -193,7 +193,7 @@ func TestAccessRemedies(t *testing.T) {
 	}
 }
 
-// TestAccessProblems: each file that the config names, and what the program uses, has
+// TestAccessProblems: each file that the config names, and each that the program uses, has
 // its problem at its place.
 func TestAccessProblems(t *testing.T) {
 	dir := t.TempDir()

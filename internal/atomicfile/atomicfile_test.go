@@ -28,8 +28,8 @@ func TestCreate(t *testing.T) {
 	}
 }
 
-// TestCreateExisting checks that nothing is tried where a file is already: in a
-// folder that can't be written it would fail for another reason.
+// TestCreateExisting checks that nothing is tried if there is a file already. In a folder
+// without write permission, an attempt would fail for another reason.
 func TestCreateExisting(t *testing.T) {
 	defer func() { TestOnlyStep = func(string) {} }()
 	path := filepath.Join(t.TempDir(), "config.toml")
@@ -68,7 +68,8 @@ func TestReplace(t *testing.T) {
 	}
 }
 
-// TestReplaceErrors lets the name be a folder's: it stays, and nothing else does.
+// TestReplaceErrors: if the name is that of a folder, the folder stays, and nothing is left
+// beside it.
 func TestReplaceErrors(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "server.crt")
@@ -83,8 +84,8 @@ func TestReplaceErrors(t *testing.T) {
 	}
 }
 
-// TestReplaceLink keeps a symlink, as administrators make them from one machine's
-// folder to another's.
+// TestReplaceLink keeps a symlink. Administrators make such links from one machine's folder
+// to another's.
 func TestReplaceLink(t *testing.T) {
 	dir := t.TempDir()
 	target, link := filepath.Join(dir, "a.crt"), filepath.Join(dir, "b.crt")

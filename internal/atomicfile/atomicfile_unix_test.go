@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// TestModes looks at the modes at every step: they are final from birth.
+// TestModes checks the modes at every step. A file has its final mode from its creation on.
 func TestModes(t *testing.T) {
 	defer func() { TestOnlyStep = func(string) {} }()
 	for _, test := range []struct {
@@ -66,8 +66,8 @@ func TestDanglingSymlink(t *testing.T) {
 	}
 }
 
-// TestRootGivesAway: what root makes belongs to the owner of the folder, from
-// before there is anything in it, and is no wider for that.
+// TestRootGivesAway: a file that root makes belongs to the owner of the folder before any
+// content is in it. Its mode gets no wider for that.
 func TestRootGivesAway(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give files away")
@@ -114,7 +114,7 @@ func TestRootGivesAway(t *testing.T) {
 			}
 		}
 	}
-	// No link in a folder that isn't root's is followed with root's rights.
+	// In a folder that isn't root's, no link is followed with root's rights.
 	link := filepath.Join(top, "link")
 	other := filepath.Join(t.TempDir(), "other")
 	if err := os.WriteFile(other, nil, 0o600); err != nil {

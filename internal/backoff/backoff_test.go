@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// TestDoubling: from the first wait to the longest, never at once and never longer.
+// TestDoubling: the wait grows from the shortest to the longest. It is never zero and never
+// longer than that.
 func TestDoubling(t *testing.T) {
 	d := Doubling{First: time.Minute, Most: 6 * time.Hour}
 	for failures, want := range map[int]time.Duration{

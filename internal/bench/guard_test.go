@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// TestGuardMemory is a guard like those of the tunnel: an idle connection is the
-// memory of two small stacks and of its TLS state, and no buffer.
+// TestGuardMemory is a guard like those of the tunnel. An idle connection has two small
+// stacks and its TLS state in memory, and no buffer.
 func TestGuardMemory(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "tlstunnel")
 	build := exec.Command("go", "build", "-o", program, "tlstunnel")

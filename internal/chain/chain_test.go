@@ -17,7 +17,7 @@ var now = time.Date(2026, 11, 28, 9, 0, 0, 0, time.UTC)
 
 func init() { time.Local = time.UTC } // messages have local time
 
-// issue signs with parent, or the new key itself if that is nil.
+// issue signs with parent, or with the new key itself if parent is nil.
 func issue(parent *testkit.Cert, name string, edit func(*x509.Certificate)) *testkit.Cert {
 	return sign(parent, testkit.NewKey(), name, edit)
 }
@@ -36,7 +36,7 @@ func asCA(c *x509.Certificate) { c.IsCA, c.BasicConstraintsValid = true, true }
 
 func expired(c *x509.Certificate) { asCA(c); c.NotAfter = now.Add(-time.Minute) }
 
-// sha1 is a leaf of an RSA CA.
+// sha1 is a leaf of an RSA CA, signed with SHA-1.
 func sha1(t *testing.T, root *testkit.Cert) *x509.Certificate {
 	t.Helper()
 	cert, err := x509.ParseCertificate(testkit.WithSHA1(issue(root, "pacs", nil).Raw))
@@ -44,8 +44,8 @@ func sha1(t *testing.T, root *testkit.Cert) *x509.Certificate {
 	return cert
 }
 
-// What becomes of "certificate signed by unknown authority", and of its relatives.
-// Nobody is told to trust what he trusts.
+// The reason for "certificate signed by unknown authority", and for similar errors. No reason
+// tells users to trust what they trust already.
 func TestJudge(t *testing.T) {
 	root := issue(nil, "Root", asCA)
 	issuing := issue(root, "Issuing 1", asCA)
@@ -107,7 +107,7 @@ func TestJudge(t *testing.T) {
 			if got != test.want {
 				t.Errorf("\ngot  %s\nwant %s", got, test.want)
 			}
-			// The CAs of the operating system can't be listed: then less is known.
+			// The CAs of the operating system can't be listed, so the reason says less.
 			judge.Trusted = nil
 			if fault := judge.Verify(test.sent); (fault == nil) != (test.want == "") {
 				t.Errorf("without the list: %v", fault)
@@ -116,7 +116,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// A stranger can send what it wants: what that costs us is bounded.
+// A stranger can send anything, so the work that it causes must be bounded.
 func TestJudgeIsBounded(t *testing.T) {
 	root := issue(nil, "Root", asCA)
 	leaf := issue(root, "pacs", nil).Certificate
@@ -134,7 +134,7 @@ func TestJudgeIsBounded(t *testing.T) {
 	}
 }
 
-// What crypto/x509 has verified isn't verified again, so that a long chain costs no more to
+// What crypto/x509 has verified isn't verified again. So a long chain costs no more to
 // explain, and is followed to its end.
 func TestJudgeOfLongChain(t *testing.T) {
 	top := issue(nil, "Root", asCA)
@@ -196,8 +196,7 @@ func TestOwn(t *testing.T) {
 	}
 }
 
-// Which CA the other side would have to trust goes by the leaf, whatever else is in
-// the file.
+// The leaf decides which CA the other side would have to trust, whatever else is in the file.
 func TestSigner(t *testing.T) {
 	root, other := issue(nil, "Root", asCA), issue(nil, "Other", asCA)
 	issuing := issue(root, "Issuing", asCA)

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Every kind is in use, there are no two of one code, and every code in use has a kind.
+// Every kind is in use, each has a code of its own, and every code in use has a kind.
 func TestKinds(t *testing.T) {
 	source := ""
 	for _, file := range []string{"chain.go", "judge.go", "own.go", "usage.go"} {

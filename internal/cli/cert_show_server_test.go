@@ -14,7 +14,7 @@ import (
 	"tlstunnel/internal/testkit"
 )
 
-// TestWhyNoCertificate: each server that sends none, and what is said of it.
+// TestWhyNoCertificate: for each server that sends no certificate, the reason that is shown.
 func TestWhyNoCertificate(t *testing.T) {
 	serve := func(answer func(net.Conn)) string { return testkit.Serve(t, testkit.Listen(t), answer) }
 	silent := testkit.Listen(t).Addr().String() // whose connections nobody takes

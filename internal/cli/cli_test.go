@@ -22,7 +22,7 @@ import (
 	"tlstunnel/internal/testkit"
 )
 
-// example is the config that init writes: the repository's.
+// example is the config that init writes, which is the repository's example.
 func example() []byte {
 	data, err := os.ReadFile(os.Getenv("TLSTUNNEL_EXAMPLE"))
 	if err != nil {
@@ -36,7 +36,7 @@ func init() { time.Local = time.UTC } // messages have local time
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"tlstunnel": func() { os.Exit(Main(os.Args[1:], example(), os.Stdout, os.Stderr)) },
-		// unprivileged is the same, without the rights of an administrator.
+		// unprivileged is the same program without an administrator's rights.
 		"unprivileged": func() {
 			if err := dropRights(); err != nil {
 				panic(err)
@@ -57,7 +57,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("TLSTUNNEL_EXAMPLE", exampleFile)
-			// Nobody's own folders, whoever runs the tests.
+			// Folders for the test alone, whichever user runs it.
 			for _, v := range []string{"CONFIGURATION_DIRECTORY", "STATE_DIRECTORY", "LOGS_DIRECTORY"} {
 				e.Setenv(v, filepath.Join(e.WorkDir, strings.ToLower(v)))
 			}
@@ -119,8 +119,8 @@ func cmdFreePort(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// mkcert NAME DAYS writes NAME.crt, self-signed, that began a day before DAYS
-// from now ends, NAME.key, and NAME.pem with both.
+// mkcert NAME DAYS writes NAME.crt and NAME.key, and NAME.pem with both. The certificate is
+// self-signed. It lasts a year and ends in DAYS days.
 func cmdMkcert(ts *testscript.TestScript, neg bool, args []string) {
 	days, err := strconv.Atoi(args[1])
 	ts.Check(err)
@@ -155,7 +155,7 @@ func cmdListen(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Defer(func() { l.Close() })
 }
 
-// halve FILE NEW makes NEW of the first half of the file, as a broken download is.
+// halve FILE NEW writes the first half of the file to NEW, as a broken download does.
 func cmdHalve(ts *testscript.TestScript, neg bool, args []string) {
 	text := ts.ReadFile(args[0])
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text[:len(text)/2]), 0o644))

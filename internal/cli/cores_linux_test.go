@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestNoCore: every command keeps itself out of core files, and can go on all the same,
-// unless somebody asks for them.
+// TestNoCore: every command keeps its memory out of core files, unless a user asks for them.
+// The command goes on in both cases.
 func TestNoCore(t *testing.T) {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0); err != nil { // other tests have run commands
 		t.Fatal(err)

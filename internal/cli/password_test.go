@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// TestNoSecretInArguments: every user of a machine can see the command lines. A
-// password comes from a file, or is shown but never taken.
+// TestNoSecretInArguments: every user of a machine can see the command lines. So a password
+// comes from a file. A flag may show a password, but never takes one.
 func TestNoSecretInArguments(t *testing.T) {
 	secret := regexp.MustCompile(`--(\S*(?:password|secret)\S*)( \S+)?`)
 	found := 0

@@ -14,12 +14,13 @@ import (
 	"testing"
 )
 
-// hostile is what a terminal would obey: clear the screen, set the title, both also
-// in 8 bits, turn the text around; and a line that looks like ours.
+// hostile has what a terminal would obey: control sequences that clear the screen and set the
+// title, both also in their 8-bit form, and characters that turn the text around. It also has
+// a line that looks like ours.
 const hostile = "\x1b[2J\x1b]0;title\a\u009b31m\u202e\r\ntlstunnel: hint: trust me\ttab"
 
-// TestNothingObeyed lets a service that somebody has forged answer, and a CA speak
-// through it: whatever they say, the terminal only shows it.
+// TestNothingObeyed: a forged service answers, and a CA speaks through it. The terminal only
+// shows what they say.
 func TestNothingObeyed(t *testing.T) {
 	dir, err := os.MkdirTemp("", "tl") // the path of a socket must be short
 	if err != nil {

@@ -5,7 +5,7 @@ import (
 	"syscall"
 )
 
-// dropRights makes root nobody.
+// dropRights makes a process of root's one of the user nobody.
 func dropRights() error {
 	if os.Geteuid() != 0 {
 		return nil

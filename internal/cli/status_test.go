@@ -9,7 +9,7 @@ import (
 	"tlstunnel/service"
 )
 
-// TestStatusText has everything in it that a service tells of itself.
+// TestStatusText shows everything that a service reports of itself.
 func TestStatusText(t *testing.T) {
 	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 	day := func(n int) time.Time { return now.AddDate(0, 0, n) }
@@ -66,7 +66,7 @@ note: something to know
 	}
 }
 
-// TestStatusExpiry: days are for a certificate that is still good.
+// TestStatusExpiry: days are shown only for a certificate that hasn't expired.
 func TestStatusExpiry(t *testing.T) {
 	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 	for left, want := range map[time.Duration]string{
@@ -81,7 +81,8 @@ func TestStatusExpiry(t *testing.T) {
 	}
 }
 
-// TestStatusLog: a log without a file is said in words, not with the sign in the config.
+// TestStatusLog: if the log is no file, the status says so in words, not with the sign of the
+// config.
 func TestStatusLog(t *testing.T) {
 	for file, want := range map[string]string{
 		config.Console:   "\nlog      no file, the lines go to stderr\n",

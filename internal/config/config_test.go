@@ -20,8 +20,7 @@ import (
 
 var update = flag.Bool("update", false, "write what is reported into the bad files")
 
-// wantMark starts the lines at the end of a bad file that say what is wrong
-// with it.
+// wantMark begins the lines at the end of a bad file that have the expected problems.
 const wantMark = "#> "
 
 func testFiles(t testing.TB, dir string) []string {
@@ -43,7 +42,7 @@ func lines(problems Problems) string {
 	return b.String()
 }
 
-// TestBad has one file for each rule, with everything that is reported.
+// TestBad has one file for each rule, with all problems that are reported.
 func TestBad(t *testing.T) {
 	for _, file := range testFiles(t, "bad") {
 		name := filepath.Base(file)
@@ -168,8 +167,8 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// TestBrokenFiles checks that the name of a file with an error doesn't become another
-// one, is known to be wrong, and is reported once.
+// TestBrokenFiles checks that a file name with an error doesn't become another name, is known
+// to be wrong, and is reported once.
 func TestBrokenFiles(t *testing.T) {
 	for _, tt := range []struct {
 		keys string
@@ -199,7 +198,8 @@ func TestBrokenFiles(t *testing.T) {
 	}
 }
 
-// TestBroken checks that a mistake is that of its tunnel, and one outside that of all.
+// TestBroken checks that a mistake in a tunnel counts for that tunnel, and a mistake outside
+// counts for all.
 func TestBroken(t *testing.T) {
 	good := "[[tunnel]]\nname = 'a'\nmode = 'server'\nlisten = ':1'\ntarget = '127.0.0.1:9'\n"
 	bad := strings.NewReplacer("'a'", "'b'", "':1'", "':x'").Replace(good)
@@ -220,7 +220,7 @@ func TestBroken(t *testing.T) {
 	}
 }
 
-// TestPins: however a pin is written, there is one form of it.
+// TestPins: all ways to write a pin lead to the same form.
 func TestPins(t *testing.T) {
 	const want = "sha256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
 	for _, pin := range []string{
@@ -237,7 +237,8 @@ func TestPins(t *testing.T) {
 	}
 }
 
-// TestOwnCertificate: a client tunnel has to ask for it, a server tunnel has it.
+// TestOwnCertificate: a client tunnel has to ask for our own certificate. In a server tunnel,
+// it is the default.
 func TestOwnCertificate(t *testing.T) {
 	for file, want := range map[string]string{"client": Own, "server": ""} {
 		text := string(readFile(t, "testdata/good/"+file+".toml")) + "cert = 'own'\n"
@@ -248,8 +249,8 @@ func TestOwnCertificate(t *testing.T) {
 	}
 }
 
-// TestLogFileElsewhere checks that no line goes to a file that can't be the log:
-// the reason why we don't start is logged too.
+// TestLogFileElsewhere checks that no line goes to a file that can't be the log. The reason
+// why the service doesn't start is logged too.
 func TestLogFileElsewhere(t *testing.T) {
 	text := string(readFile(t, "testdata/good/server.toml"))
 	log := DefaultPaths().Log
@@ -272,8 +273,8 @@ func TestLogFileElsewhere(t *testing.T) {
 	}
 }
 
-// TestManyProblems counts what nobody would read to the end. The errors don't
-// take the place of the warnings, nor the other way round.
+// TestManyProblems: of very many problems, the rest is only counted. Errors don't push out
+// warnings, and warnings don't push out errors.
 func TestManyProblems(t *testing.T) {
 	var b strings.Builder
 	for i := range 150 {
@@ -295,8 +296,8 @@ func TestManyProblems(t *testing.T) {
 	}
 }
 
-// TestLargeFiles loads files of other kinds, half as large as they may be: none
-// may take more time or memory than there is.
+// TestLargeFiles loads files that aren't configs, half as large as a config may be. Time and
+// memory stay bounded.
 func TestLargeFiles(t *testing.T) {
 	const size = maxFile / 2
 	fill := func(start, piece, end string) string {
@@ -343,7 +344,7 @@ func TestLargeFiles(t *testing.T) {
 	}
 }
 
-// TestDepth goes to the limit and beyond.
+// TestDepth nests up to the limit and beyond.
 func TestDepth(t *testing.T) {
 	nest := func(n int, open, shut string) string {
 		return "a = " + strings.Repeat(open, n) + "1" + strings.Repeat(shut, n)
@@ -447,8 +448,8 @@ func TestErr(t *testing.T) {
 	}
 }
 
-// TestNamesWithDot: a dot at the end makes a name one that no search domain is put
-// behind. The target keeps it; what is in certificates has none.
+// TestNamesWithDot: a dot at the end of a name keeps the resolver from adding a search
+// domain. The target keeps the dot, and names in certificates have none.
 func TestNamesWithDot(t *testing.T) {
 	cfg, problems := Parse("c.toml", []byte(`
 pki.names = ["pacs.clinic.example.", "*.clinic.example."]

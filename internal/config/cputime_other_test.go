@@ -6,5 +6,5 @@ import "time"
 
 var started = time.Now()
 
-// cpuTime is the time that has passed: more than the processor gave us.
+// cpuTime is the time that has passed, which is more than the processor time used.
 func cpuTime() time.Duration { return time.Since(started) }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// cpuTime is what the process has had of the processor.
+// cpuTime is the processor time that this process has used.
 func cpuTime() time.Duration {
 	var used syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {

@@ -9,7 +9,7 @@ import (
 
 const exampleFile = "../../config.example.toml"
 
-// exampleText is the example with the # removed that users remove.
+// exampleText is the example after a user has removed each #.
 func exampleText(t *testing.T) string {
 	text := string(readFile(t, exampleFile))
 	return regexp.MustCompile(`(?m)^#([a-z_]+ =|\[)`).ReplaceAllString(text, "$1")
@@ -46,7 +46,7 @@ func TestExample(t *testing.T) {
 	for _, p := range places {
 		for _, key := range p.keys {
 			if p.of == reflect.TypeFor[ACME]() || key == "acme" {
-				// It would ask a CA, so it isn't what a # is removed from.
+				// This key would ask a CA, so its # isn't removed.
 				if !strings.Contains(text, " "+key+" = ") {
 					t.Errorf("%s isn't in the example", key)
 				}

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// noFiles are the keys with text that names no file.
+// noFiles are the keys with text that doesn't name a file.
 var noFiles = []string{
 	"log.level", "log.format",
 	"pki.key_type", "pki.names", "pki.subject.country", "pki.subject.state", "pki.subject.locality", "pki.subject.organization",
@@ -17,7 +17,7 @@ var noFiles = []string{
 	"tunnel.acme.directory", "tunnel.acme.email", "tunnel.acme.domains", "tunnel.acme.challenge", "tunnel.acme.http_listen", "tunnel.acme.eab_kid",
 }
 
-// TestFilesIsComplete: a key with text either is in Files or is said above to name no file.
+// TestFilesIsComplete: each key with text either is in Files or is listed above.
 func TestFilesIsComplete(t *testing.T) {
 	c := Config{Tunnels: make([]Tunnel, 1)}
 	texts := map[string]bool{} // the keys with text; true: it names no file
@@ -48,7 +48,7 @@ func TestFilesIsComplete(t *testing.T) {
 	}
 }
 
-// fillTexts sets every text in v, the table at path, to one that names its key.
+// fillTexts sets every text in v, the table at path, to a text that names its key.
 func fillTexts(v reflect.Value, path string, keys map[string]bool) {
 	for i := range v.NumField() {
 		field, tag := v.Field(i), v.Type().Field(i).Tag.Get("toml")
@@ -72,7 +72,7 @@ func fillTexts(v reflect.Value, path string, keys map[string]bool) {
 	}
 }
 
-// TestFiles: what the words that stand for no file, and an absent key, make of it.
+// TestFiles: absent keys, and words that stand for no file.
 func TestFiles(t *testing.T) {
 	for _, test := range []struct {
 		name string

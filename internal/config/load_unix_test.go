@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// A FIFO has no end as long as nobody writes into it: a service that waited for
-// one at a reload would answer nobody, nor stop.
+// A FIFO has no end as long as no program writes into it. If a reload read it, the service
+// would neither answer nor stop.
 func TestLoadFIFO(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "config.toml")
 	if err := syscall.Mkfifo(file, 0o600); err != nil {

@@ -7,8 +7,9 @@ import (
 	"unicode"
 )
 
-// TestInvisible goes over all characters that look like a space or like nothing: wherever one
-// stands between the words of a file, the message names it, its place and the cure.
+// TestInvisible goes over all characters that look like a space or like nothing. If one
+// stands between the words of a file, the message names the character, its place and the
+// remedy.
 func TestInvisible(t *testing.T) {
 	const good = "watch = true\n[[tunnel]]\nname = \"#\\\"\" # a\u00a0b \"\n"
 	for _, table := range []*unicode.RangeTable{unicode.Zs, unicode.Zl, unicode.Zp, unicode.Cf} {
@@ -31,7 +32,7 @@ func TestInvisible(t *testing.T) {
 	}
 }
 
-// TestInvisibleMeant: in text and comments, they can stand.
+// TestInvisibleMeant: in strings and comments, such characters are allowed.
 func TestInvisibleMeant(t *testing.T) {
 	_, problems := Parse("f.toml", []byte("\ufeff# a\u00a0b\u200b\n[[tunnel]]\nname = 'a'\nmode = 'server'\nlisten = ':1'\ntarget = '127.0.0.1:9'\n"+
 		"client_auth = 'require'\nallow = \"cn:می\u200cخواهم\" # \u2028\ncrl = 'a\u00a0b.crl'\n"))

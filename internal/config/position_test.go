@@ -91,7 +91,7 @@ e = 2
 	}
 }
 
-// checkKeys tells whether scanKeys finds exactly what the library decodes.
+// checkKeys reports whether scanKeys finds exactly the keys that the library decodes.
 func checkKeys(src string) error {
 	var doc map[string]any
 	if _, err := toml.Decode(src, &doc); err != nil {

@@ -14,8 +14,8 @@ import (
 	"tlstunnel/internal/testkit"
 )
 
-// TestControlSocket: one that is left over is replaced, one in use isn't, and
-// neither is used in a folder of somebody else's.
+// TestControlSocket: a left-over socket is replaced, and a socket in use isn't. Neither is
+// used if it is in a folder of another user.
 func TestControlSocket(t *testing.T) {
 	dir := testkit.ShortTempDir(t)
 	t.Setenv("RUNTIME_DIRECTORY", dir)
@@ -38,8 +38,8 @@ func TestControlSocket(t *testing.T) {
 	}
 }
 
-// TestStaleSockets: a start removes the sockets that nobody listens on, not those in
-// use, those made just now, and what isn't a socket of ours.
+// TestStaleSockets: a start removes sockets without a listener. It keeps those in use, those
+// made just now, and whatever isn't a socket of ours.
 func TestStaleSockets(t *testing.T) {
 	dir := testkit.ShortTempDir(t)
 	t.Setenv("RUNTIME_DIRECTORY", dir)
@@ -77,7 +77,8 @@ func TestStaleSockets(t *testing.T) {
 	}
 }
 
-// TestControlForged: whoever has made the folder first, in /tmp say, isn't believed.
+// TestControlForged: another user may make the folder first, for example in /tmp. The program
+// doesn't trust it.
 func TestControlForged(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give a folder away")
@@ -124,7 +125,7 @@ func TestControlForged(t *testing.T) {
 		real := filepath.Join(top, "real")
 		return errors.Join(os.Rename(dir, real), os.Symlink(real, dir), os.Lchown(dir, 4711, 4711))
 	})
-	// In a folder of root's alone, whoever owns it was given it by root.
+	// In a folder that only root can change, an owner of a socket got it from root.
 	testkit.Check(t, os.Chmod(top, 0o755))
 	_ = ask()
 	<-asked

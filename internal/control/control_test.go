@@ -9,7 +9,7 @@ import (
 	"tlstunnel/internal/testkit"
 )
 
-// TestLastAnswer: a request that is there when the channel is closed gets its answer.
+// TestLastAnswer: a request that has arrived when the channel is closed gets its answer.
 func TestLastAnswer(t *testing.T) {
 	t.Setenv("RUNTIME_DIRECTORY", testkit.ShortTempDir(t))
 	file := filepath.Join(t.TempDir(), "config.toml")

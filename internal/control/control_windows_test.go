@@ -16,8 +16,8 @@ import (
 	"tlstunnel/internal/osservice"
 )
 
-// TestPipe: the very first client is answered, so is the next, and once it is
-// closed nobody is.
+// TestPipe: the first client gets an answer, and so does the next. Once the pipe is closed,
+// no client does.
 func TestPipe(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "config.toml")
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
@@ -53,7 +53,7 @@ func TestPipe(t *testing.T) {
 	}
 }
 
-// TestPipeAccess: SYSTEM, administrators, and who has made the pipe.
+// TestPipeAccess: SYSTEM, administrators, and the account that made the pipe have access.
 func TestPipeAccess(t *testing.T) {
 	if _, err := windows.SecurityDescriptorFromString(pipeAccess); err != nil {
 		t.Fatal(err)

@@ -9,8 +9,8 @@ import (
 	"tlstunnel/internal/testkit"
 )
 
-// TestMayBeOthersHidden: a folder of the config's owner that this user may not enter may
-// have a socket.
+// TestMayBeOthersHidden: there may be a socket in a folder of the config's owner that this
+// user can't enter.
 func TestMayBeOthersHidden(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give files away")

@@ -11,7 +11,8 @@ import (
 	"tlstunnel/internal/testkit"
 )
 
-// TestMayBeOthers: a socket of another user's service counts while it takes connections.
+// TestMayBeOthers: a socket of another user's service counts as long as it accepts
+// connections.
 func TestMayBeOthers(t *testing.T) {
 	temp := testkit.ShortTempDir(t)
 	t.Setenv("TMPDIR", temp)

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// TestLocal: the time of this machine, whatever zone a certificate has its dates in.
+// TestLocal: dates are in this machine's time zone, whatever zone a certificate has them in.
 func TestLocal(t *testing.T) {
 	defer func(zone *time.Location) { time.Local = zone }(time.Local)
 	time.Local = time.FixedZone("", 9*60*60+30*60)

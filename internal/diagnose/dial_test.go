@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// What the system says of a firewall that rejects, on either system and by either
-// version of IP.
+// How a system reports a firewall that rejects, on Linux and Windows, for both versions of
+// IP.
 func TestFirewallRejects(t *testing.T) {
 	for errno, want := range map[error]string{
 		errRefused:      "nothing listens at the target, or a firewall rejects",

@@ -35,7 +35,7 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-// Each thing that can go wrong has a symptom, and the symptoms have nothing else.
+// Each code of a fault is in the list of symptoms, and the list has no other codes.
 func TestEverySymptom(t *testing.T) {
 	led := make(map[string]bool)
 	for _, s := range symptoms {
@@ -65,8 +65,8 @@ func TestEverySymptom(t *testing.T) {
 	}
 }
 
-// meaning takes the place of a row's sentence on the page of symptoms, if that sentence
-// without its values doesn't tell the row from others.
+// meaning replaces a row's sentence on the page of symptoms, if that sentence without its
+// values doesn't distinguish the row from others.
 var meaning = map[string]string{
 	"target.slow_address":              "the target has several addresses, and this one doesn't answer",
 	"target.not_tls":                   "the target isn't speaking TLS: its answer is FOUND",
@@ -100,8 +100,8 @@ var meaning = map[string]string{
 	"acme.failed":                      "the order failed for another reason, which follows",
 }
 
-// advice is for the page of messages, where a row has no remedy: a line of the log needn't
-// say it each time.
+// advice is for the page of messages, if a row has no remedy. A line of the log needn't
+// repeat it each time.
 var advice = map[string]string{
 	"peer.denied":                      "nothing, if this peer is to stay out; otherwise take its network out of deny_from",
 	"peer.not_allowed_from":            "nothing, if this peer is to stay out; otherwise add its network to allow_from",
@@ -135,7 +135,7 @@ var advice = map[string]string{
 	"acme.problem":                     "do what the CA says; it is asked again",
 }
 
-// messagesHead goes before what is made from the table.
+// messagesHead is the text before the part that is made from the table.
 const messagesHead = `# Messages
 
 Why a connection or an order for a certificate ended, by its ` + "`code`" + `: each sentence that
@@ -167,7 +167,7 @@ func messages() string {
 	return b.String()
 }
 
-// heading has a code, or the two that * stands for.
+// heading is a code, or both sides' codes if the code has a *.
 func heading(code string) string {
 	if name, ok := strings.CutPrefix(code, "*"); ok {
 		return fmt.Sprintf("`%s%s`, `%s%s`", Peer, name, Target, name)
@@ -180,7 +180,7 @@ func anchor(heading string) string {
 	return strings.ReplaceAll(regexp.MustCompile(`[^a-z0-9 _-]`).ReplaceAllString(strings.ToLower(heading), ""), " ", "-")
 }
 
-// shown is a text of r for people who have no values for it.
+// shown is a text of r for readers who have no values for it.
 func (r row) shown(text string) string {
 	side, _, _ := strings.Cut(r.code, ".")
 	if side == "*" {
@@ -205,12 +205,12 @@ func (r row) shown(text string) string {
 	})
 }
 
-// escape is for what Markdown would take for its own.
+// escape escapes what Markdown would take for its own syntax.
 func escape(text string) string {
 	return strings.NewReplacer("*", `\*`, "_", `\_`, "<", `\<`, "[...]", `\[...\]`, "[pki]", `\[pki\]`).Replace(text)
 }
 
-// troubleshootingHead goes before what is made from the symptoms.
+// troubleshootingHead is the text before the part that is made from the symptoms.
 const troubleshootingHead = `# Troubleshooting
 
 1. ` + "`tlstunnel status`" + ` says whether the service runs, which tunnel is left out or has a target that
@@ -246,13 +246,13 @@ func troubleshooting() string {
 	return b.String()
 }
 
-// symptom is what people see, and the codes that may be behind it.
+// symptom is what a user sees, with the codes that can be its cause.
 type symptom struct {
 	title, advice string
 	codes         []string
 }
 
-// codesOf are those of a section of the table.
+// codesOf are the codes in a section of the table.
 func codesOf(title string) (codes []string) {
 	i := slices.IndexFunc(table, func(s section) bool { return s.title == title })
 	for _, r := range table[i].rows {

@@ -13,7 +13,7 @@ import (
 	"tlstunnel/internal/testkit"
 )
 
-// A target that takes only another kind of key than ours.
+// A target accepts only keys of another kind than ours.
 func TestClientCertificateOfAnotherKind(t *testing.T) {
 	asked := &tls.CertificateRequestInfo{SignatureSchemes: []tls.SignatureScheme{tls.PSSWithSHA256}, Version: tls.VersionTLS13}
 	got := Unsent(asked, &tls.Config{Certificates: []tls.Certificate{clientCert()}}).String()
@@ -23,7 +23,7 @@ func TestClientCertificateOfAnotherKind(t *testing.T) {
 	}
 }
 
-// A device that knows only one kind of certificate is told of by that, not by numbers.
+// If a device knows only one kind of certificate, the reason names that kind, not numbers.
 func TestOneKindOfKey(t *testing.T) {
 	const ecdsaSuite, rsaSuite = tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256
 	const rsaWanted = "the peer takes only certificates with an RSA key, and this tunnel's has an ECDSA key: set cert and key to one with an RSA key, from a CA whose key is RSA too; it offers the cipher suites "
@@ -59,7 +59,7 @@ func TestOneKindOfKey(t *testing.T) {
 	}
 }
 
-// When our certificate is refused, what our own file shows comes first.
+// If our certificate is refused, a fault that our own file shows comes first.
 func TestOurCertificateIsRefused(t *testing.T) {
 	root := testkit.NewCA("Old CA")
 	issuing := root.Issue("Issuing 1", testkit.AsCA)
@@ -90,7 +90,7 @@ func TestOurCertificateIsRefused(t *testing.T) {
 	}
 }
 
-// All alerts that there are have a reason.
+// Every alert has a reason.
 func TestEveryAlert(t *testing.T) {
 	unsent := Unsent(new(tls.CertificateRequestInfo), new(tls.Config))
 	for _, side := range []string{Peer, Target} {

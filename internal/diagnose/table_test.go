@@ -15,8 +15,8 @@ import (
 	"tlstunnel/internal/chain"
 )
 
-// Every code in the source has a row, for each side that it may be about, and every row is
-// in use. There are no two of one code.
+// Every code in the source has a row, for each side that it may be about. Every row is in
+// use, and each has a code of its own.
 func TestEveryCodeHasARow(t *testing.T) {
 	used := codesInSource(t)
 	if len(used) < 50 {
@@ -48,8 +48,8 @@ func TestEveryCodeHasARow(t *testing.T) {
 
 var isCode = regexp.MustCompile(`^(\*|peer|target|tlstunnel|acme)\.[a-z][a-z0-9_]*$`)
 
-// codesInSource are the strings in the source of the program, but for the table, that look
-// like codes.
+// codesInSource are the strings that look like codes, in the source of the program without
+// the table.
 func codesInSource(t *testing.T) map[string]bool {
 	t.Helper()
 	codes := make(map[string]bool)
@@ -61,7 +61,7 @@ func codesInSource(t *testing.T) map[string]bool {
 	return codes
 }
 
-// Where a diagnosis is made, all words in the braces of its row get a value.
+// A diagnosis gives a value to every word in the braces of its row.
 func TestEveryWordIsFilledIn(t *testing.T) {
 	calls := 0
 	inspect(t, func(n ast.Node) {
@@ -88,7 +88,7 @@ func TestEveryWordIsFilledIn(t *testing.T) {
 	}
 }
 
-// literal is the string that n is, "" if it is something else.
+// literal is the string that n has, "" if n isn't a string literal.
 func literal(n ast.Node) string {
 	if l, ok := n.(*ast.BasicLit); ok && l.Kind == token.STRING {
 		text, _ := strconv.Unquote(l.Value)
@@ -97,7 +97,7 @@ func literal(n ast.Node) string {
 	return ""
 }
 
-// inspect goes through the source of the program, but for the table.
+// inspect goes through the source of the program without the table.
 func inspect(t *testing.T, do func(ast.Node)) {
 	t.Helper()
 	for _, dir := range []string{".", "../../tunnel", "../../pki", "../cli"} {

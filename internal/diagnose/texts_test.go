@@ -15,7 +15,7 @@ import (
 	"tlstunnel/internal/testkit"
 )
 
-// exchange is what crypto/tls and another end say to each other.
+// exchange is what crypto/tls and the other end do with a connection.
 type exchange struct {
 	text  string
 	ours  *tls.Config
@@ -23,8 +23,8 @@ type exchange struct {
 	other func(net.Conn)
 }
 
-// crypto/tls has no other way to tell these errors apart than their text: a new text
-// in a new Go fails here.
+// crypto/tls distinguishes these errors by their text alone. If a new Go has a new text, this
+// test fails.
 func TestTextsOfCryptoTLS(t *testing.T) {
 	for _, test := range append(textsOfServers(), textsOfClients()...) {
 		t.Run(test.text, func(t *testing.T) {
@@ -66,7 +66,7 @@ func serves(shown tls.Certificate) func(net.Conn) {
 	}
 }
 
-// shows has a client show whatever it is.
+// shows makes a client show this certificate, whatever the server asks for.
 func shows(shown tls.Certificate) func(*tls.Config) {
 	return func(c *tls.Config) {
 		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &shown, nil }
@@ -80,15 +80,15 @@ func damaged() tls.Certificate {
 	return cert
 }
 
-// withKey is a certificate for a public key of which nobody has the private one.
+// withKey is a certificate for a public key. The test has no private key for it.
 func withKey(public any) tls.Certificate {
 	cert := serverCert() // a tls.Certificate needs some private key
 	cert.Certificate = [][]byte{testCA().IssueFor(public, serverName).Raw}
 	return cert
 }
 
-// withX25519 is a certificate with a key that can't sign. crypto/x509 makes none, so
-// another number of an algorithm is written over that of Ed25519.
+// withX25519 is a certificate with a key that can't sign. crypto/x509 doesn't make such a
+// certificate, so this is an Ed25519 one in which the number of the algorithm is overwritten.
 func withX25519() tls.Certificate {
 	public, _, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -100,7 +100,7 @@ func withX25519() tls.Certificate {
 	return cert
 }
 
-// dotted asks for a name with a dot at its end, which Go's clients leave out.
+// dotted asks for a name with a dot at its end, which Go's clients remove.
 func dotted() string {
 	hello := string(clientHello(clientTLS()))
 	return strings.Replace(hello, serverName, serverName[:len(serverName)-1]+".", 1)
@@ -116,7 +116,7 @@ func textsOfServers() []exchange {
 
 	hello := string(clientHello(clientTLS()))
 	const schemes = "\x08\x04\x04\x03\x08\x07\x08\x05\x08\x06\x04\x01\x05\x01\x06\x01\x05\x03\x06\x03" // of Go's clients
-	// TLS 1.2 without the extension: another number is written over its own.
+	// This is TLS 1.2 without the extension, whose number is overwritten with another one.
 	old := string(clientHello(&tls.Config{MaxVersion: tls.VersionTLS12, ServerName: serverName}))
 	without := strings.Replace(old, "\x00\x0d\x00\x16\x00\x14"+schemes, "\xfa\xfa\x00\x16\x00\x14"+schemes, 1)
 	writes := func(text string) func(net.Conn) {
@@ -155,7 +155,7 @@ func textsOfClients() []exchange {
 		{textUnreadable, clientTLS(), nil, serves(damaged())},
 		{textOtherKey2, unverified, nil, serves(withX25519())},
 		{textLargeKey, clientTLS(), nil, serves(withKey(testkit.RSAPublic(8201)))},
-		// A server that answers with an older version than it was asked for.
+		// A server answers with an older version than the client offered.
 		{textVersion, clientTLS(), nil, func(c net.Conn) {
 			_, _ = io.WriteString(c, "\x16\x03\x01\x00\x2a\x02\x00\x00\x26\x03\x01"+strings.Repeat("r", 32)+"\x00\xc0\x14\x00")
 		}},
@@ -180,8 +180,8 @@ func secureOld(c net.Conn, role func(net.Conn, *tls.Config) *tls.Conn, config *t
 	return conn
 }
 
-// sealed is a record with a message of a handshake, which crypto/tls would never send after
-// one: it is encrypted with the key of c (RFC 5246, section 6.2.3.3).
+// sealed is a record with a handshake message that crypto/tls would never send after the
+// handshake. It is encrypted with the key of c (RFC 5246, section 6.2.3.3).
 func sealed(c *tls.Conn, message []byte) []byte {
 	out := reflect.ValueOf(c).Elem().FieldByName("out")
 	aead := (*(*any)(out.FieldByName("cipher").Addr().UnsafePointer())).(cipher.AEAD)

@@ -13,7 +13,7 @@ import (
 
 var stranger = User{UID: 4711, GID: 4712}
 
-// folder makes one that belongs to u, below one that everybody may pass.
+// folder makes a folder that belongs to u, below one through which every user may pass.
 func folder(t *testing.T, u User) string {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -48,7 +48,7 @@ func TestAsOwner(t *testing.T) {
 	if got := ownerNow(t, made); !same(got, stranger) {
 		t.Errorf("what was made there belongs to %v", got)
 	}
-	// Root's own file, by its name, a link and a hard link.
+	// Root's own file, by its name, by a symlink and by a hard link.
 	secret := filepath.Join(filepath.Dir(dir), "secret")
 	check(t, os.WriteFile(secret, []byte("secret"), 0o600))
 	link, hard := filepath.Join(dir, "link"), filepath.Join(dir, "hard")
@@ -64,7 +64,7 @@ func TestAsOwner(t *testing.T) {
 			t.Errorf("%s: reading gave %v", path, err)
 		}
 	}
-	// Work for root within work for somebody else, and no rights left behind.
+	// Work as root inside work as another user leaves no rights behind.
 	check(t, AsOwner(dir, func() error {
 		return AsOwner(secret, func() error { _, err := os.ReadFile(secret); return err })
 	}))

@@ -13,8 +13,8 @@ import (
 	"tlstunnel/internal/testkit"
 )
 
-// TestLogJournal: the journal gets the lines of the service itself, whatever logger they
-// come from, the file all of them.
+// TestLogJournal: the journal gets the lines of the service itself, whichever logger they
+// come from. The file gets all lines.
 func TestLogJournal(t *testing.T) {
 	journal, err := os.Create(filepath.Join(t.TempDir(), "journal"))
 	testkit.Check(t, err)

@@ -67,7 +67,7 @@ func TestLogConsoleOnly(t *testing.T) {
 	}
 }
 
-// TestLogBroken: what the file can't take goes to the console, with one
+// TestLogBroken: lines that can't be written to the file go to the console, with one
 // complaint.
 func TestLogBroken(t *testing.T) {
 	notRegular := "it isn't a regular file"
@@ -103,7 +103,7 @@ func TestLogBroken(t *testing.T) {
 	}
 }
 
-// TestLogRotates: the number and size of the files is bounded.
+// TestLogRotates: the number and the size of the files are bounded.
 func TestLogRotates(t *testing.T) {
 	cfg, console := logConfig(t), new(testkit.Log)
 	file := openLogFile(cfg, new(Control), console)
@@ -120,7 +120,7 @@ func TestLogRotates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// lumberjack removes old files in its own time.
+	// lumberjack removes old files later, in a goroutine of its own.
 	testkit.Reached(func() bool {
 		all, _ = filepath.Glob(filepath.Join(filepath.Dir(cfg.File), "*"))
 		return len(all) <= cfg.MaxBackups+1
@@ -135,8 +135,8 @@ func TestLogRotates(t *testing.T) {
 	}
 }
 
-// TestLogStalled: a disk or a console that hangs holds up nobody, and what was
-// lost is counted.
+// TestLogStalled: if a disk or a console hangs, logging doesn't block, and the lost lines are
+// counted.
 func TestLogStalled(t *testing.T) {
 	cfg, console := logConfig(t), new(testkit.Log)
 	file, lines := openLogFile(cfg, new(Control), console), newLineQueue() // which nobody empties yet
@@ -165,7 +165,7 @@ func TestConsoleStalled(t *testing.T) {
 	}
 }
 
-// lost adds up what the log says of lines that it lost.
+// lost adds up the lost lines that the log reports.
 func lost(log string) (n int) {
 	for _, m := range regexp.MustCompile(`log lines were lost.* lines=(\d+)`).FindAllStringSubmatch(log, -1) {
 		lines, _ := strconv.Atoi(m[1])
@@ -174,7 +174,7 @@ func lost(log string) (n int) {
 	return n
 }
 
-// TestLogRemoved: when somebody removes the file, the next line makes a new one.
+// TestLogRemoved: if the file is removed, the next line makes a new one.
 func TestLogRemoved(t *testing.T) {
 	cfg := logConfig(t)
 	file := openLogFile(cfg, new(Control), io.Discard)
@@ -189,8 +189,8 @@ func TestLogRemoved(t *testing.T) {
 	}
 }
 
-// TestLogEmptied: after somebody has emptied the file, as by logrotate's copytruncate, it
-// begins with the next line, whoever had made it, and its size counts from there.
+// TestLogEmptied: something empties the file, such as logrotate's copytruncate. The file then
+// begins with the next line, whichever process had made it, and its size counts from there.
 func TestLogEmptied(t *testing.T) {
 	line := []byte(strings.Repeat("x", 1023) + "\n")
 	for how, fill := range map[string]func(t *testing.T, cfg config.Log, file *logFile){
@@ -234,8 +234,7 @@ func TestLogEmptied(t *testing.T) {
 	}
 }
 
-// TestLogTorn: after a line that was written in part, the next one has a line of
-// its own.
+// TestLogTorn: if a line was written only in part, the next one still begins on a new line.
 func TestLogTorn(t *testing.T) {
 	cfg := logConfig(t)
 	file := openLogFile(cfg, new(Control), io.Discard)

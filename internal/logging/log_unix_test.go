@@ -13,9 +13,9 @@ import (
 	"tlstunnel/internal/testkit"
 )
 
-// TestLogCannotRotate: when a full file can't be renamed, lines go on into it,
-// but not for ever. A folder without write permission stands for the viewer that
-// holds the file open on Windows.
+// TestLogCannotRotate: if a full file can't be renamed, lines are still written to it, but
+// not for ever. A folder without write permission stands for the viewer that holds the file
+// open on Windows.
 func TestLogCannotRotate(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Skip("root may rename whatever it wants")
@@ -45,7 +45,7 @@ func TestLogCannotRotate(t *testing.T) {
 	}
 }
 
-// TestLogPipe: a pipe without a reader would hold up who opens it.
+// TestLogPipe: opening a pipe without a reader would block.
 func TestLogPipe(t *testing.T) {
 	cfg, console := logConfig(t), new(testkit.Log)
 	cfg.File = filepath.Join(t.TempDir(), "pipe")
@@ -60,8 +60,8 @@ func TestLogPipe(t *testing.T) {
 	}
 }
 
-// TestLogReplaced: when somebody renames the file and makes another, as logrotate does
-// with create, the next line is in that one.
+// TestLogReplaced: another program renames the file and makes a new one, as logrotate does
+// with create. The next line is in the new file.
 func TestLogReplaced(t *testing.T) {
 	cfg := logConfig(t)
 	file := openLogFile(cfg, new(Control), io.Discard)
@@ -75,7 +75,7 @@ func TestLogReplaced(t *testing.T) {
 	}
 }
 
-// TestLogModes: each user that may enter the folder of an installed service's log may read
+// TestLogModes: every user with access to the folder of an installed service's log may read
 // the log and its compressed files. Any other log is for its user alone.
 func TestLogModes(t *testing.T) {
 	defer syscall.Umask(syscall.Umask(0o027)) // as in the unit
@@ -110,7 +110,8 @@ func TestLogModes(t *testing.T) {
 	}
 }
 
-// TestLogAsOwner: root that runs the service by hand follows no link of the account's.
+// TestLogAsOwner: if root runs the service by hand, root follows no link that the account has
+// made.
 func TestLogAsOwner(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can write as another user")

@@ -17,7 +17,7 @@ func TestServiceSID(t *testing.T) {
 	}
 }
 
-// TestAccountSIDOfSecrets: the files that are secret let this account in.
+// TestAccountSIDOfSecrets: secret files grant access to this account.
 func TestAccountSIDOfSecrets(t *testing.T) {
 	if got := AccountSID(); got != atomicfile.ServiceSID {
 		t.Errorf("got %s, but package atomicfile has %s", got, atomicfile.ServiceSID)

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/windows/registry"
 )
 
-// TestEventSource: what Windows needs to show our events, under HKLM. It needs an
-// administrator, and leaves the registry as it was.
+// TestEventSource: the registry has under HKLM what Windows needs to show our events. The
+// test needs an administrator, and leaves the registry as it was.
 func TestEventSource(t *testing.T) {
 	if err := checkRights(); err != nil {
 		t.Skip(err)

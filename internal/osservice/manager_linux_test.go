@@ -32,8 +32,7 @@ func TestUnitState(t *testing.T) {
 	}
 }
 
-// TestComplaints finds in the journal what the program has said, and nothing
-// else.
+// TestComplaints finds in the journal what the program has logged, and nothing else.
 func TestComplaints(t *testing.T) {
 	journal := `Starting tlstunnel.service - TLS tunnels...
 level=ERROR msg="tlstunnel can't run" err="c.toml:1:1: wrong\nc.toml:2:1: wrong too"
@@ -60,8 +59,8 @@ tlstunnel.service: Failed with result 'exit-code'.
 	}
 }
 
-// TestNoSystemd: without systemd each answer says so. Where there is one, it
-// isn't ours to try things with.
+// TestNoSystemd: without systemd each answer says so. If the machine has systemd, the test
+// doesn't touch it.
 func TestNoSystemd(t *testing.T) {
 	if _, err := os.Stat("/run/systemd/system"); err == nil {
 		t.Skip("systemd runs this machine")

@@ -32,8 +32,8 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
-// TestDefinition: an account without rights, and nothing of kardianos's that
-// could make Install fail.
+// TestDefinition: the account has no rights, and no option of kardianos is set that could
+// make Install fail.
 func TestDefinition(t *testing.T) {
 	c, err := definition(&Manager{Program: `C:\p.exe`, Config: `C:\c.toml`})
 	if err != nil {

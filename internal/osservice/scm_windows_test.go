@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/windows/svc"
 )
 
-// fakeManager plays the service control manager for one life of a handler. It
-// is a service of its own in svc.Run, which can't be had in a test.
+// fakeManager plays the service control manager for one life of a handler. In svc.Run the
+// handler would need a real service, which a test can't have.
 type fakeManager struct {
 	t        *testing.T
 	requests chan svc.ChangeRequest
@@ -31,7 +31,7 @@ func newFakeManager(t *testing.T, serve Serve) fakeManager {
 	return m
 }
 
-// status is the next that the handler reports.
+// status is the next status that the handler reports.
 func (m fakeManager) status() svc.Status {
 	m.t.Helper()
 	select {
@@ -64,7 +64,7 @@ func (m fakeManager) wantExit(want uint32) {
 	}
 }
 
-// TestLife: a slow start and a slow stop, each answering all the while.
+// TestLife: a slow start and a slow stop. The handler answers during both.
 func TestLife(t *testing.T) {
 	start, end := make(chan struct{}), make(chan struct{})
 	asked := make(chan string)
@@ -114,7 +114,7 @@ func TestLife(t *testing.T) {
 	m.wantExit(0)
 }
 
-// TestExitCodes: recovery looks at nothing else.
+// TestExitCodes: the recovery actions of Windows depend on the exit code alone.
 func TestExitCodes(t *testing.T) {
 	broken := errors.New("broken")
 	m := newFakeManager(t, func(context.Context, func(), <-chan string) error { return broken })

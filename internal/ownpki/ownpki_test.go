@@ -28,8 +28,8 @@ target = "127.0.0.1:1"
 	return cfg, top
 }
 
-// TestLostPKI: after a first run, a PKI that is gone isn't made anew unless somebody asks
-// for it, though one of the two marks is gone with it.
+// TestLostPKI: after a first run, a PKI that is gone isn't made anew unless a user asks for
+// it. That holds even if one of the two marks is gone with it.
 func TestLostPKI(t *testing.T) {
 	for _, lost := range []string{"lib/pki", "lib", "log"} {
 		t.Run(lost, func(t *testing.T) {
@@ -50,7 +50,8 @@ func TestLostPKI(t *testing.T) {
 			if problems := compile.Check(cfg, first.CA.NotBefore); problems.Err() == nil || !strings.Contains(problems.Err().Error(), "is gone") {
 				t.Errorf("check says %v", problems)
 			}
-			// A folder that was made for it, or is empty as its disk isn't mounted, is no PKI.
+			// A folder that was made for a PKI, or is empty because its disk isn't mounted,
+			// isn't a PKI.
 			testkit.Check(t, os.MkdirAll(cfg.PKI.Dir, 0o700))
 			if _, _, err = First(t.Context(), cfg); err == nil {
 				t.Fatal("a new CA in an empty folder")
@@ -67,8 +68,8 @@ func TestLostPKI(t *testing.T) {
 	}
 }
 
-// TestFirstPKIElsewhere: what was made in one folder doesn't count for another, and
-// without a mark it is a first run.
+// TestFirstPKIElsewhere: a PKI made in one folder doesn't count for another folder. Without a
+// mark, a run is a first run.
 func TestFirstPKIElsewhere(t *testing.T) {
 	cfg, top := pkiConfig(t)
 	_, _, err := First(t.Context(), cfg)

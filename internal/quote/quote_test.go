@@ -35,8 +35,8 @@ func TestQuote(t *testing.T) {
 	}
 }
 
-// TestEveryCharacter: nothing comes out that can't be printed, and JSON that goes
-// through a Writer says the same as before.
+// TestEveryCharacter: the output has no character that can't be printed. JSON that goes
+// through a Writer means the same as before.
 func TestEveryCharacter(t *testing.T) {
 	for r := rune(0); r <= unicode.MaxRune; r++ {
 		if r > 0xffff {

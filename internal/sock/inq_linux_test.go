@@ -9,7 +9,7 @@ import (
 	"tlstunnel/internal/testkit"
 )
 
-// To take a queue for empty, when it isn't, would lose what comes after it.
+// If a queue that isn't empty is taken for empty, what comes after is lost.
 func TestINQ(t *testing.T) {
 	tests := []struct {
 		name  string

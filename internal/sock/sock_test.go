@@ -17,7 +17,7 @@ func connect(t testing.TB) (theirs *net.TCPConn, ours *Conn) {
 	return theirs, ours
 }
 
-// A kind of socket that isn't known is an error, not a panic.
+// An unknown kind of socket leads to an error, not to a panic.
 func TestUnknownKind(t *testing.T) {
 	a, b := net.Pipe()
 	defer a.Close()
@@ -27,7 +27,8 @@ func TestUnknownKind(t *testing.T) {
 	}
 }
 
-// Until the other end has been told how its stream ends, a close resets the connection.
+// As long as the other end hasn't been told how its stream ends, a close resets the
+// connection.
 func TestResetOnClose(t *testing.T) {
 	for _, told := range []bool{false, true} {
 		theirs, ours := connect(t)

@@ -11,7 +11,7 @@ import (
 	"tlstunnel/internal/testkit"
 )
 
-// A byte that was sent as urgent stays in its place, alone or between others.
+// A byte that was sent as urgent keeps its place, alone or between others.
 func TestUrgentBytesStay(t *testing.T) {
 	theirs, ours := connect(t)
 	raw, err := theirs.SyscallConn()

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestIssue makes a leaf below two CAs, which a client with the root takes.
+// TestIssue makes a leaf below two CAs. A client with the root accepts it.
 func TestIssue(t *testing.T) {
 	LeakCheck(t)
 	root := NewCA("Root")
@@ -29,7 +29,7 @@ func TestIssue(t *testing.T) {
 	}
 }
 
-// TestServeEnds: a connection that nobody closes doesn't hold up the end of a test.
+// TestServeEnds: a connection that is never closed doesn't delay the end of a test.
 func TestServeEnds(t *testing.T) {
 	LeakCheck(t)
 	var c net.Conn

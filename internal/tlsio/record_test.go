@@ -2,7 +2,7 @@ package tlsio
 
 import "testing"
 
-// The ticket that is held back goes with the first bytes, in one piece.
+// The held ticket goes out with the first bytes, in one write.
 func TestTicketIsCut(t *testing.T) {
 	record := func(kind byte, length int) []byte {
 		return append([]byte{kind, 3, 3, byte(length >> 8), byte(length)}, make([]byte, length)...)

@@ -16,7 +16,7 @@ import (
 	"tlstunnel/internal/testkit"
 )
 
-// link is the socket of the other end. It can keep what is written.
+// link is the socket of the other end. It can record what is written.
 type link struct {
 	*net.TCPConn
 	keep bool
@@ -31,12 +31,13 @@ func (l *link) Write(b []byte) (int, error) {
 	return l.TCPConn.Write(b)
 }
 
-// serverConfig has a certificate that nobody checks.
+// serverConfig has a certificate that no client of these tests verifies.
 var serverConfig = sync.OnceValue(func() *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{testkit.NewCA("server").TLS()}}
 })
 
-// SetWriteDeadline does nothing: crypto/tls would let nothing be sent after a close_notify.
+// SetWriteDeadline does nothing, because crypto/tls would send nothing more after a
+// close_notify.
 func (*link) SetWriteDeadline(time.Time) error { return nil }
 
 // dial makes a connection over loopback.
@@ -48,7 +49,7 @@ func dial(t *testing.T) (wire *link, socket *sock.Conn) {
 	return &link{TCPConn: dialled}, socket
 }
 
-// connect makes a connection with TLS, ours as the server.
+// connect makes a connection with TLS, on which ours is the server.
 func connect(t *testing.T, version uint16, w Watch) (theirs *tls.Conn, wire *link, ours *Conn) {
 	t.Helper()
 	wire, socket := dial(t)
@@ -61,7 +62,7 @@ func connect(t *testing.T, version uint16, w Watch) (theirs *tls.Conn, wire *lin
 	return theirs, wire, ours
 }
 
-// receive gives all that ours receives until the end of the stream or the deadline.
+// receive returns all that ours receives until the end of the stream or the deadline.
 func receive(ours *Conn) (got []byte, err error) {
 	err = ours.Receive(func(c *sock.Chunk, b []byte) bool {
 		got = append(got, b...)
@@ -73,7 +74,7 @@ func receive(ours *Conn) (got []byte, err error) {
 
 var versions = []uint16{tls.VersionTLS12, tls.VersionTLS13}
 
-// A record may come in pieces, cut at any byte. Between them the connection may be idle.
+// A record may come in pieces, split at any byte. Between them the connection may be idle.
 func TestRecordsInPieces(t *testing.T) {
 	for _, version := range versions {
 		theirs, wire, ours := connect(t, version, Watch{})
@@ -104,7 +105,8 @@ func TestRecordsInPieces(t *testing.T) {
 	}
 }
 
-// receiveWhatCame waits until something has come, and gives it. The error is nil if more may come.
+// receiveWhatCame waits until something has come, and returns it. The error is nil if more
+// may come.
 func receiveWhatCame(t *testing.T, ours *Conn) (got []byte, err error) {
 	t.Helper()
 	for ours.socket.Unread() == 0 {
@@ -122,7 +124,7 @@ func receiveWhatCame(t *testing.T, ours *Conn) (got []byte, err error) {
 	return got, err
 }
 
-// A stream of large records arrives, and the end is told apart from a FIN.
+// A stream of large records arrives, and its end is distinguished from a FIN.
 func TestStream(t *testing.T) {
 	for _, version := range versions {
 		for _, properly := range []bool{true, false} {
@@ -146,8 +148,8 @@ func TestStream(t *testing.T) {
 	}
 }
 
-// crypto/tls gives a close_notify five seconds. An end that makes no room for it
-// in that time still gets it.
+// crypto/tls gives up a close_notify after five seconds. An end that reads nothing for that
+// long still gets it.
 func TestLateCloseNotify(t *testing.T) {
 	wire, socket := dial(t)
 	theirs := tls.Client(wire, &tls.Config{InsecureSkipVerify: true})
@@ -164,7 +166,7 @@ func TestLateCloseNotify(t *testing.T) {
 	}
 }
 
-// lateTransport is a transport on which time flies: what has a deadline has missed it.
+// lateTransport is a transport on which every deadline has already passed.
 type lateTransport struct {
 	*transport
 	limited bool

@@ -5,8 +5,7 @@ import (
 	"testing"
 )
 
-// TestMemoryGoesBack: what a burst leaves goes back to the system when it is over,
-// and not before.
+// TestMemoryGoesBack: after a burst, its memory goes back to the system, and not before.
 func TestMemoryGoesBack(t *testing.T) {
 	const burst = 64 << 20
 	m := NewMemory()
