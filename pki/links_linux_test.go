@@ -15,7 +15,7 @@ import (
 // link to a file of root's. No command that root runs changes that file.
 func TestLinksInFolder(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("root alone has rights in a folder of somebody else's")
+		t.Skip("only root has rights in another user's folder")
 	}
 	t.Parallel()
 	ctx, now := context.Background(), time.Now()
@@ -74,7 +74,7 @@ func linkEach(t *testing.T, do func(Settings) error) {
 			_, _, err := Ensure(context.Background(), s, time.Now())
 			testkit.Check(t, err)
 			victim := filepath.Join(top, "victim")
-			content, _ := os.ReadFile(file) // so that it is taken for what it was
+			content, _ := os.ReadFile(file) // so that the command takes it for the file of the PKI
 			testkit.Check(t, os.WriteFile(victim, content, 0o600))
 			os.Remove(file)
 			testkit.Check(t, link(victim, file))

@@ -23,7 +23,7 @@ const (
 	childDir   = "PKI_TEST_DIR"
 	childKill  = "PKI_TEST_KILL"  // the number of the step, counted from 1
 	childDoes  = "PKI_TEST_DOES"  // in place of Ensure: a key of childActions
-	childLimit = "PKI_TEST_LIMIT" // of the size of a file, in bytes: stands for a full disk
+	childLimit = "PKI_TEST_LIMIT" // of a file's size, in bytes; it stands for a full disk
 )
 
 var now = time.Date(2026, 11, 23, 7, 40, 0, 0, time.UTC)

@@ -153,7 +153,7 @@ func TestRenewFullDisk(t *testing.T) {
 	for _, does := range []string{"renew", "renew new key"} {
 		store := ensure(t, nil)
 		before := snapshot(t, store.Dir)
-		limit := len(readFile(t, layoutOf(store.Dir).serverCert)) - 50 // more than the index has with another line
+		limit := len(readFile(t, layoutOf(store.Dir).serverCert)) - 50 // the index with another line stays below this
 		output, err := startChild(t, store.Dir, childDoes+"="+does, childLimit+"="+strconv.Itoa(limit))()
 		if err == nil || !strings.Contains(output[len(output)-1], "server.crt") {
 			t.Errorf("%s: got %v, %q", does, err, output)
@@ -179,7 +179,7 @@ func TestRevokeFormerServers(t *testing.T) {
 		}
 	}
 	a := openAuthority(t, store.Dir, now)
-	partner, _, err := a.Issue(clientRequest("server"), "ecdsa-p256", t.TempDir()) // somebody else's of that name
+	partner, _, err := a.Issue(clientRequest("server"), "ecdsa-p256", t.TempDir()) // another machine's of that name
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -128,7 +128,7 @@ func TestRotationUnfinished(t *testing.T) {
 		if got := store.unfinished(); got != "" {
 			t.Errorf("finished: got %q", got)
 		}
-		store.Server = first.Server // as if killed before that was replaced
+		store.Server = first.Server // as if killed before server.crt was replaced
 		if got := store.unfinished(); got != step.want {
 			t.Errorf("got %q, want %q", got, step.want)
 		}

@@ -159,8 +159,8 @@ func TestStatusNeverWaits(t *testing.T) {
 	s := startService(t, "shutdown_grace = '1h'\n"+serverTunnel("a", "127.0.0.1:0", greeter(t, "one"), ""))
 	live := s.dial("a", s.tlsConfig())
 	speak(live).expect(t, "one")
-	s.changing.Lock() // as a reload does that reads from a dead network drive
-	s.updating.Lock() // as everything that has news for the status does
+	s.changing.Lock() // a reload that reads from a dead network drive holds it
+	s.updating.Lock() // everything that changes the status holds it
 	if st := s.Status(); st.State != StateRunning || st.Verdict != OK {
 		t.Errorf("during a reload: %+v", st.Health)
 	}

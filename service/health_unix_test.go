@@ -20,7 +20,7 @@ import (
 func TestLogFailureInStatus(t *testing.T) {
 	cfg := load(t, serverTunnel("a", "127.0.0.1:0", "127.0.0.1:1", ""))
 	cfg.Log.File = filepath.Join(t.TempDir(), "log")
-	check(t, os.Mkdir(cfg.Log.File, 0o700)) // for a full disk, or one that can't be written
+	check(t, os.Mkdir(cfg.Log.File, 0o700)) // stands for a disk that is full or read-only
 	control := new(logging.Control)
 	log, closeLog := logging.Open(cfg.Log, control, io.Discard, false, nil)
 	defer closeLog()

@@ -43,6 +43,6 @@ func TestLeftOutHangs(t *testing.T) {
 	if got := s.leftOutReason("hangs"); strings.Contains(got, "file does not exist") {
 		t.Errorf("left out since %q", got)
 	}
-	s.retryLeftOut(t.Context(), s.nextOfAll()) // nobody takes the result of this one
+	s.retryLeftOut(t.Context(), s.nextOfAll()) // the result of this read is never received
 	s.Stop()
 }

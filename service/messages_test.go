@@ -69,7 +69,7 @@ func TestHeadlines(t *testing.T) {
 	}
 	for message, event := range Messages {
 		if event == 0 && !found[message] && !slices.Contains(named, message) {
-			t.Errorf("nobody logs %q", message)
+			t.Errorf("no code logs %q", message)
 		}
 	}
 }

@@ -241,7 +241,7 @@ func TestReloadTrust(t *testing.T) {
 
 	s.reload(withCA("own"))
 	if resumes() {
-		t.Error("a ticket of old was taken after the CA had changed twice")
+		t.Error("an old ticket was accepted after the CA had changed twice")
 	}
 }
 
@@ -325,7 +325,7 @@ func TestReloadMany(t *testing.T) {
 		}
 		s.draining.Wait()
 	}
-	some(reloads / 10) // what grows once, grows here
+	some(reloads / 10) // what grows only once has grown after this
 	before := measure(t)
 	some(reloads)
 	after := measure(t)

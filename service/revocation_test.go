@@ -134,7 +134,7 @@ func TestRevocation(t *testing.T) {
 	start := time.Now()
 	check(t, s.refresh(t.Context(), "test"))
 	<-ended
-	if took := time.Since(start); took > 4*time.Second { // to say goodbye would take 5 s
+	if took := time.Since(start); took > 4*time.Second { // a close_notify would take 5 s
 		t.Errorf("the stream went on for %v", took)
 	}
 	s.log.AwaitCount(t, `level=WARN msg="connection interrupted" tunnel=a`, 2)
@@ -316,7 +316,7 @@ func TestAllow(t *testing.T) {
 func TestAskRefresh(t *testing.T) {
 	s := startService(t, serverTunnel("a", "127.0.0.1:0", greeter(t, "one"), requireOwn))
 	if err := AskRefresh(t.Context(), s.file); err == nil {
-		t.Error("somebody answered")
+		t.Error("a service answered")
 	}
 	control := s.serveControl()
 	defer control.Close()

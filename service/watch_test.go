@@ -104,7 +104,7 @@ func TestWatch(t *testing.T) {
 		s, text := watching(t, nil)
 		dir := filepath.Dir(s.file)
 		if err := os.Rename(dir, dir+".old"); err != nil {
-			t.Skip(err) // Windows, which holds what is watched
+			t.Skip(err) // Windows, which locks a folder that is watched
 		}
 		s.log.Await(t, `msg="reload refused, nothing was changed" cause="files changed"`)
 		check(t, os.CopyFS(dir, os.DirFS(dir+".old")))

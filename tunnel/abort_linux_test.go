@@ -34,7 +34,7 @@ func TestPeerLeavesBeforeTheAnswer(t *testing.T) {
 	peer.tcp.Close()
 	check(t, send(target, 1))
 	eventually(t, "the tunnel knows that nobody is there", func() bool { return isDead(front) })
-	if err := send(target, n); diagnose.IsTimeout(err) { // a reset: its system has taken all before
+	if err := send(target, n); diagnose.IsTimeout(err) { // a reset, after its system has received everything
 		t.Fatal(err)
 	}
 	check(t, receiveAll(target, n))

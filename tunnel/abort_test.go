@@ -26,7 +26,7 @@ func TestReset(t *testing.T) {
 				start := time.Now()
 				resetting.reset()
 				wantReset(t, other)
-				if took := time.Since(start); took > 4*time.Second { // by a timeout it would be half a minute
+				if took := time.Since(start); took > 4*time.Second { // a timeout would end it after half a minute
 					t.Errorf("the other end heard of it after %v", took)
 				}
 				for _, r := range p.tunnels {
@@ -41,7 +41,7 @@ func TestReset(t *testing.T) {
 // Linux gives the error of a reset to one system call only. If that is a write, the next read
 // returns an end of stream, which isn't true.
 func TestResetUnderTraffic(t *testing.T) {
-	const rounds = 12 // each finds the fault every other time
+	const rounds = 12 // each try finds the fault every other time
 	for _, mode := range modes {
 		t.Run(mode, func(t *testing.T) {
 			leakCheck(t)

@@ -31,7 +31,7 @@ func TestBadInput(t *testing.T) {
 		return func(e *end) { sends(b)(e); e.tcp.Close() }
 	}
 	speaks := func(config *tls.Config) func(*end) {
-		config.InsecureSkipVerify = true // it doesn't come to that
+		config.InsecureSkipVerify = true // the handshake ends before the verification
 		return func(e *end) { _ = e.secure(tls.Client, config) }
 	}
 	hello := string(clientHello(clientTLS()))
@@ -197,7 +197,7 @@ func TestGetConfigForClientIsKept(t *testing.T) {
 		s.Front.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, errNo }
 	})
 	if _, err := p.dial(); err == nil {
-		t.Error("the hook wasn't asked")
+		t.Error("the tunnel didn't call the hook")
 	}
 	rec := p.tunnels[0].logs.expect(t, 0, slog.LevelInfo, "handshake failed", byPeer, "TLS with the peer failed")
 	if rec.attrs["err"].String() != errNo.Error() {

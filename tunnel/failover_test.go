@@ -79,7 +79,7 @@ func TestTargetComesBack(t *testing.T) {
 	wantServed(t, r, second)
 	l, err := net.Listen("tcp", first)
 	if err != nil {
-		t.Skip("somebody else took the port:", err)
+		t.Skip("another program took the port:", err)
 	}
 	defer l.Close()
 	r.targets.TryAll() // its back-off is over
@@ -129,7 +129,7 @@ func TestAllDown(t *testing.T) {
 	dialInVain(t, r.addr)
 	l, err := net.Listen("tcp", first)
 	if err != nil {
-		t.Skip("somebody else took the port:", err)
+		t.Skip("another program took the port:", err)
 	}
 	defer l.Close()
 	wantServed(t, r, l)
@@ -269,7 +269,7 @@ func TestTargetComesBackWithoutConnections(t *testing.T) {
 	}
 	l, err := net.Listen("tcp", only)
 	if err != nil {
-		t.Skip("somebody else took the port:", err)
+		t.Skip("another program took the port:", err)
 	}
 	defer l.Close()
 	r.targets.TryAll() // its back-off is over

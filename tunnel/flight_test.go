@@ -133,7 +133,7 @@ func TestCertificateFloods(t *testing.T) {
 						config := clientTLS()
 						config.MaxVersion, config.GetClientCertificate = version, oneCertificate(flood)
 						alert = peer.secure(tls.Client, config)
-						if alert == nil { // a client of TLS 1.3 learns it later
+						if alert == nil { // a TLS 1.3 client learns it later
 							_, alert = peer.Read(make([]byte, 1))
 						}
 					} else {

@@ -47,7 +47,7 @@ func TestStreamForNobody(t *testing.T) {
 						t.Error(err)
 					}
 					if most := int64(len(p.tunnels)+1) * socketBuffers; pushed.n.Load() > most {
-						t.Errorf("%d MiB were sent for nobody", pushed.n.Load()>>20)
+						t.Errorf("the tunnel took %d MiB that it could only discard", pushed.n.Load()>>20)
 					}
 					stays.tcp.Close()
 					for _, r := range p.tunnels {
@@ -84,7 +84,7 @@ func TestLastBytesArrive(t *testing.T) {
 					}
 					left <- errors.Join(err, gone.tcp.Close())
 				}()
-				if err := send(stays, answer); diagnose.IsTimeout(err) { // a reset: its system has taken all before
+				if err := send(stays, answer); diagnose.IsTimeout(err) { // a reset, after its system has received everything
 					t.Fatal(err)
 				}
 				slow := &pausingReader{r: stays, tick: time.NewTicker(5 * time.Millisecond), until: time.Now().Add(300 * time.Millisecond)}
@@ -118,12 +118,12 @@ func TestLastBytesArriveAfterAnswer(t *testing.T) {
 						check(t, <-sent, gone.tcp.Close())
 						time.Sleep(300 * time.Millisecond) // several looks
 					} else if !left {
-						time.Sleep(time.Millisecond) // or the tunnel would have passed all on
+						time.Sleep(time.Millisecond) // otherwise the tunnel would already have passed on everything
 					}
 					return stays.Read(b)
 				}), n))
 				if !left {
-					t.Error("all had been passed on before")
+					t.Error("the tunnel had passed on everything before the close")
 				}
 			})
 		}
@@ -150,7 +150,7 @@ func TestDiscardIsBounded(t *testing.T) {
 		t.Error(err)
 	}
 	if n := pushed.n.Load(); n < maxDiscarded || n > maxDiscarded+socketBuffers {
-		t.Errorf("%d MiB were sent for nobody", n>>20)
+		t.Errorf("the tunnel took %d MiB that it could only discard", n>>20)
 	}
 	logs.expect(t, 0, slog.LevelInfo, "connection interrupted", byPeer, "the peer reset the connection")
 }
@@ -225,7 +225,7 @@ func TestTicketFindsClosedPeer(t *testing.T) {
 	p := newPath(t, "server", lookOften)
 	open := func() (peer, target *end) {
 		config := clientTLS()
-		config.ClientSessionCache = tls.NewLRUClientSessionCache(0) // without, Go takes no ticket
+		config.ClientSessionCache = tls.NewLRUClientSessionCache(0) // without a cache, Go ignores tickets
 		peer = mustDialTLS(t, p.tunnels[0].addr, config)
 		target, err := p.accept()
 		check(t, err)

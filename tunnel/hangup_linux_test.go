@@ -23,7 +23,7 @@ func TestLateBytesAfterCloseNotify(t *testing.T) {
 			check(t, send(plain, answer), plain.CloseWrite())
 			p.tunnels[0].logs.next(t, 0)
 			_ = secure.tcp.SetWriteDeadline(time.Now().Add(patience)) // crypto/tls has ended it
-			for range 3 {                                             // a reset would answer the first, and fail the second
+			for range 3 {                                             // a reset answers the first write, and fails the second
 				_, err := secure.tcp.Write([]byte("bytes for nobody"))
 				check(t, err)
 			}

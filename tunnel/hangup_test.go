@@ -16,7 +16,7 @@ import (
 // connection. r has logged that by now.
 func wantAlert(t *testing.T, e *end, alert string) {
 	t.Helper()
-	for range 3 { // a reset would answer the first, and fail the second
+	for range 3 { // a reset answers the first write, and fails the second
 		if _, err := e.tcp.Write(make([]byte, 20<<10)); err != nil {
 			t.Fatalf("the connection was closed at once: %v", err)
 		}
@@ -57,7 +57,7 @@ func TestAlertToRefusedTarget(t *testing.T) {
 	e := newEnd(accepted)
 	defer e.tcp.Close()
 	config := serverTLS()
-	config.MaxVersion = tls.VersionTLS12 // in which we get no further before the alert
+	config.MaxVersion = tls.VersionTLS12 // in TLS 1.2 the alert comes within the handshake
 	if err := e.secure(tls.Server, config); err == nil || !strings.Contains(err.Error(), "bad certificate") {
 		t.Fatalf("the handshake ended with %v, want an alert", err)
 	}
@@ -138,7 +138,7 @@ func afterEnd(t *testing.T, mode string, version uint16, answer int64, edit func
 	check(t, send(secure, 1000), secure.CloseWrite())
 	_ = secure.tcp.SetWriteDeadline(time.Now().Add(patience)) // crypto/tls has ended it
 	go func() {
-		_, err := secure.tcp.Write(noise()) // as no record of TLS begins
+		_, err := secure.tcp.Write(noise()) // no TLS record begins like this
 		sent <- errors.Join(err, secure.tcp.CloseWrite())
 	}()
 	check(t, receiveAll(plain, 1000))
@@ -225,7 +225,7 @@ func TestLingeringIsBounded(t *testing.T) {
 		r := newPath(t, "server", nil).tunnels[0]
 		peer := rejected(t, r)
 		if err := send(peer.tcp, 64<<20); err == nil {
-			t.Error("64 MB were taken")
+			t.Error("the tunnel read 64 MB of a rejected peer")
 		}
 	})
 	t.Run("time", func(t *testing.T) {

@@ -85,7 +85,7 @@ func TestIdle(t *testing.T) {
 // start there are none.
 func countChunks(t *testing.T) *atomic.Int64 {
 	runtime.GC()
-	runtime.GC() // for a pool to be empty
+	runtime.GC() // a pool is empty after two collections
 	live := new(atomic.Int64)
 	for _, chunks := range sock.Pools() {
 		makeChunk := chunks.New

@@ -8,7 +8,7 @@ import (
 // A side that has left accepts no answer to a KeyUpdate. What it had sent still arrives,
 // under each of its keys, and its stream ends as that side ended it.
 func TestKeyUpdatesOfASideThatLeaves(t *testing.T) {
-	const updates, each = 20, 500 // which their system sends at once, whatever becomes of them
+	const updates, each = 20, 500 // few enough that their system sends them at once
 	for _, mode := range []string{"server", "client"} {
 		by := byPeer
 		if mode == "client" {
@@ -37,7 +37,7 @@ func TestKeyUpdatesOfASideThatLeaves(t *testing.T) {
 			check(t, raw.sendRecords(append(records, part)...))
 			raw.reset()
 			if err := receiveEnd(plain); err == nil {
-				t.Error("half a transfer looks whole")
+				t.Error("half a transfer looks complete")
 			}
 			p.tunnels[0].logs.expect(t, 0, slog.LevelInfo, "connection interrupted", by, "the "+by+" reset the connection")
 		})

@@ -92,7 +92,7 @@ func TestLogLimiterOfManyOrigins(t *testing.T) {
 		skipped += s.skipped
 	}
 	if got := int64(lines) + skipped; got != minutes*each {
-		t.Errorf("%d are told of, want %d", got, minutes*each)
+		t.Errorf("the log tells of %d, want %d", got, minutes*each)
 	}
 	if most := int(ofStrangers.burst + minutes*ofStrangers.rate); lines > most {
 		t.Errorf("%d lines, want at most %d", lines, most)
@@ -111,7 +111,7 @@ func TestLogIsShared(t *testing.T) {
 		name   string
 		limits limits
 		origin int // that flood
-		known  int // minutes until each of them has had a line
+		known  int // minutes until each of these has had a line
 	}{
 		{"one stranger", ofStrangers, 1, 0}, {"seven strangers", ofStrangers, 7, 0}, {"50 strangers", ofStrangers, 50, 15},
 		{"one that relays", ofRelayed, 1, 0}, {"200 that relay", ofRelayed, 200, 15},

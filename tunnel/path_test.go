@@ -39,7 +39,7 @@ func startOn(t testing.TB, l net.Listener, s Settings) *running {
 	t.Helper()
 	s, logs := complete(s)
 	r := &running{New(s), l.Addr().String(), logs}
-	r.strange.every, r.refusals.every, r.relayed.every = 0, 0, 0 // what a test does comes all from one address
+	r.strange.every, r.refusals.every, r.relayed.every = 0, 0, 0 // all connections of a test come from one address
 	served := make(chan error, 1)
 	go func() { served <- r.Serve(l) }()
 	t.Cleanup(func() {

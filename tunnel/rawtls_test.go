@@ -40,7 +40,7 @@ func secureRaw(t testing.TB, e *end, config *tls.Config, role string) *rawTLS {
 	t.Helper()
 	r := &rawTLS{end: e, secret: "CLIENT_TRAFFIC_SECRET_0"}
 	config.MinVersion, config.KeyLogWriter = tls.VersionTLS13, &r.keys
-	config.SessionTicketsDisabled = true // for no record but ours to follow
+	config.SessionTicketsDisabled = true // so that all records that follow are ours
 	config.CipherSuites = nil
 	makeConn := tls.Client
 	if role == byTarget {

@@ -122,11 +122,11 @@ func TestRevocationEndsConnections(t *testing.T) {
 			if _, err := idle.Read(make([]byte, 1)); err == nil {
 				t.Error("the idle connection went on")
 			}
-			if took := time.Since(start); took > 4*time.Second { // to say goodbye would take 5 s
+			if took := time.Since(start); took > 4*time.Second { // a close_notify would take 5 s
 				t.Errorf("took %v", took)
 			}
 			who := map[string]string{"server": "peer", "client": "target"}[mode]
-			for i := range 2 { // the log of those who began with other settings
+			for i := range 2 { // the log of the peers that began with other settings
 				p.tunnels[0].logs.expect(t, i, slog.LevelWarn, "connection interrupted", byTunnel, "the "+who+"'s "+revokedText)
 			}
 

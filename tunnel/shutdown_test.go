@@ -37,7 +37,7 @@ func TestShutdownWhileIdle(t *testing.T) {
 
 // A stop gives up a dial under way, with TLS and without.
 func TestShutdownWhileDialling(t *testing.T) {
-	silent := listen(t) // connects, but never says a word of TLS
+	silent := listen(t) // accepts, but never sends a byte of TLS
 	for name, target := range map[string]Target{
 		"connecting": {Address: unresponsivePort(t)},
 		"in its TLS": {Address: silent.Addr().String(), TLS: clientTLS()},

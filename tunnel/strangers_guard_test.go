@@ -188,7 +188,7 @@ func TestGuardMemoryOfStrangers(t *testing.T) {
 		what  string
 		sends []byte
 		most  uint64 // KiB
-		crowd bool   // while others have said hello and are silent
+		crowd bool   // while others have sent a hello and are silent
 	}{
 		{"silent", nil, 24, false},
 		{"a hello", hello, 48, false},
@@ -215,7 +215,7 @@ func TestGuardMemoryOfStrangers(t *testing.T) {
 				_, err := mustDial(t, r.addr).Write(test.sends)
 				check(t, err)
 			}
-			time.Sleep(2 * time.Second) // for what isn't to be seen from outside
+			time.Sleep(2 * time.Second) // for what can't be seen from outside
 			each := (max(inUse(), before) - before) / n >> 10
 			t.Logf("%d KiB each; %d are there, %d have failed", each, r.Stats().Active, r.Stats().HandshakeFailed)
 			if each > test.most {
@@ -230,7 +230,7 @@ func TestGuardMemoryOfStrangers(t *testing.T) {
 func TestGuardMemoryOfLingering(t *testing.T) {
 	p := newPath(t, "server", nil)
 	r := p.tunnels[0]
-	bad := append(clientHello(clientTLS()), 22, 3, 3, 0, 4, 99, 0, 0, 0) // a message that there isn't
+	bad := append(clientHello(clientTLS()), 22, 3, 3, 0, 4, 99, 0, 0, 0) // there is no such message
 	reject := func(n int) {
 		failed := r.Stats().HandshakeFailed
 		for range n {

@@ -22,7 +22,7 @@ import (
 func TestWeakKeys(t *testing.T) {
 	leakCheck(t)
 	weak, strong := testCA().IssueFor(testkit.RSAKey(1024), serverName).TLS(), testCA().IssueFor(testkit.RSAKey(2048), serverName).TLS()
-	oldCA := testkit.NewCAFor(testkit.RSAKey(1024), "Old CA") // its certificates are good, but for its own key
+	oldCA := testkit.NewCAFor(testkit.RSAKey(1024), "Old CA") // its certificates are good, only its own key is weak
 	roots := testCA().Pool()
 	roots.AddCert(oldCA.Certificate)
 	for _, tt := range []struct {
@@ -99,7 +99,7 @@ func TestKeysThatTLSDoesNotTake(t *testing.T) {
 	large := &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), 8200, 1), E: 65537}
 	for name, der := range map[string][]byte{"X25519": certOfX25519(t), "RSA with 8201 bits": certOf(large)} {
 		pair := testCA().Issue(serverName).TLS()
-		pair.Certificate[0], pair.Leaf = der, nil // nobody comes so far as to see that the private key is another
+		pair.Certificate[0], pair.Leaf = der, nil // the handshake fails before the private key matters
 		reason := func(who string) string {
 			return "the " + who + "'s certificate can't be used: it has a key of a kind or size that isn't supported; it needs one with an RSA key of at most 8192 bits, or an ECDSA or Ed25519 key"
 		}

@@ -101,7 +101,7 @@ func TestTargetAppearsLater(t *testing.T) {
 
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		t.Skip("somebody else took the port:", err)
+		t.Skip("another program took the port:", err)
 	}
 	defer l.Close()
 	peer := mustDial(t, r.addr)

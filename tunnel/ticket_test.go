@@ -24,7 +24,7 @@ func TestSendAndClose(t *testing.T) {
 					config.ClientSessionCache = tls.NewLRUClientSessionCache(0) // asks for tickets
 					for i := range 20 {
 						peer := mustDialTLS(t, p.tunnels[0].addr, config)
-						check(t, peer.tcp.SetNoDelay(false)) // as C programs have it
+						check(t, peer.tcp.SetNoDelay(false)) // as programs in C do
 						check(t, send(peer, size), peer.tcp.Close())
 						target, err := p.accept()
 						check(t, err)

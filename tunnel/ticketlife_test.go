@@ -20,7 +20,7 @@ func TestTicketLife(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		version uint16
-		client  bool // it is the client that looks at the time
+		client  bool // the client checks the time
 		steps   []step
 	}{
 		{"TLS 1.3", tls.VersionTLS13, false, []step{{0, false}, {24*hour - minute, true}, {24 * hour, false}, {hour, true}}},

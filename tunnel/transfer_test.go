@@ -124,7 +124,7 @@ func TestManyConnections(t *testing.T) {
 	var alive atomic.Int64
 	errs := make(chan error, n)
 	allAlive := make(chan struct{})
-	turns := make(chan struct{}, 64) // dials at a time, for the backlog's sake
+	turns := make(chan struct{}, 64) // dials at a time, so that the backlog isn't full
 	for range n {
 		running.Go(func() {
 			errs <- func() error {

@@ -40,7 +40,7 @@ func TestVanish(t *testing.T) {
 		{"bytes that it doesn't acknowledge", nil, func(_, other *end) error { return send(other, 1000) }},
 		{"a closed window", func(_, other *end) error { return fill(other) }, nil},
 		{"a window that has been closed for long", func(_, other *end) error {
-			defer time.Sleep(2 * keepalive) // the kernel waits ever longer between two probes
+			defer time.Sleep(2 * keepalive) // the kernel waits longer and longer between two probes
 			return fill(other)
 		}, nil},
 		{"an end of stream that it doesn't acknowledge", nil, func(_, other *end) error { return other.CloseWrite() }},
@@ -96,7 +96,7 @@ func TestVanish(t *testing.T) {
 						check(t, <-sent, find(other))
 						time.Sleep(6 * keepalive)
 					} else if !vanished {
-						time.Sleep(time.Millisecond) // or the tunnel would have passed all on
+						time.Sleep(time.Millisecond) // otherwise the tunnel would already have passed on everything
 					}
 					return other.Read(b)
 				}), n))

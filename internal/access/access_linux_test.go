@@ -103,7 +103,7 @@ func TestRunsConfig(t *testing.T) {
 func testAccess(t *testing.T) (a access, top string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("only root can look with the eyes of somebody else")
+		t.Skip("only root can check the access of another user")
 	}
 	top = t.TempDir()
 	testkit.Check(t, os.Chmod(filepath.Dir(top), 0o755))
@@ -152,7 +152,7 @@ func TestAccess(t *testing.T) {
 		{"empty", toOwn, []string{"`chown 4711:4712 " + at("empty") + "`"}},
 		{"pki", toOwn, []string{"`chown -R 4711:4712 " + at("pki") + "`"}},
 		{"pki/ca.key", toOwn, []string{"`chown -R 4711:4712 " + at("pki") + "`"}},
-		{"", toWrite, []string{"install -d", at("tlstunnel")}}, // never chown -R of what others use
+		{"", toWrite, []string{"install -d", at("tlstunnel")}}, // the advice is never chown -R of what others use
 	} {
 		got := a.refusal(at(tt.path), tt.use)
 		if (got == "") != (tt.wants == nil) {

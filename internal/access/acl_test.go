@@ -15,7 +15,7 @@ func TestGranted(t *testing.T) {
 		want uint32
 		ok   bool
 	}{
-		{[]string{"service"}, read, true}, // the first that speaks of it decides
+		{[]string{"service"}, read, true}, // the first entry about a right decides
 		{[]string{"service"}, read | write, true},
 		{[]string{"service", "users"}, write, false},
 		{[]string{"everyone"}, read, true},
@@ -28,6 +28,6 @@ func TestGranted(t *testing.T) {
 		}
 	}
 	if granted(nil, []string{"service"}, read) {
-		t.Error("an empty list lets nobody")
+		t.Error("an empty list grants access")
 	}
 }

@@ -19,7 +19,7 @@ func TestGuardMemory(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	report, err := Run(t.Context(), program, 30*time.Second) // the last of the memory goes back some 8 seconds after the last bytes
+	report, err := Run(t.Context(), program, 30*time.Second) // the last memory goes back some 8 seconds after the last bytes
 	if err != nil {
 		t.Fatal(err)
 	}

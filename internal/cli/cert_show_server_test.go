@@ -17,7 +17,7 @@ import (
 // TestWhyNoCertificate: for each server that sends no certificate, the reason that is shown.
 func TestWhyNoCertificate(t *testing.T) {
 	serve := func(answer func(net.Conn)) string { return testkit.Serve(t, testkit.Listen(t), answer) }
-	silent := testkit.Listen(t).Addr().String() // whose connections nobody takes
+	silent := testkit.Listen(t).Addr().String() // accepts no connection
 	gone := testkit.FreePort(t)
 	refusing := &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, errors.New("no") }}
 	for _, test := range []struct {

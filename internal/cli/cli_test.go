@@ -114,7 +114,7 @@ func cmdFreePort(ts *testscript.TestScript, neg bool, args []string) {
 	for _, name := range args {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		ts.Check(err)
-		defer l.Close() // at the end, so that no two are the same
+		defer l.Close() // closed only at the end, so that no two ports are the same
 		ts.Setenv(name, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
 	}
 }

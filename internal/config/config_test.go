@@ -331,10 +331,10 @@ func TestLargeFiles(t *testing.T) {
 			_, problems := Parse("f.toml", []byte(text))
 			took := cpuTime() - start
 			runtime.ReadMemStats(&after)
-			if took > 30*time.Second { // under the race detector; of the processor, as other programs don't count
+			if took > 30*time.Second { // of processor time, for the race detector; other programs don't count
 				t.Errorf("took %v", took)
 			}
-			if used := (after.TotalAlloc - before.TotalAlloc) >> 20; used > 400 { // bytes ever allocated; at a time it is far less
+			if used := (after.TotalAlloc - before.TotalAlloc) >> 20; used > 400 { // bytes allocated in all; far less is in use at a time
 				t.Errorf("allocated %d MiB", used)
 			}
 			if problems.Err() == nil || len(problems) > 2*maxProblems+2 {

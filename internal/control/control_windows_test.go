@@ -28,7 +28,7 @@ func TestPipe(t *testing.T) {
 		return answer.Version, err
 	}
 	if _, err := ask(); !errors.Is(err, ErrNotRunning) {
-		t.Errorf("nobody listens: got %v", err)
+		t.Errorf("without a service: got %v", err)
 	}
 	l, err := listen(file)
 	if err != nil {

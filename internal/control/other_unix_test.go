@@ -19,7 +19,7 @@ func TestMayBeOthers(t *testing.T) {
 	t.Setenv("RUNTIME_DIRECTORY", testkit.ShortTempDir(t)) // for our own
 	const file = "/srv/tlstunnel.toml"
 	if MayBeOthers(file) {
-		t.Error("nobody runs it")
+		t.Error("a socket counts before there is any")
 	}
 	dir := filepath.Join(temp, "tlstunnel-12345")
 	testkit.Check(t, os.Mkdir(dir, 0o700))
@@ -34,6 +34,6 @@ func TestMayBeOthers(t *testing.T) {
 	l.SetUnlinkOnClose(false)
 	l.Close()
 	if MayBeOthers(file) {
-		t.Error("one that was killed counts")
+		t.Error("the socket of a killed service counts")
 	}
 }

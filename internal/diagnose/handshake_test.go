@@ -111,7 +111,7 @@ func TestServerNameOf(t *testing.T) {
 	if got := serverNameOf(hello); got != serverName {
 		t.Errorf("got the name %q", got)
 	}
-	for n := range len(hello) { // cut anywhere, it gives no name or the whole of it
+	for n := range len(hello) { // wherever it is cut, it gives no name or all of it
 		if got := serverNameOf(hello[:n]); got != "" && got != serverName {
 			t.Fatalf("got the name %q of %d bytes", got, n)
 		}

@@ -150,7 +150,7 @@ func textsOfServers() []exchange {
 
 func textsOfClients() []exchange {
 	unverified := clientTLS()
-	unverified.InsecureSkipVerify = true // else the signature, which doesn't fit any more, is found first
+	unverified.InsecureSkipVerify = true // otherwise crypto/tls would find the wrong signature first
 	all := []exchange{
 		{textUnreadable, clientTLS(), nil, serves(damaged())},
 		{textOtherKey2, unverified, nil, serves(withX25519())},

@@ -14,7 +14,7 @@ import (
 func tlstunnel(t *testing.T, args ...string) (output string, err error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), executable(t), args...)
-	cmd.Env = append(os.Environ(), asTlstunnel+"=1") // or it would be these tests, again and again
+	cmd.Env = append(os.Environ(), asTlstunnel+"=1") // otherwise the command would run these tests again and again
 	text, err := cmd.CombinedOutput()
 	return string(text), err
 }

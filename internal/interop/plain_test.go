@@ -217,7 +217,7 @@ func ask(t *testing.T, c *net.TCPConn, line, want string) {
 func wantNoService(t *testing.T, address string) {
 	t.Helper()
 	c, err := net.Dial("tcp", address)
-	if errors.Is(err, syscall.ECONNRESET) { // it came while net.Dial still looked
+	if errors.Is(err, syscall.ECONNRESET) { // the reset came while net.Dial was still running
 		return
 	}
 	if err != nil {

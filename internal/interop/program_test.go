@@ -147,7 +147,7 @@ func (p *program) stop(signal syscall.Signal) error {
 	select {
 	case <-p.exited:
 		return p.err
-	case <-time.After(5 * time.Second): // what a stop may take, not what it should
+	case <-time.After(5 * time.Second): // the longest time for a stop; usually it is shorter
 	}
 	_ = p.cmd.Process.Kill()
 	<-p.exited
@@ -179,7 +179,7 @@ func (p *program) accepts(t *testing.T, address string) bool {
 			c.Close()
 		}
 		select {
-		case <-p.exited: // whoever accepted, it wasn't this program
+		case <-p.exited: // another program accepted the connection
 			return false
 		default:
 		}
@@ -189,7 +189,7 @@ func (p *program) accepts(t *testing.T, address string) bool {
 		select {
 		case <-p.exited:
 			return false
-		case <-time.After(10 * time.Millisecond): // a port can only be asked
+		case <-time.After(10 * time.Millisecond): // a port can only be polled
 		case <-timeout:
 			t.Fatalf("%s doesn't accept connections at %s", p.name, address)
 		}

@@ -118,7 +118,7 @@ func (s *spy) learn(t *testing.T) {
 			}
 			key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 			if err != nil {
-				continue // damaged, and another file has it whole
+				continue // this copy is damaged, and another file has all of it
 			}
 			number, lines := []byte(nil), 0 // of the text, that have the number in them
 			switch key := key.(type) {
@@ -250,7 +250,7 @@ func (s *spy) judge(t *testing.T, shown string) {
 		}
 	}
 	if len(written) == 0 {
-		t.Error("no file with a secret was written: strace doesn't show what it should")
+		t.Error("no file with a secret was written, so strace doesn't show the writes")
 	}
 	if shown != "" && timesShown != 1 {
 		t.Errorf("the generated password was written %d times, want once", timesShown)

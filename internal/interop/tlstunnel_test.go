@@ -162,7 +162,7 @@ func (tun *tunnel) connections() []record {
 	for _, r := range tun.records() {
 		switch r.Msg {
 		case closed, interrupted, refused, handshakeFailed, targetFailed:
-			if r.EndedBy != "" { // else it tells of those that have no line
+			if r.EndedBy != "" { // otherwise it is a summary of connections without a line
 				all = append(all, r)
 			}
 		}

@@ -88,7 +88,7 @@ func TestLogBroken(t *testing.T) {
 			log.Info("second")
 			closeLog()
 			if control.Failure() == "" {
-				t.Error("nobody is told that the file lacks the lines")
+				t.Error("no line says that the file lacks lines")
 			}
 			got := console.String()
 			for _, want := range []string{"msg=first", "msg=second", tt.complaint, "the tunnels go on without it"} {
@@ -139,7 +139,7 @@ func TestLogRotates(t *testing.T) {
 // counted.
 func TestLogStalled(t *testing.T) {
 	cfg, console := logConfig(t), new(testkit.Log)
-	file, lines := openLogFile(cfg, new(Control), console), newLineQueue() // which nobody empties yet
+	file, lines := openLogFile(cfg, new(Control), console), newLineQueue() // not emptied yet
 	for i := range queuedLines + 10 {
 		fmt.Fprintf(lines, "line %d\n", i)
 	}
@@ -153,7 +153,7 @@ func TestLogStalled(t *testing.T) {
 
 func TestConsoleStalled(t *testing.T) {
 	cfg := logConfig(t)
-	stopped, resume := io.Pipe() // nobody reads: each write blocks
+	stopped, resume := io.Pipe() // without a reader, each write blocks
 	log, closeLog := Open(cfg, new(Control), resume, true, nil)
 	for i := range 2 * queuedLines {
 		log.Info("hello", "i", i)

@@ -19,7 +19,7 @@ func TestEventSource(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() {
-		for range 2 { // it is no error when there is none
+		for range 2 { // a missing source is no error
 			if err := UnregisterEventSource(); err != nil {
 				t.Error(err)
 			}

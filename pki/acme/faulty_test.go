@@ -237,7 +237,7 @@ func TestACMEEndlessAnswer(t *testing.T) {
 						}
 					}
 					if step == "order/1" || step == "finalize" {
-						cancel() // it would be asked again and again
+						cancel() // otherwise the CA would be asked again and again
 					}
 					return true
 				}
@@ -245,7 +245,7 @@ func TestACMEEndlessAnswer(t *testing.T) {
 				if err == nil || len(err.Error()) > 2000 {
 					t.Errorf("got %.3000v", err)
 				}
-				if n := sent.Load(); n > 64<<20 { // some tries, and most of it in buffers on the way
+				if n := sent.Load(); n > 64<<20 { // some tries, and most bytes are in buffers on the way
 					t.Errorf("took %d bytes", n)
 				}
 			})

@@ -93,7 +93,7 @@ func TestACMERenewals(t *testing.T) {
 		{0.5, 0, 127*time.Minute + 30*time.Second},
 		{1, 0, 135 * time.Minute},
 		{0, -time.Hour, 60 * time.Minute},        // dated back, as CAs do
-		{0, 50 * time.Minute, 170 * time.Minute}, // the CA's clock is ahead: not asked again for that
+		{0, 50 * time.Minute, 170 * time.Minute}, // the CA's clock is ahead, which is no reason to ask again
 	} {
 		c := newCalendar(t, tt.jitter)
 		c.skew = tt.skew
@@ -174,7 +174,7 @@ func TestACMEReload(t *testing.T) {
 // the other. If the clock jumps, the machine notices by itself.
 func TestACMEOtherClock(t *testing.T) {
 	c := newCalendar(t, 0)
-	c.skew = -150 * time.Minute // our clock is ahead: what comes is due already
+	c.skew = -150 * time.Minute // our clock is ahead, so a new certificate is due already
 	c.pass(time.Hour)
 	if got := len(c.asked); got > 7 {
 		t.Errorf("asked %d times in an hour", got)
@@ -183,7 +183,7 @@ func TestACMEOtherClock(t *testing.T) {
 
 	c = newCalendar(t, 0)
 	c.pass(time.Hour)
-	c.now = c.now.Add(4 * time.Hour) // it has slept, and the certificate has ended
+	c.now = c.now.Add(4 * time.Hour) // the machine has slept, and the certificate has ended
 	c.pass(lookEvery)
 	if len(c.asked) != 2 {
 		t.Errorf("asked %d times, want a second time after the sleep", len(c.asked))

@@ -30,7 +30,7 @@ func TestOrder(t *testing.T) {
 	p.Failed("b", "target.no_answer", "silent")
 	wantOrder(t, p, "c", "b", "a")
 	p.Failed("c", "target.no_answer", "silent")
-	p.Failed("a", "target.no_answer", "silent") // it is down since an hour all the same
+	p.Failed("a", "target.no_answer", "silent") // it has still been down for an hour
 	wantOrder(t, p, "b", "c", "a")
 	p.Works("a")
 	wantOrder(t, p, "a", "b", "c")
@@ -54,7 +54,7 @@ func TestBackOff(t *testing.T) {
 		if p.Try("a") {
 			t.Fatal("two try it at once")
 		}
-		for range 100 { // all that fail together count once
+		for range 100 { // failures at the same time count once
 			p.Failed("a", "target.no_answer", "silent")
 		}
 		p.Tried("a")
