@@ -98,7 +98,7 @@ func (h host) untrustSteps(cas []*x509.Certificate) ([]Step, error) {
 			if ca == nil || err != nil {
 				return err
 			}
-			return fmt.Errorf("the CA %q is still in %q: somebody else put it there too; take it out by the means it came by", dn.Text(ca.Subject), s.bundle)
+			return fmt.Errorf("the CA %q is still in %q: somebody else put it there too; remove it in the way in which it was added", dn.Text(ca.Subject), s.bundle)
 		},
 	}), nil
 }
@@ -181,7 +181,7 @@ func (s trustStore) check(cas []*x509.Certificate) error {
 	}
 	for _, ca := range cas {
 		if !slices.ContainsFunc(all, ca.Equal) {
-			return fmt.Errorf("%q has run, but %q lacks the CA %q: look what it says by itself", s.program, s.bundle, dn.Text(ca.Subject))
+			return fmt.Errorf("%q has run, but %q lacks the CA %q: run it by itself and read what it prints", s.program, s.bundle, dn.Text(ca.Subject))
 		}
 		if _, err := ca.Verify(x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err != nil {
 			return fmt.Errorf("the CA %q is in %q, but isn't good: %w", dn.Text(ca.Subject), s.bundle, err)

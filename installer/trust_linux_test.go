@@ -131,7 +131,7 @@ func TestTrust(t *testing.T) {
 
 			// What others have added to the machine stays, and the command says so.
 			_, err = h.untrust(t, foreign)
-			if want := `the CA "CN=foreign" is still in "` + s.bundle + `": somebody else put it there too; take it out by the means it came by`; err == nil || !strings.HasSuffix(err.Error(), want) {
+			if want := `the CA "CN=foreign" is still in "` + s.bundle + `": somebody else put it there too; remove it in the way in which it was added`; err == nil || !strings.HasSuffix(err.Error(), want) {
 				t.Errorf("got %v", err)
 			}
 

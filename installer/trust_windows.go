@@ -71,7 +71,7 @@ func untrustSteps(cas []*x509.Certificate) ([]Step, error) {
 					return err
 				}
 				if found {
-					return fmt.Errorf("the CA %q is still in %s: somebody else put it there too; take it out by the means it came by", dn.Text(ca.Subject), rootStore)
+					return fmt.Errorf("the CA %q is still in %s: somebody else put it there too; remove it in the way in which it was added", dn.Text(ca.Subject), rootStore)
 				}
 			}
 			return nil
