@@ -13,14 +13,15 @@ import (
 )
 
 const (
-	reasonEarly    = "the peer closed before it had said what TLS it wants"
-	reasonSilent   = "the peer sent nothing within handshake_timeout: a program without TLS that waits for the server to speak first does so"
-	reasonLate     = "the peer didn't finish the TLS handshake within handshake_timeout"
-	reasonNoTurn   = "there were more handshakes than this machine can do: this one had no turn within handshake_timeout"
-	reasonOld      = "the peer speaks only versions of TLS older than this tunnel's profile allows: update it"
-	reasonNoCommon = "the peer has no cipher suite or key exchange in common with this tunnel's profile"
-	goSchemes      = "the signatures PSSWithSHA256, ECDSAWithP256AndSHA256, Ed25519, PSSWithSHA384, PSSWithSHA512 and "
-	reasonALPN     = "the peer offers none of the protocols in alpn"
+	reasonEarly        = "the peer closed before it had said what TLS it wants"
+	reasonSilent       = "the peer sent nothing within handshake_timeout: a program without TLS that waits for the server to speak first does so"
+	reasonLate         = "the peer didn't finish the TLS handshake within handshake_timeout"
+	reasonNoTurn       = "there were more handshakes than this machine can do: this one had no turn within handshake_timeout"
+	reasonOld          = "the peer speaks only versions of TLS older than this tunnel's profile allows: update it"
+	reasonNoCommon     = "the peer has no cipher suite or key exchange in common with this tunnel's profile"
+	reasonSlowExchange = "the peer offers only the key exchange P-521, which is slow, and which this tunnel's profile leaves out: have it offer X25519 or P-256, or set profile = \"legacy\" in this tunnel"
+	goSchemes          = "the signatures PSSWithSHA256, ECDSAWithP256AndSHA256, Ed25519, PSSWithSHA384, PSSWithSHA512 and "
+	reasonALPN         = "the peer offers none of the protocols in alpn"
 )
 
 func TestBadInput(t *testing.T) {
@@ -78,8 +79,8 @@ func TestBadInput(t *testing.T) {
 		{"TLS 1.1 only", speaks(&tls.Config{MinVersion: tls.VersionTLS11, MaxVersion: tls.VersionTLS11}), slog.LevelInfo, byTunnel, reasonOld},
 		{"other cipher suites", speaks(&tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_RSA_WITH_RC4_128_SHA}}),
 			slog.LevelInfo, byTunnel, reasonNoCommon + ": it offers the cipher suites TLS_RSA_WITH_RC4_128_SHA, the groups X25519, CurveP256, CurveP384, CurveP521, " + goSchemes + "5 others"},
-		{"other key exchange", speaks(&tls.Config{CurvePreferences: []tls.CurveID{tls.CurveP521}, MinVersion: tls.VersionTLS13}), slog.LevelInfo, byTunnel,
-			reasonNoCommon + ": it offers the cipher suites TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384, TLS_CHACHA20_POLY1305_SHA256, the groups CurveP521, " + goSchemes + "2 others"},
+		{"other key exchange", speaks(&tls.Config{CurvePreferences: []tls.CurveID{tls.CurveP521}, MinVersion: tls.VersionTLS13}), slog.LevelInfo, byTunnel, reasonSlowExchange},
+		{"other key exchange, TLS 1.2", speaks(&tls.Config{CurvePreferences: []tls.CurveID{tls.CurveP521}, MaxVersion: tls.VersionTLS12}), slog.LevelInfo, byTunnel, reasonSlowExchange},
 		{"other ALPN", speaks(&tls.Config{NextProtos: []string{"http/1.1"}}), slog.LevelInfo, byTunnel, reasonALPN},
 
 		{"stalls at once", func(*end) {}, slog.LevelInfo, byTunnel, reasonSilent},

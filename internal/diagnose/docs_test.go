@@ -278,7 +278,7 @@ var symptoms = []symptom{
 		[]string{"target.not_tls", "target.plain", "target.handshake_timeout", "target.left_handshake", "target.tls_failed", "*.unknown_name", "*.no_protocol_in_common", "*.alert"}},
 	{"An old device or program can't connect",
 		"It has only old versions, cipher suites or kinds of keys. `profile = \"legacy\"` lets in what is old but not broken, see [connections.md](connections.md#which-tls-profile).",
-		[]string{"peer.old_version", "target.old_version", "*.old_suites", "*.old_suites_of_rsa", "*.takes_other_key", "*.nothing_in_common", "*.nothing_in_common_there", "*.no_version_in_common", "*.sha1_alone", "*.renegotiates"}},
+		[]string{"peer.old_version", "target.old_version", "*.old_suites", "*.old_suites_of_rsa", "peer.slow_key_exchange", "*.takes_other_key", "*.nothing_in_common", "*.nothing_in_common_there", "*.no_version_in_common", "*.sha1_alone", "*.renegotiates"}},
 	{"tlstunnel refuses the certificate of the other side",
 		"If the other side is a tlstunnel, `tlstunnel ca export` there writes `ca.crt`, the certificate of its CA. Copy it to this machine, and name it in `ca` (mode client) or `client_ca` (mode server). Verification can't be switched off. If there is no CA to trust, pin a key: see [peers.md](peers.md).",
 		codesOf("Certificates that tlstunnel refuses")},

@@ -48,6 +48,9 @@ func (h *Handshake) nothingInCommon(text string) Diagnosis {
 	if d, ok := h.oldSuites(text); ok {
 		return d
 	}
+	if h.offersOnlyP521() {
+		return h.new("peer.slow_key_exchange")
+	}
 	ours := h.ours()
 	if h.Hello == nil || len(ours) == 0 {
 		return h.new("*.nothing_in_common", "more", "")
@@ -58,6 +61,17 @@ func (h *Handshake) nothingInCommon(text string) Diagnosis {
 	}
 	wanted := strings.Join(takes, " or ")
 	return h.new("*.takes_other_key", "wanted", withArticle(wanted), "ours", withArticle(kind), "kinds", wanted, "offer", offered(h.Hello))
+}
+
+// offersOnlyP521 reports whether the peer's only key exchange is one that the profile leaves
+// out because of its cost.
+func (h *Handshake) offersOnlyP521() bool {
+	ours := h.Config.CurvePreferences
+	if h.Hello == nil || len(ours) == 0 || slices.Contains(ours, tls.CurveP521) {
+		return false
+	}
+	isOurs := func(id tls.CurveID) bool { return slices.Contains(ours, id) }
+	return slices.Contains(h.Hello.SupportedCurves, tls.CurveP521) && !slices.ContainsFunc(h.Hello.SupportedCurves, isOurs)
 }
 
 // oldSuites is for a peer that the legacy profile would do for, but ours doesn't.

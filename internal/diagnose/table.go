@@ -50,6 +50,7 @@ var table = []section{
 		{"peer.old_version", Tunnel, info, "the {side} speaks only versions of TLS older than this tunnel's profile allows", "update it"},
 		{"*.old_suites", Tunnel, info, "the {side} offers none but old cipher suites ({suites}), which profile = \"default\" leaves out", "update it, or set profile = \"legacy\" in this tunnel"},
 		{"*.old_suites_of_rsa", Tunnel, info, "the {side} offers none but old cipher suites ({suites}), which profile = \"default\" leaves out", "update it, or set profile = \"legacy\" in this tunnel and give it a certificate with an RSA key, as the {side} takes no other"},
+		{"peer.slow_key_exchange", Tunnel, info, "the {side} offers only the key exchange P-521, which is slow, and which this tunnel's profile leaves out", "have it offer X25519 or P-256, or set profile = \"legacy\" in this tunnel"},
 		{"*.takes_other_key", Tunnel, info, "the {side} takes only certificates with {wanted} key, and this tunnel's has {ours} key", "set cert and key to one with {wanted} key, from a CA whose key is {kinds} too; it offers {offer}"},
 		{"*.nothing_in_common", Tunnel, info, "the {side} has no cipher suite or key exchange in common with this tunnel's profile{more}", ""},
 		{"*.sha1_alone", Tunnel, info, "the {side} knows only signatures with SHA-1, which isn't accepted (it names no signature algorithms)", "update it"},
