@@ -77,7 +77,7 @@ func TestSServerCertificateUnknown(t *testing.T) {
 				"-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"}, test.options...)...)
 			_, address := startSServer(t, pair)
 			tun := startClient(t, address, ca.cert)
-			dialPlain(t, tun.addr)
+			wantNoService(t, tun.addr)
 			tun.wantFailed(t, targetFailed, test.reason)
 		})
 	}
