@@ -61,5 +61,17 @@ func TestPostHandshakeFlood(t *testing.T) {
 	}
 }
 
+// TestLongMessageAfterHandshake: a peer can't make the tunnel hold a long handshake message by
+// sending only a part of it.
+func TestLongMessageAfterHandshake(t *testing.T) {
+	needMessages(t)
+	leakCheck(t)
+	p := newPath(t, "server", nil)
+	raw, plain := p.openRaw(t)
+	begun := append([]byte{24, 0, 0xea, 0x60}, noise()[:2000]...) // a KeyUpdate of 60,000 bytes
+	check(t, raw.sendRecords(raw.record(t, dataRecord, noise()[:100]), raw.record(t, handshakeRecord, begun)), receive(plain, 100))
+	p.tunnels[0].logs.expect(t, 0, slog.LevelInfo, "connection interrupted", byPeer, "TLS with the peer failed")
+}
+
 // sessionTicket is a NewSessionTicket (RFC 8446, section 4.6.1) for a day.
 var sessionTicket = append([]byte{4, 0, 0, 4 + 4 + 2 + 2 + 32 + 2, 0, 1, 0x51, 0x80, 1, 2, 3, 4, 1, 7, 0, 32}, append(make([]byte, 32), 0, 0)...)

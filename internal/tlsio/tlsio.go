@@ -29,6 +29,7 @@ type Conn struct {
 	tls       *tls.Conn
 	transport transport
 	internals internals
+	accepted  bool // it is a server
 
 	endsWithAlert atomic.Bool // see SawCloseNotify
 }
@@ -36,7 +37,7 @@ type Conn struct {
 // Server is the side that accepts. Its handshake is still to come.
 func Server(socket *sock.Conn, config *tls.Config) *Conn {
 	c := newConn(socket)
-	c.transport.holdsTicket = true
+	c.accepted, c.transport.holdsTicket = true, true
 	return c.over(tls.Server(&c.transport, config))
 }
 
@@ -128,6 +129,9 @@ func (c *Conn) decrypt(from *sock.Chunk, consume sock.Consumer) (more bool, err 
 	}
 	if err == errNothingYet {
 		err = nil
+		if c.accepted && len(c.internals.begun()) > maxLateMessage {
+			err = errLongMessage
+		}
 	}
 	if n == 0 {
 		to.Release()
@@ -135,6 +139,13 @@ func (c *Conn) decrypt(from *sock.Chunk, consume sock.Consumer) (more bool, err 
 	}
 	return consume(to, to.B[:n]) && err == nil, err
 }
+
+// maxLateMessage is how much of a handshake message a server waits with, in bytes, once its
+// handshake is over. A client sends nothing longer than a KeyUpdate then (RFC 8446, section
+// 4.6). crypto/tls would hold up to 64 KiB of a message for as long as the connection lasts.
+const maxLateMessage = 1 << 10
+
+var errLongMessage = errors.New("tlsio: a long handshake message after the handshake")
 
 // ReleaseBuffers is for a connection that is idle, between two calls of Receive.
 // crypto/tls keeps the memory of the largest record that came.
