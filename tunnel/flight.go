@@ -25,8 +25,9 @@ const (
 	maxCertificates     = 16
 	maxCertificateBytes = 16 << 10
 	maxMessageBytes     = 40 << 10
-	maxListed           = 400 // in a list of a ClientHello: crypto/tls makes 24 bytes of memory of two
-	maxSignatureChecks  = 10  // a check with a P-521 key or a large RSA key is slow, and counts as 3
+	maxListed           = 400  // in a list of a ClientHello: crypto/tls makes 24 bytes of memory of two
+	maxRecords          = 2000 // each costs some time, even with a single byte: a ClientHello of a usual size may come so
+	maxSignatureChecks  = 10   // a check with a P-521 key or a large RSA key is slow, and counts as 3
 )
 
 // flight checks the handshake messages of the other side before crypto/tls gets them (see
@@ -54,6 +55,12 @@ const (
 // largeChain returns the error for a chain with too many certificates.
 func largeChain(what string) *flightError {
 	return &flightError{alertBadCertificate, diagnose.Refusal{Code: "*.large_chain", Values: []string{"what", what}}}
+}
+
+// tooManyRecords returns the error for messages that come in too small pieces.
+func tooManyRecords() *flightError {
+	values := []string{"most", strconv.Itoa(maxRecords)}
+	return &flightError{alertHandshakeFailure, diagnose.Refusal{Code: "*.many_records", Values: values}}
 }
 
 const messageHeader = 4 // bytes: type, length

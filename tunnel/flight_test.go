@@ -408,3 +408,29 @@ func helloWith(extensions []byte, suites int) (all []byte) {
 	}
 	return all
 }
+
+// A peer may send each byte of a usual ClientHello in a record of its own, but not those of a
+// long one.
+func TestManyRecords(t *testing.T) {
+	needMessages(t) // without them, the refusal is a reset
+	leakCheck(t)
+	p := newPath(t, "server", nil)
+	for i, size := range []int{0, 2 * maxRecords} {
+		var pieces []byte
+		for _, b := range paddedHello(size)[tlsio.RecordHeader:] {
+			pieces = append(pieces, tlsio.RecordHandshake, 3, 1, 0, 1, b)
+		}
+		peer := mustDial(t, p.tunnels[0].addr)
+		_, err := peer.Write(pieces)
+		check(t, err)
+		answer := make([]byte, 7)
+		_, err = io.ReadFull(peer, answer)
+		check(t, err)
+		peer.tcp.Close()
+		rec := p.tunnels[0].logs.next(t, i)
+		refused := rec.text("reason") == "tlstunnel refused the peer's handshake: it came in more than 2000 records"
+		if many := size > 0; refused != many || (answer[0] == tlsio.RecordAlert) != many {
+			t.Errorf("%d bytes: % x, %v", size, answer, rec)
+		}
+	}
+}

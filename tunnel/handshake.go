@@ -97,12 +97,17 @@ type handshaking struct {
 	flight    flight
 	shows     bool // it sees the messages in plain text, see [tlsio.Conn.ShowsMessages]
 
+	records int  // that came
 	turn    bool // it holds a turn
 	starved bool // it waited for a turn in vain
 }
 
 // record is for [tlsio.Watch].
 func (h *handshaking) record(begun, messages []byte, encrypted bool) (tls.AlertError, error) {
+	if h.records++; h.records > maxRecords {
+		err := tooManyRecords()
+		return err.alert, err
+	}
 	if err := h.beginTurn(); err != nil {
 		return 0, err
 	}

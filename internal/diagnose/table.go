@@ -108,6 +108,7 @@ var table = []section{
 		{"*.unsupported_key", Tunnel, warn, "the {side}'s certificate can't be used: it has a key of a kind or size that isn't supported", "; it needs one with an RSA key of at most 8192 bits, or an ECDSA or Ed25519 key"},
 		{"*.large_message", Tunnel, warn, "tlstunnel refused the {side}'s handshake: it sent a message of {bytes} bytes, where {most} are the most", ""},
 		{"*.long_list", Tunnel, warn, "tlstunnel refused the {side}'s handshake: its first message lists more than {most} {what}", ""},
+		{"*.many_records", Tunnel, warn, "tlstunnel refused the {side}'s handshake: it came in more than {most} records", ""},
 		{"*.large_chain", Tunnel, warn, "tlstunnel refused the {side}'s handshake: it sent {what}", "; it should send its certificate and those of the CAs between it and the root, and no others"},
 	})},
 	{"Authorization", []row{
