@@ -13,17 +13,9 @@ func TestLateBytesAfterCloseNotify(t *testing.T) {
 	for _, mode := range []string{"server", "client"} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
-			p := newPath(t, mode, nil)
-			secure, plain := p.open(t)
-			if mode == "client" {
-				secure, plain = plain, secure
-			}
-			check(t, secure.tcp.SetReadBuffer(128<<10))
-			check(t, send(secure, 1000), secure.CloseWrite(), receiveAll(plain, 1000))
-			check(t, send(plain, answer), plain.CloseWrite())
+			p, secure := answered(t, mode, answer)
 			p.tunnels[0].logs.next(t, 0)
-			_ = secure.tcp.SetWriteDeadline(time.Now().Add(patience)) // crypto/tls has ended it
-			for range 3 {                                             // a reset answers the first write, and fails the second
+			for range 3 { // a reset answers the first write, and fails the second
 				_, err := secure.tcp.Write([]byte("bytes for nobody"))
 				check(t, err)
 			}
@@ -40,15 +32,7 @@ func TestSlowReaderAfterCloseNotify(t *testing.T) {
 	for _, mode := range []string{"server", "client"} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
-			p := newPath(t, mode, nil)
-			secure, plain := p.open(t)
-			if mode == "client" {
-				secure, plain = plain, secure
-			}
-			check(t, secure.tcp.SetReadBuffer(128<<10))
-			check(t, send(secure, 1000), secure.CloseWrite(), receiveAll(plain, 1000))
-			check(t, send(plain, answer), plain.CloseWrite())
-			_ = secure.tcp.SetWriteDeadline(time.Now().Add(patience)) // crypto/tls has ended it
+			_, secure := answered(t, mode, answer)
 			slow := &pausingReader{r: &chatterer{secure}, tick: time.NewTicker(lingerTime / 20), until: time.Now().Add(5 * lingerTime / 2)}
 			defer slow.tick.Stop()
 			check(t, receiveAll(slow, answer))
@@ -64,4 +48,20 @@ func (c *chatterer) Read(b []byte) (int, error) {
 		return 0, err
 	}
 	return c.end.Read(b)
+}
+
+// answered is a path whose side with TLS has ended its stream. The answer is on its way to that
+// side, and larger than what its system takes. It can still write to its socket.
+func answered(t *testing.T, mode string, answer int64) (p *path, secure *end) {
+	t.Helper()
+	p = newPath(t, mode, nil)
+	secure, plain := p.open(t)
+	if mode == "client" {
+		secure, plain = plain, secure
+	}
+	check(t, secure.tcp.SetReadBuffer(128<<10))
+	check(t, send(secure, 1000), secure.CloseWrite(), receiveAll(plain, 1000))
+	check(t, send(plain, answer), plain.CloseWrite())
+	_ = secure.tcp.SetWriteDeadline(time.Now().Add(patience)) // crypto/tls has ended it
+	return p, secure
 }
